@@ -1,0 +1,52 @@
+# Two commands are all that anyone needs: `make demo` and `make test`. Both call `make setup`.
+# `make setup` makes .venv with the package; `make setup DEV=1` adds every extra and the dev tools.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+EXTRAS := peers,modisco,image,ray,jaspar
+
+.PHONY: setup demo test check format bench-speed real clean
+
+setup: $(if $(DEV),$(VENV)/.dev-installed,$(VENV)/.installed)
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "error: $(PYTHON): Python 3.11 or newer is needed; name one with make PYTHON=python3.12 setup" >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip
+
+$(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable .
+	touch $@
+
+$(VENV)/.dev-installed: pyproject.toml constraints.txt | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[$(EXTRAS)]' --group dev
+	touch $@ $(VENV)/.installed
+
+demo: setup
+	$(BIN)/seqplrp demo --out demo-output --overwrite
+
+test:
+	@$(MAKE) --no-print-directory setup DEV=1
+	$(BIN)/python -m pytest
+
+check:
+	@$(MAKE) --no-print-directory setup DEV=1
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format:
+	@$(MAKE) --no-print-directory setup DEV=1
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench-speed: setup
+	$(BIN)/python benchmarks/speed.py
+
+real: setup
+	PATH="$(CURDIR)/$(BIN):$$PATH" bash examples/real_chipseq.sh
+
+clean:
+	rm -rf $(VENV) demo-output build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

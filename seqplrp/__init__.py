@@ -1,0 +1,67 @@
+"""seqplrp: which bases made my network say that?
+
+Explains sequence models with pruned layer-wise relevance propagation (PLRP). The names below are the public
+interface; each is imported on first use, so that ``import seqplrp`` costs next to nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from seqplrp._version import __version__
+from seqplrp.errors import SeqplrpError
+
+# name -> module that holds it (a name equal to the module's own last part is the module itself)
+_PUBLIC = {
+    "one_hot": "seqplrp.genomics",
+    "reverse_complement": "seqplrp.genomics",
+    "read_fasta": "seqplrp.genomics",
+    "motifs": "seqplrp.genomics.motifs",
+    "explain": "seqplrp.methods",
+    "Explainer": "seqplrp.methods",
+    "Explanation": "seqplrp.methods",
+    "LRP": "seqplrp.methods",
+    "PLRP": "seqplrp.methods",
+    "GradientTimesInput": "seqplrp.methods",
+    "Saliency": "seqplrp.methods",
+    "Epsilon": "seqplrp.lrp",
+    "Gamma": "seqplrp.lrp",
+    "ZPlus": "seqplrp.lrp",
+    "AlphaBeta": "seqplrp.lrp",
+    "Flat": "seqplrp.lrp",
+    "WSquare": "seqplrp.lrp",
+    "ZBox": "seqplrp.lrp",
+    "Relative": "seqplrp.lrp",
+    "load_model": "seqplrp.models",
+}
+
+__all__ = ["SeqplrpError", "__version__", *_PUBLIC]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'seqplrp' has no attribute {name!r}")
+    module = importlib.import_module(_PUBLIC[name])
+    value = module if _PUBLIC[name].rsplit(".", 1)[1] == name else getattr(module, name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
+if TYPE_CHECKING:
+    from seqplrp.genomics import motifs, one_hot, read_fasta, reverse_complement
+    from seqplrp.lrp import AlphaBeta, Epsilon, Flat, Gamma, Relative, WSquare, ZBox, ZPlus
+    from seqplrp.methods import (
+        LRP,
+        PLRP,
+        Explainer,
+        Explanation,
+        GradientTimesInput,
+        Saliency,
+        explain,
+    )
+    from seqplrp.models import load_model

@@ -1,0 +1,36 @@
+"""The one error class for everything that a user can mend."""
+
+from __future__ import annotations
+
+
+class SeqplrpError(ValueError):
+    """An input or a request that a user can mend.
+
+    Parameters
+    ----------
+    where : str
+        The place: a file with its line, an argument's name, a layer's module path.
+    what : str
+        What is wrong there, with the value that was found and the value that was expected.
+    remedy : str
+        What to do about it, in the imperative.
+
+    Notes
+    -----
+    The text is one line, ``WHERE: WHAT; REMEDY``; the command line prints it after ``error:`` and exits with 2.
+    """
+
+    def __init__(self, where: object, what: str, remedy: str) -> None:
+        self.where = _one_line(str(where))
+        self.what = _one_line(what)
+        self.remedy = _one_line(remedy)
+        super().__init__(f"{self.where}: {self.what}; {self.remedy}")
+
+    def __reduce__(self) -> tuple[type[SeqplrpError], tuple[str, str, str]]:
+        # The default pickles the joined message alone, which would break errors that cross a process.
+        return type(self), (self.where, self.what, self.remedy)
+
+
+def _one_line(text: str) -> str:
+    # Names out of hostile files may carry line breaks or terminal controls; an error must stay one readable line.
+    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
