@@ -1,0 +1,48 @@
+"""Measures and statistics of explanations, on arrays, for any kind of input."""
+
+from seqplrp.evaluate.localisation import (
+    auprc,
+    auroc,
+    distractor_mass,
+    localisation,
+    pointing_game,
+    rma,
+    rra,
+    snr,
+)
+from seqplrp.evaluate.measures import LOCALISATION_MEASURES, MEASURES, SPARSITY_MEASURES, Measure
+from seqplrp.evaluate.sparsity import entropy, gini, hoyer, sparsity, zero_share
+from seqplrp.evaluate.statistics import (
+    MeanInterval,
+    PairedTest,
+    bootstrap_mean,
+    compare_methods,
+    holm,
+    paired_wilcoxon,
+)
+
+__all__ = [
+    "LOCALISATION_MEASURES",
+    "MEASURES",
+    "SPARSITY_MEASURES",
+    "MeanInterval",
+    "Measure",
+    "PairedTest",
+    "auprc",
+    "auroc",
+    "bootstrap_mean",
+    "compare_methods",
+    "distractor_mass",
+    "entropy",
+    "gini",
+    "holm",
+    "hoyer",
+    "localisation",
+    "paired_wilcoxon",
+    "pointing_game",
+    "rma",
+    "rra",
+    "snr",
+    "sparsity",
+    "zero_share",
+]
