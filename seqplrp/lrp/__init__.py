@@ -1,0 +1,63 @@
+"""The engine: layer-wise relevance propagation on the exported graph of any torch model.
+
+Knows torch alone. A model is traced once (`cached_trace`), turned into a plan with its present weights and a rule for
+each layer (`make_plan`), run forward (`run_forward`) and back (`start_at`, `propagate`), pruned on the way if a
+`Pruning` is given.
+"""
+
+from seqplrp.lrp.ledger import NUMBERS, Ledger, LedgerRow
+from seqplrp.lrp.plan import Plan, PrunePoint, make_plan
+from seqplrp.lrp.propagate import Propagated, output_of, propagate, run_forward, start_at
+from seqplrp.lrp.prune import Pruning
+from seqplrp.lrp.rules import (
+    AlphaBeta,
+    Branch,
+    Epsilon,
+    Flat,
+    Gamma,
+    Relative,
+    Rule,
+    Term,
+    WSquare,
+    ZBox,
+    ZPlus,
+)
+from seqplrp.lrp.steps import Contribution, Handler, MoveHandler, Run, Step, register
+from seqplrp.lrp.trace import Graph, cached_trace, evaluation_mode, forget, trace
+
+__all__ = [
+    "NUMBERS",
+    "AlphaBeta",
+    "Branch",
+    "Contribution",
+    "Epsilon",
+    "Flat",
+    "Gamma",
+    "Graph",
+    "Handler",
+    "Ledger",
+    "LedgerRow",
+    "MoveHandler",
+    "Plan",
+    "Propagated",
+    "PrunePoint",
+    "Pruning",
+    "Relative",
+    "Rule",
+    "Run",
+    "Step",
+    "Term",
+    "WSquare",
+    "ZBox",
+    "ZPlus",
+    "cached_trace",
+    "evaluation_mode",
+    "forget",
+    "make_plan",
+    "output_of",
+    "propagate",
+    "register",
+    "run_forward",
+    "start_at",
+    "trace",
+]

@@ -1,0 +1,113 @@
+"""The ledger: where every layer's relevance went, per sequence."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+NUMBERS = (
+    "relevance_out",
+    "relevance_in",
+    "bias",
+    "stabiliser",
+    "residue",
+    "unexplained",
+    "size",
+    "scale",
+    "pruned",
+    "lambda",
+    "lambda_pos",
+    "lambda_neg",
+    "kept_share",
+    "kept_mass",
+    "guarded",
+)
+"""The ledger's numeric columns, each one number a sequence; a column that does not apply to a row is NaN.
+
+relevance_out, relevance_in
+    Sum of the relevance that arrived at the layer's output, and of what it handed on to its inputs.
+bias, stabiliser
+    What the bias and the stabiliser of the denominators took.
+residue
+    What a pruning step lost or gained in sum (0 in exact arithmetic, except where tau = 0 leaves out the scaling).
+unexplained
+    relevance_out - relevance_in - bias - stabiliser - residue; NaN where completeness is not claimed (relative).
+size
+    Sum of |relevance| at the layer's output: what `unexplained` is to be measured against.
+scale
+    The constant C of the relative rule.
+pruned
+    Sum of |relevance| of the units that were pruned.
+lambda, lambda_pos, lambda_neg
+    Factor on what was kept: of all |relevance|, of the positive, of the negative entries.
+kept_share, kept_mass
+    Share of the nonzero units that were kept, and of the |relevance| they held before the scaling.
+guarded
+    Matrix mode: how many outputs that carry relevance kept their own denominator, because the kept inputs' part of it
+    was below tau.
+"""
+
+
+@dataclass(frozen=True)
+class LedgerRow:
+    """One layer's account for one batch; ``numbers`` holds a (N,) tensor a column."""
+
+    layer: str
+    op: str
+    rule: str
+    numbers: dict[str, Tensor]
+
+
+@dataclass
+class Ledger:
+    """The rows of one backward pass, from the output down to the input."""
+
+    rows: list[LedgerRow] = field(default_factory=list)
+
+    def add(self, layer: str, op: str, rule: str, **numbers: Tensor) -> None:
+        """Append a row; what is unexplained is worked out here, so that no step can leave it out."""
+        if "relevance_out" in numbers and rule != "Relative":
+            explained = numbers["relevance_in"]
+            for column in ("bias", "stabiliser", "residue"):
+                if column in numbers:
+                    explained = explained + numbers[column]
+            numbers["unexplained"] = numbers["relevance_out"] - explained
+        self.rows.append(LedgerRow(layer, op, rule, numbers))
+
+    def columns(self, batch: int, first_sequence: int = 0) -> dict[str, list[object]]:
+        """Return the table by columns, one row a layer and sequence, sequences outermost.
+
+        Parameters
+        ----------
+        batch : int
+            Number of sequences.
+        first_sequence : int
+            Index of the first sequence in the caller's numbering.
+        """
+        table: dict[str, list[object]] = {name: [] for name in ("sequence", "layer", "op", "rule", *NUMBERS)}
+        nan = torch.full((batch,), float("nan"), dtype=torch.float64)
+        values = [
+            [row.numbers.get(name, nan).to("cpu", torch.float64).expand(batch).tolist() for name in NUMBERS]
+            for row in self.rows
+        ]
+        for n in range(batch):
+            for row, numbers in zip(self.rows, values, strict=True):
+                table["sequence"].append(first_sequence + n)
+                table["layer"].append(row.layer)
+                table["op"].append(row.op)
+                table["rule"].append(row.rule)
+                for name, column in zip(NUMBERS, numbers, strict=True):
+                    table[name].append(column[n])
+        return table
+
+
+def per_sample_sum(tensor: Tensor) -> Tensor:
+    """Sum everything but the first axis, in float64: (N, ...) -> (N,)."""
+    return tensor.flatten(1).sum(1).to(torch.float64)
+
+
+def per_sample_size(tensor: Tensor) -> Tensor:
+    """Sum |.| over everything but the first axis: (N, ...) -> (N,), float64."""
+    return torch.linalg.vector_norm(tensor.flatten(1), ord=1, dim=1).to(torch.float64)

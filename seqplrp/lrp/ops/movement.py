@@ -1,0 +1,174 @@
+"""Operations that move values: reshape, permute, slice, pad, concatenate. Relevance moves back the same way."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from seqplrp.errors import SeqplrpError
+from seqplrp.lrp.steps import MoveHandler, Run, Step, register
+
+aten = torch.ops.aten
+
+
+def _argument(step: Step, index: int, default: object = None) -> object:
+    return step.args[index] if len(step.args) > index else default
+
+
+@register(
+    aten.view.default,
+    aten.reshape.default,
+    aten._unsafe_view.default,
+    aten.flatten.using_ints,
+    aten.unflatten.int,
+    aten.squeeze.default,
+    aten.squeeze.dim,
+    aten.squeeze.dims,
+    aten.unsqueeze.default,
+    aten.clone.default,
+    aten.alias.default,
+    aten.contiguous.default,
+    aten.detach.default,
+    aten.dropout.default,
+    aten.feature_dropout.default,
+)
+class Reshape(MoveHandler):
+    """The same values in another shape."""
+
+    hoists: ClassVar[bool] = True
+
+    def prepare(self, step: Step) -> None:
+        if step.op in ("dropout", "feature_dropout") and _argument(step, 2):
+            raise SeqplrpError(
+                step.path,
+                "dropout stays switched on in evaluation mode, so the model's output is random",
+                "pass training=self.training to it",
+            )
+
+    def back(self, step: Step, moved: Tensor, run: Run) -> list[Tensor]:
+        return [moved.reshape(run.shapes[step.inputs[0]])]
+
+
+@register(aten.permute.default)
+class Permute(MoveHandler):
+    """Axes in another order."""
+
+    hoists: ClassVar[bool] = True
+
+    def back(self, step: Step, moved: Tensor, run: Run) -> list[Tensor]:
+        order = step.args[1]
+        inverse = [0] * len(order)
+        for to, source in enumerate(order):
+            inverse[source] = to
+        return [moved.permute(inverse)]
+
+
+@register(aten.transpose.int)
+class Transpose(MoveHandler):
+    """Two axes swapped."""
+
+    hoists: ClassVar[bool] = True
+
+    def back(self, step: Step, moved: Tensor, run: Run) -> list[Tensor]:
+        return [moved.transpose(step.args[1], step.args[2])]
+
+
+@register(aten.flip.default)
+class Flip(MoveHandler):
+    """Axes reversed."""
+
+    hoists: ClassVar[bool] = True
+
+    def back(self, step: Step, moved: Tensor, run: Run) -> list[Tensor]:
+        return [moved.flip(step.args[1])]
+
+
+@register(aten.constant_pad_nd.default, aten.pad.default)
+class Pad(MoveHandler):
+    """Padding by a constant; what falls on it is dropped (it is 0 under every rule but flat, where padding is 0)."""
+
+    hoists: ClassVar[bool] = True
+
+    def prepare(self, step: Step) -> None:
+        if step.op == "pad":
+            mode, value = _argument(step, 2, "constant"), _argument(step, 3) or 0
+        else:
+            mode, value = "constant", _argument(step, 2, 0)
+        if mode != "constant" or value != 0:
+            raise SeqplrpError(
+                step.path,
+                f"padding with mode {mode!r} and value {value!r} has no relevance handler",
+                "pad with zeros, or register a handler for it (seqplrp.lrp.register)",
+            )
+
+    def back(self, step: Step, moved: Tensor, run: Run) -> list[Tensor]:
+        shape = run.shapes[step.inputs[0]]
+        pads = run.filled(step.args[1])
+        for pair in range(len(pads) // 2):
+            axis = moved.dim() - 1 - pair
+            left, size = pads[2 * pair], shape[axis]
+            if left >= 0:
+                moved = moved.narrow(axis, left, min(size, moved.shape[axis] - left))
+            else:
+                moved = torch.nn.functional.pad(moved, _one_axis(moved.dim(), axis, -left, 0))
+            if moved.shape[axis] < size:  # a negative pad on the right cut values off
+                moved = torch.nn.functional.pad(
+                    moved, _one_axis(moved.dim(), axis, 0, size - moved.shape[axis])
+                )
+        return [moved]
+
+
+def _one_axis(dims: int, axis: int, left: int, right: int) -> list[int]:
+    pads = [0] * (2 * dims)
+    at = 2 * (dims - 1 - axis)
+    pads[at], pads[at + 1] = left, right
+    return pads
+
+
+@register(aten.slice.Tensor)
+class Slice(MoveHandler):
+    """A range of an axis; the rest gets nothing."""
+
+    def back(self, step: Step, moved: Tensor, run: Run) -> list[Tensor]:
+        filled = run.filled(step.args)
+        axis, start, end, stride = (*filled[1:], *(0, None, None, 1)[len(filled) - 1 :])
+        whole = moved.new_zeros(run.shapes[step.inputs[0]])
+        index = [slice(None)] * whole.dim()
+        index[axis] = slice(start, end, stride)
+        whole[tuple(index)] = moved
+        return [whole]
+
+
+@register(aten.select.int)
+class Select(MoveHandler):
+    """One index of an axis; the rest gets nothing."""
+
+    def back(self, step: Step, moved: Tensor, run: Run) -> list[Tensor]:
+        _, axis, index = run.filled(step.args)
+        whole = moved.new_zeros(run.shapes[step.inputs[0]])
+        whole.select(axis, index).copy_(moved)
+        return [whole]
+
+
+@register(aten.expand.default)
+class Expand(MoveHandler):
+    """Values repeated along an axis; their relevances are summed."""
+
+    def back(self, step: Step, moved: Tensor, run: Run) -> list[Tensor]:
+        return [moved.sum_to_size(run.shapes[step.inputs[0]])]
+
+
+@register(aten.cat.default)
+class Concatenate(MoveHandler):
+    """Values side by side; each gets its own part back. Constant parts keep theirs, which the ledger counts as bias."""
+
+    def back(self, step: Step, moved: Tensor, run: Run) -> list[Tensor]:
+        parts = step.args[0]
+        axis = _argument(step, 1, 0)
+        sizes = [
+            part.shape[axis] if isinstance(part, Tensor) else run.shapes[part.name][axis] for part in parts
+        ]
+        split = moved.split(sizes, axis)
+        return [piece for piece, part in zip(split, parts, strict=True) if not isinstance(part, Tensor)]

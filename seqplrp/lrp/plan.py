@@ -1,0 +1,370 @@
+"""From a traced graph, a model's weights and rules to a plan: typed steps that run forward and back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from seqplrp.errors import SeqplrpError
+from seqplrp.lrp import ops
+from seqplrp.lrp.ops.elementwise import BatchNorm, Relu, batch_norm_affine
+from seqplrp.lrp.ops.linear import LinearHandler, fold_affine
+from seqplrp.lrp.prune import Pruning, shares_of
+from seqplrp.lrp.rules import Epsilon, Rule
+from seqplrp.lrp.steps import HANDLERS, Handler, Ref, Step, handler_of
+from seqplrp.lrp.trace import Graph, Node
+
+assert ops  # imported so that its handlers are registered
+
+Rules = Rule | Mapping[str, Rule]
+
+
+@dataclass(frozen=True)
+class PrunePoint:
+    """An activation that is pruned.
+
+    Attributes
+    ----------
+    value : str
+        Its name.
+    readers : tuple of str
+        Module paths of the conv and linear layers that read it, as it is or moved.
+    """
+
+    value: str
+    readers: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A model as steps, with private weights, ready to run forward and back.
+
+    Attributes
+    ----------
+    graph : Graph
+        What was traced.
+    steps : tuple of Step
+        In the order of the forward pass.
+    input_like : frozenset of str
+        Values that are the explained input, moved: what arrives there is kept as coefficients.
+    prune_points : dict of str to PrunePoint
+        By the value's name.
+    chains : dict of str to tuple of Step
+        For each conv or linear step (by its output), the moves from its prune point to its input.
+    depth : int
+        Number of prune points on the longest path from input to output.
+    last_forward_use : dict of str to int
+        For each value that the way back does not need: the step after which it can go.
+    first_backward_use : dict of str to int
+        For each value that the way back needs: the step (counted forward) after whose way back it can go.
+    """
+
+    graph: Graph
+    steps: tuple[Step, ...]
+    input_like: frozenset[str]
+    prune_points: Mapping[str, PrunePoint]
+    chains: Mapping[str, tuple[Step, ...]]
+    depth: int
+    last_forward_use: Mapping[str, int]
+    first_backward_use: Mapping[str, int]
+
+    def table(self, pruning: Pruning | None = None) -> list[tuple[str, str, str, str, str]]:
+        """Return the plan as rows: step, module path, op, rule, pruning of the value that the step makes."""
+        rows = []
+        for number, step in enumerate(self.steps):
+            point = self.prune_points.get(step.output)
+            pruned = ""
+            if point is not None and pruning is not None:
+                shares = shares_of(pruning, point.readers, self.depth)
+                if shares.prunes:
+                    how = f"gain {pruning.gain:g}" if pruning.threshold == "gain" else (
+                        f"mass {shares.positive:.3g} / -{shares.negative:.3g}"
+                    )
+                    pruned = f"{how}, {pruning.mode}"
+            rows.append((str(number), step.path, step.op, step.handler.describe(step), pruned))
+        return rows
+
+
+def make_plan(graph: Graph, model: nn.Module, rules: Rules | None = None) -> Plan:
+    """Build a plan with the model's present weights.
+
+    Parameters
+    ----------
+    graph : Graph
+        From `trace` of this model.
+    model : nn.Module
+        Its weights are read, and copied where a batch norm is folded.
+    rules : Rule or mapping, optional
+        One rule for every conv and linear layer, or a mapping from module-path patterns (``fnmatch``) to rules, of
+        which the first that matches serves. Epsilon unless given.
+
+    Raises
+    ------
+    SeqplrpError
+        Where an operation has no handler, or a mapping of rules leaves a layer out or names none.
+    """
+    with torch.no_grad():
+        steps = _live(graph, _make_steps(graph, model))
+        steps, output = _fold_batch_norms(steps, graph.output)
+        graph = replace(graph, output=output)
+        _place_rules(steps, rules)
+        _infer_signs(graph, steps)
+    input_like = _input_like(graph, steps)
+    points, chains = _prune_points(graph, steps, input_like)
+    forward_use, backward_use = _uses(graph, steps)
+    return Plan(
+        graph, tuple(steps), input_like, points, chains, _depth(graph, steps, points), forward_use, backward_use
+    )
+
+
+def _make_steps(graph: Graph, model: nn.Module) -> list[Step]:
+    """Split the graph into what can be computed now (weights), sizes, and steps that depend on the input."""
+    known: dict[str, Any] = dict(graph.constants)
+    known.update({name: _attribute(model, path) for name, path in graph.weights.items()})
+    data = {graph.input}
+    steps: list[Step] = []
+    runtime: set[str] = set()  # sizes, and what is made of sizes alone
+    for node in graph.nodes:
+        refs = node.refs()
+        if data.intersection(refs) and node.shape is not None:
+            step = _data_step(node, known, data, type(model).__name__)
+            steps.append(step)
+            data.add(node.name)
+        elif data.intersection(refs) or runtime.intersection(refs):
+            runtime.add(node.name)
+            steps.append(_plain_step(node, known))
+        else:
+            known[node.name] = node.op(*_resolved(node.args, known), **_resolved(dict(node.kwargs), known))
+    if graph.output not in data:
+        raise SeqplrpError(type(model).__name__, "the explained output does not depend on the input", "check forward")
+    return steps
+
+
+def _attribute(model: nn.Module, path: str) -> Tensor:
+    value: Any = model
+    for name in path.split("."):
+        value = getattr(value, name)
+    if not isinstance(value, Tensor):
+        raise SeqplrpError(path, "was a tensor when the model was traced and is none now", "trace the model anew")
+    return value.detach()
+
+
+def _resolved(value: Any, known: Mapping[str, Any]) -> Any:
+    if isinstance(value, Ref):
+        return known.get(value.name, value)
+    if isinstance(value, tuple | list):
+        return tuple(_resolved(item, known) for item in value)
+    if isinstance(value, dict):
+        return {key: _resolved(item, known) for key, item in value.items()}
+    return value
+
+
+def _data_step(node: Node, known: Mapping[str, Any], data: set[str], model_name: str) -> Step:
+    step = _plain_step(node, known)
+    step.handler = handler_of(node, model_name)
+    step.inputs = tuple(dict.fromkeys(name for name in node.refs() if name in data))
+    step.handler.prepare(step)
+    return step
+
+
+def _plain_step(node: Node, known: Mapping[str, Any]) -> Step:
+    return Step(
+        node,
+        Handler(),
+        (),
+        node.name,
+        _resolved(node.args, known),
+        _resolved(dict(node.kwargs), known),
+        value_of_output=node.name,
+    )
+
+
+def _live(graph: Graph, steps: list[Step]) -> list[Step]:
+    """Drop what the explained output does not need."""
+    wanted = {graph.output}
+    live = []
+    for step in reversed(steps):
+        if step.output in wanted:
+            wanted.update(step.node.refs())
+            live.append(step)
+    return live[::-1]
+
+
+def _readers(steps: Sequence[Step]) -> dict[str, list[Step]]:
+    readers: dict[str, list[Step]] = {}
+    for step in steps:
+        for name in dict.fromkeys(step.node.refs()):
+            readers.setdefault(name, []).append(step)
+    return readers
+
+
+def _fold_batch_norms(steps: list[Step], output: str) -> tuple[list[Step], str]:
+    """Fold each batch norm that alone reads a conv or linear layer with channels on axis 1 into that layer."""
+    made_by = {step.output: step for step in steps}
+    readers = _readers(steps)
+    renamed: dict[str, str] = {}
+    kept: list[Step] = []
+    for step in steps:
+        source = made_by.get(step.inputs[0]) if step.inputs else None
+        if (
+            isinstance(step.handler, BatchNorm)
+            and source is not None
+            and isinstance(source.handler, LinearHandler)
+            and len(readers[source.output]) == 1
+            and source.output != output
+            and source.extra.channel_axis % len(source.node.shape or ()) == 1
+        ):
+            fold_affine(source, *batch_norm_affine(step))
+            # the layer now makes the batch norm's value, under that name
+            renamed[source.output] = step.output
+            source.output = source.value_of_output = step.output
+            made_by[step.output] = source
+            continue
+        kept.append(step)
+    return kept, output
+
+
+def _place_rules(steps: Sequence[Step], rules: Rules | None) -> None:
+    """Give every conv and linear layer its rule, and work out the rule's branches from the layer's weights."""
+    used: set[str] = set()
+    for step in steps:
+        if not isinstance(step.handler, LinearHandler):
+            continue
+        rule: Rule | None
+        if rules is None:
+            rule = Epsilon()
+        elif isinstance(rules, Mapping):
+            pattern = next((p for p in rules if fnmatchcase(step.path, p)), None)
+            if pattern is None:
+                raise SeqplrpError(
+                    f"rule for {step.path}", "no pattern of the mapping matches this layer", "add a '*' pattern for the rest"
+                )
+            used.add(pattern)
+            rule = rules[pattern]
+        else:
+            rule = rules
+        if not isinstance(rule, Rule):
+            raise SeqplrpError(
+                f"rule for {step.path}", f"{rule!r} is no rule", "use one of seqplrp's rules, such as sp.Gamma(0.25)"
+            )
+        layer = step.extra
+        step.extra = replace(layer, rule=rule, branches=rule.branches(layer.weight, layer.bias))
+    if isinstance(rules, Mapping):
+        layers = [step.path for step in steps if isinstance(step.handler, LinearHandler)]
+        for pattern in rules:
+            if not any(fnmatchcase(path, pattern) for path in layers):
+                raise SeqplrpError(f"rule pattern {pattern!r}", "matches no layer", f"the layers are {', '.join(layers)}")
+
+
+def _infer_signs(graph: Graph, steps: Sequence[Step]) -> None:
+    """Work out which values can't be negative, and at which layers no relevance can arrive where the output is <= 0."""
+    nonnegative: dict[str, bool] = {}
+    for step in steps:
+        step.inputs_nonnegative = tuple(nonnegative.get(name, False) for name in step.inputs)
+        nonnegative[step.output] = bool(step.inputs) and step.handler.nonnegative(step, step.inputs_nonnegative)
+    readers = _readers(steps)
+    by_value: dict[str, bool] = {}
+
+    def vanishes(value: str) -> bool:
+        """Whether no relevance arrives at a value where it is 0."""
+        if value not in by_value:
+            promises = [_promise(reader) for reader in readers.get(value, []) if value in reader.inputs]
+            by_value[value] = all(
+                promise == "always" or (promise == "with output" and vanishes(reader.output))
+                for promise, reader in zip(
+                    promises, (r for r in readers.get(value, []) if value in r.inputs), strict=True
+                )
+            )
+        return by_value[value]
+
+    for step in reversed(steps):  # readers first, so that the recursion stays shallow
+        vanishes(step.output)
+    for step in steps:
+        reading = [reader for reader in readers.get(step.output, []) if step.output in reader.inputs]
+        if (
+            isinstance(step.handler, LinearHandler)
+            and step.output != graph.output
+            and len(reading) == 1
+            and isinstance(reading[0].handler, Relu)
+            and vanishes(reading[0].output)
+        ):
+            step.gated = True
+            step.value_of_output = reading[0].output
+
+
+def _promise(step: Step) -> str:
+    if isinstance(step.handler, LinearHandler):
+        parts = {term.part for branch in step.extra.branches for term in branch.terms}
+        return "always" if parts <= {"input", "positive", "negative"} else "never"
+    return step.handler.vanishing
+
+
+def _input_like(graph: Graph, steps: Sequence[Step]) -> frozenset[str]:
+    """Return the values that are the input, only moved."""
+    found = {graph.input}
+    for step in steps:
+        if step.handler.moves and step.inputs and all(name in found for name in step.inputs):
+            found.add(step.output)
+    return frozenset(found)
+
+
+def _prune_points(
+    graph: Graph, steps: Sequence[Step], input_like: frozenset[str]
+) -> tuple[dict[str, PrunePoint], dict[str, tuple[Step, ...]]]:
+    """Find the activations that feed conv or linear layers (METHODS.md, section 3).
+
+    What stands between, a reshape or a pad say, moves the same units, so the point is the value before it: the way that
+    a model is written must not change where it is pruned.
+    """
+    made_by = {step.output: step for step in steps}
+    readers: dict[str, list[str]] = {}
+    chains: dict[str, tuple[Step, ...]] = {}
+    for step in steps:
+        if not isinstance(step.handler, LinearHandler):
+            continue
+        value, chain = step.inputs[0], []
+        while value in made_by and made_by[value].handler.hoists:
+            chain.append(made_by[value])
+            value = made_by[value].inputs[0]
+        if value in input_like:
+            continue
+        readers.setdefault(value, []).append(step.path)
+        chains[step.output] = tuple(reversed(chain))
+    points = {value: PrunePoint(value, tuple(dict.fromkeys(paths))) for value, paths in readers.items()}
+    return points, chains
+
+
+def _depth(graph: Graph, steps: Sequence[Step], points: Mapping[str, PrunePoint]) -> int:
+    """Return the number of prune points on the longest path from input to output."""
+    depth = {graph.input: 0}
+    for step in steps:
+        if step.inputs:
+            depth[step.output] = max(depth[name] for name in step.inputs) + (step.output in points)
+    return depth[graph.output]
+
+
+def _uses(graph: Graph, steps: Sequence[Step]) -> tuple[dict[str, int], dict[str, int]]:
+    """Work out when each value can be freed."""
+    forward: dict[str, int] = {}
+    backward: dict[str, int] = {}
+    for number, step in enumerate(steps):
+        for name in step.node.refs():
+            forward[name] = number
+        for name in step.handler.needs(step):
+            backward.setdefault(name, number)
+        # sizes are asked for again by some moves on their way back
+        if not step.inputs:
+            backward.setdefault(step.output, 0)
+    for name in (graph.input, graph.output):
+        backward.setdefault(name, 0)
+    return {name: at for name, at in forward.items() if name not in backward}, backward
+
+
+def known_operations() -> list[str]:
+    """Return the names of the operations that have a handler."""
+    return sorted(str(op) for op in HANDLERS)

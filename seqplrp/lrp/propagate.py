@@ -1,0 +1,353 @@
+"""Run a plan: forward, then relevance back, pruning on the way; values are freed as soon as nothing needs them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor
+
+from seqplrp.errors import SeqplrpError
+from seqplrp.lrp.ledger import Ledger, per_sample_size, per_sample_sum
+from seqplrp.lrp.ops.linear import LinearHandler, Quotient, propagate_again
+from seqplrp.lrp.plan import Plan, PrunePoint
+from seqplrp.lrp.prune import Pruning, find_cut, shares_of
+from seqplrp.lrp.rules import Relative
+from seqplrp.lrp.steps import Contribution, MoveHandler, Run, Step
+
+
+@dataclass(frozen=True)
+class Propagated:
+    """What one way back gives.
+
+    Attributes
+    ----------
+    relevance : Tensor
+        (N, ...) of the input.
+    coefficient : Tensor or None
+        (N, ...) with ``relevance = input * coefficient``: the hypothetical contributions; None where the first layers'
+        rules are not proportional to the input.
+    ledger : Ledger
+        Every layer's account.
+    """
+
+    relevance: Tensor
+    coefficient: Tensor | None
+    ledger: Ledger
+
+
+def run_forward(plan: Plan, x: Tensor, *, keep: bool = True) -> Run:
+    """Run the plan's steps, storing what the way back needs.
+
+    Parameters
+    ----------
+    plan : Plan
+        The plan.
+    x : Tensor
+        (N, ...) input, of the dtype and on the device of the weights.
+    keep : bool
+        False to store nothing for the way back, where only the output is wanted.
+    """
+    run = Run()
+    run.values[plan.graph.input] = x
+    run.shapes[plan.graph.input] = x.shape
+    run.input_nonnegative = bool((x >= 0).all())
+    ends: dict[int, list[str]] = {}
+    for name, at in plan.last_forward_use.items():
+        ends.setdefault(at, []).append(name)
+    for number, step in enumerate(plan.steps):
+        value = step.handler.forward(step, run) if step.inputs else step.call(run)
+        run.values[step.output] = value
+        if isinstance(value, Tensor):
+            run.shapes[step.output] = value.shape
+        for name in ends.get(number, ()):
+            run.values.pop(name, None)
+        if not keep:
+            run.extras.clear()
+    return run
+
+
+def output_of(plan: Plan, run: Run) -> Tensor:
+    """Return the explained output of a pass: (N,) or (N, outputs)."""
+    output: Tensor = run.values[plan.graph.output]
+    return output
+
+
+def start_at(output: Tensor, target: Tensor | None) -> Tensor:
+    """Return the relevance to start from: the explained score at its place, 0 elsewhere.
+
+    Parameters
+    ----------
+    output : Tensor
+        (N, outputs), or (N,) where the score is the only output.
+    target : Tensor or None
+        (N,) index of the output for each sample; None where there is only one.
+    """
+    if target is None:
+        return output
+    start = torch.zeros_like(output)
+    place = target.unsqueeze(1)
+    return start.scatter_(1, place, output.gather(1, place))
+
+
+@dataclass
+class _Arrived:
+    """The relevance that has arrived at a value so far."""
+
+    relevance: Tensor | None = None
+    coefficient: Tensor | None = None
+    # matrix mode: relevance from conv and linear layers, and what it takes to propagate them again
+    from_layers: Tensor | None = None
+    layers: list[tuple[Step, Tensor, list[Quotient]]] = field(default_factory=list)
+
+    def add(self, contribution: Contribution) -> None:
+        self.relevance = _sum(self.relevance, contribution.relevance)
+        self.coefficient = _sum(self.coefficient, contribution.coefficient)
+
+
+def _sum(a: Tensor | None, b: Tensor | None) -> Tensor | None:
+    if a is None or b is None:
+        return b if a is None else a
+    return a + b
+
+
+@dataclass
+class _Backward:
+    """One way back through a plan."""
+
+    plan: Plan
+    run: Run
+    pruning: Pruning | None
+    free: bool
+    ledger: Ledger = field(default_factory=Ledger)
+    arrived: dict[str, _Arrived] = field(default_factory=dict)
+
+    def at(self, value: str) -> _Arrived:
+        return self.arrived.setdefault(value, _Arrived())
+
+    def propagate(self, start: Tensor, wanted: Callable[[str, Tensor], None] | None = None) -> Propagated:
+        plan = self.plan
+        self.at(plan.graph.output).relevance = start
+        ends: dict[int, list[str]] = {}
+        for name, at in plan.first_backward_use.items():
+            ends.setdefault(at, []).append(name)
+        for number in range(len(plan.steps) - 1, -1, -1):
+            step = plan.steps[number]
+            arrived = self.arrived.pop(step.output, None)
+            if arrived is not None and step.inputs:
+                self._step(step, arrived, wanted)
+            if self.free:
+                self.run.extras.pop(step.output, None)
+                for name in ends.get(number, ()):
+                    if name != plan.graph.input:
+                        self.run.values.pop(name, None)
+        return self._finish()
+
+    def _step(self, step: Step, arrived: _Arrived, wanted: Callable[[str, Tensor], None] | None) -> None:
+        if step.output in self.plan.input_like:
+            self._move_input(step, arrived)
+            return
+        relevance = self._relevance_at(step.output, arrived)
+        if wanted is not None:
+            wanted(step.output, relevance)
+        if self._in_matrix_mode(step):
+            self._layer_for_matrix(step, relevance)
+            return
+        parts = step.handler.backward(self._signed(step), relevance, self.run, self.ledger)
+        for name, part in zip(step.inputs, parts, strict=True):
+            self._hand_on(name, part)
+
+    def _signed(self, step: Step) -> Step:
+        """Let a step that reads the input itself know whether this input has negative values."""
+        if self.run.input_nonnegative and any(name in self.plan.input_like for name in step.inputs):
+            signs = tuple(
+                known or name in self.plan.input_like
+                for name, known in zip(step.inputs, step.inputs_nonnegative, strict=True)
+            )
+            return replace(step, inputs_nonnegative=signs)
+        return step
+
+    def _hand_on(self, name: str, part: Contribution) -> None:
+        if name in self.plan.input_like or part.coefficient is None:
+            self.at(name).add(part)
+            return
+        relevance = self.run.values[name] * part.coefficient
+        self.at(name).add(Contribution(relevance=_sum(relevance, part.relevance)))
+
+    def _move_input(self, step: Step, arrived: _Arrived) -> None:
+        """Move coefficients and relevances back towards the input, each for itself."""
+        handler = step.handler
+        assert isinstance(handler, MoveHandler)
+        for kind in ("relevance", "coefficient"):
+            moved = getattr(arrived, kind)
+            if moved is not None:
+                for name, part in zip(step.inputs, handler.back(step, moved, self.run), strict=True):
+                    self.at(name).add(Contribution(**{kind: part}))
+
+    def _in_matrix_mode(self, step: Step) -> bool:
+        return (
+            self.pruning is not None
+            and self.pruning.mode == "matrix"
+            and step.output in self.plan.chains
+            and not isinstance(step.extra.rule, Relative)
+        )
+
+    def _layer_for_matrix(self, step: Step, relevance: Tensor) -> None:
+        """Hand a layer's shares straight to its prune point, where they are propagated again once it is cut."""
+        handler = step.handler
+        assert isinstance(handler, LinearHandler)
+        contribution, quotients = handler.share(step, relevance, self.run, self.ledger)
+        share = contribution.relevance
+        if contribution.coefficient is not None:
+            share = _sum(share, self.run.values[step.inputs[0]] * contribution.coefficient)
+        assert share is not None
+        chain = self.plan.chains[step.output]
+        for move in reversed(chain):
+            assert isinstance(move.handler, MoveHandler)
+            share = move.handler.back(move, share, self.run)[0]
+        at = self.at(chain[0].inputs[0] if chain else step.inputs[0])
+        at.from_layers = _sum(at.from_layers, share)
+        at.layers.append((step, self.run.values[step.inputs[0]], quotients))
+
+    def _relevance_at(self, value: str, arrived: _Arrived) -> Tensor:
+        """Return what has arrived at a value, pruned where the value is a prune point."""
+        relevance = _sum(arrived.relevance, arrived.from_layers)
+        assert relevance is not None and arrived.coefficient is None
+        point = self.plan.prune_points.get(value)
+        if self.pruning is None or point is None:
+            return relevance
+        return self._pruned(relevance, arrived, point, self.pruning)
+
+    def _pruned(self, relevance: Tensor, arrived: _Arrived, point: PrunePoint, pruning: Pruning) -> Tensor:
+        shares = shares_of(pruning, point.readers, self.plan.depth)
+        if not shares.prunes:
+            return relevance
+        flat = relevance.flatten(1)
+        keeps = find_cut(flat, pruning, shares).keeps(flat)
+        kept = torch.where(keeps, flat, 0)
+        guarded = None
+        again = kept
+        if arrived.layers:
+            mask = keeps.view_as(relevance)
+            again, guarded = self._again(mask, arrived, pruning.tau)
+            again = again.flatten(1)
+        scales = _scales(flat, again)
+        scaled = pruning.tau > 0 or pruning.mode == "lambda" or not arrived.layers
+        result = torch.where(again > 0, scales[0], scales[1]).to(again.dtype) * again if scaled else again
+        self._record(point, flat, kept, result, scales if scaled else None, guarded)
+        return result.view_as(relevance)
+
+    def _again(self, mask: Tensor, arrived: _Arrived, tau: float) -> tuple[Tensor, Tensor]:
+        """Propagate every layer that reads the prune point again, among the kept units."""
+        dtype = arrived.from_layers.dtype  # type: ignore[union-attr]
+        total = torch.zeros_like(mask, dtype=dtype) if arrived.relevance is None else arrived.relevance * mask
+        guarded = torch.zeros(len(mask), dtype=torch.float64, device=mask.device)
+        for step, values, quotients in arrived.layers:
+            kept = mask.to(dtype)
+            chain = self.plan.chains[step.output]
+            for move in chain:
+                kept = _moved(move, kept, self.run)
+            share, count = propagate_again(step, quotients, values * kept, kept, tau)
+            for move in reversed(chain):
+                assert isinstance(move.handler, MoveHandler)
+                share = move.handler.back(move, share, self.run)[0]
+            total = total + share
+            guarded = guarded + count
+        return total, guarded
+
+    def _record(
+        self,
+        point: PrunePoint,
+        before: Tensor,
+        kept: Tensor,
+        after: Tensor,
+        scales: tuple[Tensor, Tensor] | None,
+        guarded: Tensor | None,
+    ) -> None:
+        size, size_kept = per_sample_size(before), per_sample_size(kept)
+        total, result = per_sample_sum(before), per_sample_sum(after)
+        nonzero = before.count_nonzero(1).clamp(min=1)
+        numbers = {
+            "relevance_out": total,
+            "relevance_in": result,
+            "residue": total - result,
+            "size": size,
+            "pruned": size - size_kept,
+            "lambda": torch.where(size_kept > 0, per_sample_size(after) / size_kept, 1.0),
+            "kept_share": kept.count_nonzero(1) / nonzero,
+            "kept_mass": torch.where(size > 0, size_kept / size, 1.0),
+        }
+        if scales is not None:
+            numbers["lambda_pos"], numbers["lambda_neg"] = scales[0].squeeze(1), scales[1].squeeze(1)
+        if guarded is not None:
+            numbers["guarded"] = guarded
+        self.ledger.add(" + ".join(point.readers), "prune", "", **numbers)
+
+    def _finish(self) -> Propagated:
+        x = self.run.values[self.plan.graph.input]
+        arrived = self.at(self.plan.graph.input)
+        coefficient, relevance = arrived.coefficient, arrived.relevance
+        if coefficient is None and relevance is None:
+            coefficient = torch.zeros_like(x)
+        if coefficient is None:
+            assert relevance is not None
+            return Propagated(relevance, None, self.ledger)
+        whole = x * coefficient
+        if relevance is not None:
+            return Propagated(whole + relevance, None, self.ledger)
+        return Propagated(whole, coefficient, self.ledger)
+
+
+def _moved(step: Step, values: Tensor, run: Run) -> Tensor:
+    """Apply a move's forward operation to other values than those of the pass."""
+    name = step.inputs[0]
+    own = run.values.get(name)
+    run.values[name] = values
+    try:
+        return step.handler.forward(step, run)
+    finally:
+        if own is None:
+            run.values.pop(name, None)
+        else:
+            run.values[name] = own
+
+
+def _scales(before: Tensor, kept: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the factors (N, 1) that bring what is kept, sign by sign, to its total before; 1 where nothing is kept."""
+    scales = []
+    for sign in (1, -1):
+        total = (before if sign > 0 else -before).clamp(min=0).sum(1, dtype=torch.float64, keepdim=True)
+        rest = (kept if sign > 0 else -kept).clamp(min=0).sum(1, dtype=torch.float64, keepdim=True)
+        scales.append(torch.where(rest > 0, total / rest, 1.0))
+    return scales[0], scales[1]
+
+
+def propagate(
+    plan: Plan, run: Run, start: Tensor, pruning: Pruning | None = None, *, free: bool = True
+) -> Propagated:
+    """Pass relevance from the output back to the input.
+
+    Parameters
+    ----------
+    plan : Plan
+        The plan.
+    run : Run
+        Its forward pass.
+    start : Tensor
+        Relevance at the explained output, from `start_at`.
+    pruning : Pruning, optional
+        Prune on the way (PLRP); without it, plain LRP.
+    free : bool
+        Free the forward pass's values on the way; False to use them for another way back.
+
+    Raises
+    ------
+    SeqplrpError
+        Where the start does not fit the output.
+    """
+    if start.shape != output_of(plan, run).shape:
+        raise SeqplrpError(
+            "start", f"has shape {tuple(start.shape)}, the output {tuple(output_of(plan, run).shape)}", "use start_at"
+        )
+    return _Backward(plan, run, pruning, free).propagate(start)

@@ -1,0 +1,208 @@
+"""Pruning of relevance: thresholds per sign, and the mass given back to what is kept (METHODS.md, section 3)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from seqplrp.errors import SeqplrpError
+
+
+@dataclass(frozen=True)
+class Pruning:
+    """How relevance is pruned at every activation that feeds a conv or a linear layer.
+
+    Parameters
+    ----------
+    p : float or mapping, optional
+        Largest share of the positive relevance that may be pruned at one activation, 0 <= p < 1; or a mapping from
+        module-path patterns of the reading layers to such shares. p = 0 prunes nothing.
+    budget : float, optional
+        Largest share for the whole network; with n pruned activations on the longest path from input to output each
+        gets ``p = 1 - (1 - budget)^(1/n)``. Give `p` or `budget`, not both; neither means p = 0.5.
+    p_neg : float, optional
+        The share for negative relevance; p/2 unless given.
+    mode : {"lambda", "matrix"}
+        How pruned mass is given back: by scaling what is kept, or by propagating again among the kept inputs.
+    threshold : {"mass", "gain"}
+        The criterion: cumulative mass, or sparsity gain.
+    gain : float
+        The g of the gain threshold: entries below g times the mean of the nonzero entries of their sign are pruned.
+    tau : float
+        Guard of matrix mode; 0 is the plain reading, without guard and final scaling.
+    prune_input : bool
+        Whether the map itself is pruned too; off in the paper.
+
+    Notes
+    -----
+    Our implementation of PLRP (Yanez Sarmiento et al., arXiv 2404.14271, section 3.2), reconstructed from secondary
+    sources; METHODS.md, section 3.
+    """
+
+    p: float | Mapping[str, float] | None = None
+    budget: float | None = None
+    p_neg: float | None = None
+    mode: Literal["lambda", "matrix"] = "lambda"
+    threshold: Literal["mass", "gain"] = "mass"
+    gain: float = 1.0
+    tau: float = 0.2
+    prune_input: bool = False
+
+    def __post_init__(self) -> None:
+        if self.p is not None and self.budget is not None:
+            raise SeqplrpError("p, budget", "both are given, but each sets the share to prune", "give one of them")
+        shares = {"budget": self.budget, "p_neg": self.p_neg}
+        if isinstance(self.p, Mapping):
+            shares |= {f"p[{pattern!r}]": share for pattern, share in self.p.items()}
+        else:
+            shares["p"] = self.p
+        for name, share in shares.items():
+            if share is not None and not (isinstance(share, int | float) and 0 <= share < 1):
+                raise SeqplrpError(name, f"{share!r} is not a share in [0, 1)", "give a number such as 0.5")
+        _check_choice("mode", self.mode, ("lambda", "matrix"))
+        _check_choice("threshold", self.threshold, ("mass", "gain"))
+        for name, value in (("gain", self.gain), ("tau", self.tau)):
+            if not (isinstance(value, int | float) and 0 <= value < math.inf):
+                raise SeqplrpError(name, f"{value!r} is not a number >= 0", "give a number such as 1.0")
+
+
+def _check_choice(name: str, value: object, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise SeqplrpError(name, f"{value!r} is not known", f"use one of {', '.join(map(repr, allowed))}")
+
+
+@dataclass(frozen=True)
+class Shares:
+    """The shares that one activation may lose, per sign."""
+
+    positive: float
+    negative: float
+
+    @property
+    def prunes(self) -> bool:
+        """Whether anything can be pruned."""
+        return self.positive > 0 or self.negative > 0
+
+
+def shares_of(pruning: Pruning, readers: tuple[str, ...], depth: int) -> Shares:
+    """Work out one activation's shares.
+
+    Parameters
+    ----------
+    pruning : Pruning
+        The settings.
+    readers : tuple of str
+        Module paths of the layers that read the activation; the first pattern that matches any of them decides.
+    depth : int
+        Number of pruned activations on the longest path from input to output.
+    """
+    if pruning.budget is not None:
+        p = 1.0 - (1.0 - pruning.budget) ** (1.0 / max(depth, 1))
+    elif isinstance(pruning.p, Mapping):
+        matches = (
+            share for pattern, share in pruning.p.items() if any(fnmatchcase(r, pattern) for r in readers)
+        )
+        found = next(matches, None)
+        if found is None:
+            raise SeqplrpError(
+                f"p at {' + '.join(readers)}", "no pattern of the mapping matches this layer", "add a '*' pattern"
+            )
+        p = found
+    else:
+        p = 0.5 if pruning.p is None else pruning.p
+    return Shares(p, p / 2 if pruning.p_neg is None else pruning.p_neg)
+
+
+@dataclass(frozen=True)
+class Cut:
+    """What one activation keeps: entries above `positive` or below ``-negative``; (N, 1) thresholds in r's dtype."""
+
+    positive: Tensor
+    negative: Tensor
+
+    def keeps(self, flat: Tensor) -> Tensor:
+        """Return the mask of kept entries of the flattened relevance (N, units)."""
+        return (flat > self.positive) | (flat < -self.negative)
+
+
+def find_cut(flat: Tensor, pruning: Pruning, shares: Shares) -> Cut:
+    """Find the thresholds of a flattened relevance (N, units), per sample and sign."""
+    if pruning.threshold == "gain":
+        return _gain_cut(flat, pruning.gain, shares)
+    return _mass_cut(flat, shares)
+
+
+def _gain_cut(flat: Tensor, gain: float, shares: Shares) -> Cut:
+    thresholds = []
+    for sign, share in ((1, shares.positive), (-1, shares.negative)):
+        part = (flat if sign > 0 else -flat).clamp(min=0)
+        limit = gain * part.sum(1, dtype=torch.float64) / part.count_nonzero(1).clamp(min=1)
+        # Entries below the limit go and those at it stay, so the cut is the largest number below the limit; and the
+        # largest entry always stays.
+        limit = torch.minimum(limit.to(flat.dtype), part.amax(1))
+        below = torch.nextafter(limit, torch.zeros_like(limit))
+        thresholds.append((below if share > 0 else torch.zeros_like(below)).unsqueeze(1))
+    return Cut(*thresholds)
+
+
+# The bits of a float, read as an integer, order non-negative floats as their values do. So the leading 16 bits bin the
+# entries by sign and size without a sort; only the entries of the bin where the cumulative mass crosses its limit need
+# a closer look.
+_LEADING_BITS = 16
+_BINS = 1 << (_LEADING_BITS - 1)  # per sign
+
+
+def _mass_cut(flat: Tensor, shares: Shares) -> Cut:
+    """Mass thresholds: prune v > 0 where the sum of all positive entries <= v is at most p times their total."""
+    samples = flat.shape[0]
+    width = torch.finfo(flat.dtype).bits
+    bits = flat.contiguous().view(torch.int32 if width == 32 else torch.int64)
+    # sign bit leads: bins [0, _BINS) hold positive entries by size, bins [_BINS, 2 _BINS) negative ones by size
+    bins = ((bits >> (width - _LEADING_BITS)) & (2 * _BINS - 1)).long()
+    mass = flat.abs().to(torch.float64)
+    histogram = torch.zeros(samples, 2 * _BINS, dtype=torch.float64, device=flat.device)
+    histogram.scatter_add_(1, bins, mass)
+    cumulative = histogram.view(samples, 2, _BINS).cumsum(2)
+    share = torch.tensor([shares.positive, shares.negative], dtype=torch.float64, device=flat.device)
+    limit = cumulative[:, :, -1] * share
+    crossing = (cumulative <= limit.unsqueeze(2)).sum(2).clamp(max=_BINS - 1)
+    below = torch.where(
+        crossing > 0, cumulative.gather(2, (crossing - 1).clamp(min=0).unsqueeze(2)).squeeze(2), 0.0
+    )
+    # everything in the bins below the crossing bin goes: the largest float below the bin's lowest one
+    lowest = (crossing << (width - _LEADING_BITS)) - 1
+    cut = lowest.clamp(min=0).to(bits.dtype).view(flat.dtype).clone()
+    chosen = crossing + torch.tensor([0, _BINS], device=flat.device)
+    inside = ((bins == chosen[:, :1]) | (bins == chosen[:, 1:])) & (flat != 0)
+    sample, unit = inside.nonzero(as_tuple=True)
+    if len(sample):
+        _refine(cut.view(-1), limit.flatten(), below.flatten(), flat[sample, unit], sample)
+    return Cut(cut[:, :1], cut[:, 1:])
+
+
+def _refine(cut: Tensor, limit: Tensor, below: Tensor, values: Tensor, sample: Tensor) -> None:
+    """Raise each cut to the largest entry of its crossing bin that can still go.
+
+    `cut`, `limit` and the mass `below` the bin are flat over (sample, sign). Each group is summed by itself, in order
+    of size, so that rounding can't make one sample's cut depend on another's entries.
+    """
+    group = sample * 2 + (values < 0)
+    size, by_size = values.abs().sort()
+    group, by_group = group[by_size].sort(stable=True)
+    size = size[by_group]
+    counts = torch.bincount(group, minlength=cut.numel())
+    starts = counts.cumsum(0) - counts
+    place = torch.arange(len(group), device=group.device) - starts[group]
+    rows = size.new_zeros((cut.numel(), int(counts.max())), dtype=torch.float64)
+    rows[group, place] = size.to(torch.float64)
+    mass = below[group] + rows.cumsum(1)[group, place]
+    is_last_of_equals = torch.ones_like(group, dtype=torch.bool)
+    is_last_of_equals[:-1] = (size[1:] != size[:-1]) | (group[1:] != group[:-1])
+    goes = is_last_of_equals & (mass <= limit[group])
+    cut.scatter_reduce_(0, group[goes], size[goes], reduce="amax")
