@@ -130,7 +130,8 @@ def as_motif(record: object) -> Motif:
         family="; ".join(record.tf_family),
         species="; ".join(SPECIES[taxon] for taxon in record.species),
         url=f"https://jaspar.elixir.no/matrix/{record.matrix_id}",
-        nsites=float(counts.sum(axis=1).max()),
+        # a few records hold rescaled counts; whole sites are what other programs read
+        nsites=float(round(counts.sum(axis=1).max())),
     )
 
 

@@ -12,9 +12,11 @@ from seqplrp.genomics.encoding import (
     reverse_complement,
 )
 from seqplrp.genomics.fasta import Record, read_fasta, write_fasta
+from seqplrp.genomics.regions import Interval, read_bed, read_truth_bed, write_truth_bed
 from seqplrp.genomics.shuffles import dinucleotide_shuffle
 
 __all__ = [
+    "Interval",
     "Record",
     "codes_to_one_hot",
     "codes_to_strings",
@@ -23,7 +25,10 @@ __all__ = [
     "encode",
     "motifs",
     "one_hot",
+    "read_bed",
     "read_fasta",
+    "read_truth_bed",
     "reverse_complement",
     "write_fasta",
+    "write_truth_bed",
 ]

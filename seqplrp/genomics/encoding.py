@@ -59,7 +59,7 @@ def encode(sequences: Sequence[str] | str) -> npt.NDArray[np.uint8]:
         row, column = np.argwhere(codes == _INVALID)[0]
         raise SeqplrpError(
             f"sequences[{row}]",
-            f"letter {batch[row][column]!r} at position {column} (counted from 0) is not one of A, C, G, T, U, N",
+            f"letter {batch[row][column]!r} at position {column} (counted from 0) is not one of ACGTUN",
             "replace it, by N where the base is unknown",
         )
     return codes
@@ -82,7 +82,7 @@ def _check_texts(batch: list[str]) -> None:
 
 
 def check_codes(codes: npt.ArrayLike, *, where: str = "codes") -> npt.NDArray[np.uint8]:
-    """Return `codes` as an (N, L) uint8 array of values 0..4, or raise a SeqplrpError that says what it is."""
+    """Return `codes` as an (N, L) uint8 array of values 0..4, or raise the error that says what they are."""
     array = np.asarray(codes)
     if array.ndim != 2:
         raise SeqplrpError(

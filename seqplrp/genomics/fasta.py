@@ -6,15 +6,16 @@ import os
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import Literal
 
 from seqplrp.errors import SeqplrpError
-from seqplrp.genomics.textfile import byte_lines, decode_line
+from seqplrp.genomics.textfile import byte_lines, decode_line, unwritable
 
 _IUPAC = b"RYSWKMBDHV"
 _UPPER = bytes.maketrans(b"acgtuUn" + _IUPAC.lower(), b"ACGTTTN" + _IUPAC)
 _UPPER_N = bytes.maketrans(b"acgtuUn" + _IUPAC + _IUPAC.lower(), b"ACGTTTN" + b"N" * 2 * len(_IUPAC))
-_REGION = re.compile(r"(?:.*?::)?(?P<contig>.+):(?P<start>\d+)-(?P<end>\d+)(?:\((?P<strand>[+.-])\))?")
+# only the tail is matched, and 18 digits are enough: hostile headers cost no more than others
+_PLACE = re.compile(r":([0-9]{1,18})-([0-9]{1,18})(?:\(([+.-])\))?\Z")
 _LINE_WIDTH = 80
 
 
@@ -79,8 +80,6 @@ def _records(path: str | os.PathLike[str], table: bytes) -> Iterator[Record]:
     header, header_line, lines = None, 0, list[bytes]()
     number = 0
     for number, line in enumerate(byte_lines(path), start=1):
-        if number == 1:
-            line = line.removeprefix(b"\xef\xbb\xbf")  # the byte order mark that some editors write
         if line[:1] != b">":
             lines.append(line.rstrip())
             if header is None and lines[-1]:
@@ -113,17 +112,17 @@ def _no_header(path: str | os.PathLike[str], number: int, line: bytes) -> Seqplr
 
 def _header_id(path: str | os.PathLike[str], number: int, line: bytes) -> str:
     text = decode_line(line.rstrip()[1:], path, number)
+    where = f"{path}, line {number}"
     if "\r" in text:
-        raise SeqplrpError(
-            f"{path}, line {number}",
-            "lines end in a bare carriage return",
-            "convert the line ends to Unix ones",
-        )
+        raise SeqplrpError(where, "lines end in a bare carriage return", "convert them to Unix line ends")
     if not text or text[0].isspace():
+        raise SeqplrpError(where, "the header has no id behind '>'", "name the record: '>ID'")
+    id = text.split(maxsplit=1)[0]
+    if not id.isprintable():
         raise SeqplrpError(
-            f"{path}, line {number}", "the header has no id behind '>'", "name the record: '>ID'"
+            where, f"the id {id!r} holds unprintable characters", "name the record in plain text"
         )
-    return text.split(maxsplit=1)[0]
+    return id
 
 
 def _record(
@@ -161,10 +160,11 @@ def _foreign_letter(
 def _place(
     path: str | os.PathLike[str], id: str, header_line: int, length: int
 ) -> tuple[str, int, int, Literal["+", "-"]]:
-    region = _REGION.fullmatch(id)
-    if region is None:
+    place = _PLACE.search(id)
+    contig = id[: place.start()].rpartition("::")[2] if place else ""
+    if place is None or not contig or contig.endswith(":"):
         return id, 0, length, "+"
-    start, end = int(region["start"]), int(region["end"])
+    start, end = int(place[1]), int(place[2])
     if end - start != length:
         one_based = " (they look 1-based inclusive)" if end - start + 1 == length else ""
         raise SeqplrpError(
@@ -172,8 +172,7 @@ def _place(
             f"coordinates of {id!r} span {end - start} bases, its sequence has {length}{one_based}",
             "write 0-based half-open coordinates, as 'bedtools getfasta' does, or another id",
         )
-    strand = cast(Literal["+", "-"], "-" if region["strand"] == "-" else "+")
-    return region["contig"], start, end, strand
+    return contig, start, end, "-" if place[3] == "-" else "+"
 
 
 def write_fasta(path: str | os.PathLike[str], records: Iterable[Record | tuple[str, str]]) -> None:
@@ -182,7 +181,8 @@ def write_fasta(path: str | os.PathLike[str], records: Iterable[Record | tuple[s
     Raises
     ------
     SeqplrpError
-        If an id is empty, holds white space or came before, if a sequence is empty or no text, or if the file can't be written.
+        If an id is empty, holds white space or came before, if a sequence is empty or no text, or if the file
+        can't be written.
     """
     seen: set[str] = set()
     try:
@@ -195,11 +195,7 @@ def write_fasta(path: str | os.PathLike[str], records: Iterable[Record | tuple[s
                     f"{sequence[i : i + _LINE_WIDTH]}\n" for i in range(0, len(sequence), _LINE_WIDTH)
                 )
     except OSError as problem:
-        raise SeqplrpError(
-            path,
-            f"can't be written ({problem.strerror or problem})",
-            "check the folder, its rights and the disk",
-        ) from None
+        raise unwritable(path, problem) from None
 
 
 def _check_written(id: str, sequence: str, seen: set[str]) -> None:

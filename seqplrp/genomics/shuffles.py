@@ -47,7 +47,8 @@ def dinucleotide_shuffle(codes: npt.ArrayLike, rng: np.random.Generator) -> npt.
     if n == 0 or length < 3:
         return checked.copy()
     shuffled = np.empty_like(checked)
-    rows = max(1, _CELLS_AT_ONCE // length)
+    # short sequences are no cheaper than long ones to draw trees for, so they do not come by the million
+    rows = max(1, _CELLS_AT_ONCE // max(length, 128))
     for start in range(0, n, rows):
         shuffled[start : start + rows] = _shuffle_rows(checked[start : start + rows], rng)
     return shuffled
@@ -63,17 +64,18 @@ def _shuffle_rows(codes: npt.NDArray[np.uint8], rng: np.random.Generator) -> npt
 
 def _dinucleotide_counts(codes: npt.NDArray[np.uint8], letters: int) -> npt.NDArray[np.int64]:
     """Count the dinucleotides: (N, letters, letters), from the first letter to the second."""
-    n, length = codes.shape
+    n = len(codes)
     pair = codes[:, :-1].astype(np.int64) * letters + codes[:, 1:]
     pair += np.arange(n)[:, None] * letters * letters
-    return np.bincount(pair.ravel(), minlength=n * letters * letters).reshape(n, letters, letters)
+    counts: npt.NDArray[np.int64] = np.bincount(pair.ravel(), minlength=n * letters * letters)
+    return counts.reshape(n, letters, letters)
 
 
 @cache
 def _trees(letters: int, root: int) -> npt.NDArray[np.int64]:
     """List every tree of exits that leads to `root`: row t, column v holds the letter that v exits to."""
     choices = [[root] if v == root else [u for u in range(letters) if u != v] for v in range(letters)]
-    trees = np.array(list(product(*choices)))
+    trees: npt.NDArray[np.int64] = np.array(list(product(*choices)), dtype=np.int64)
     reached = trees
     for _ in range(letters):  # following any exit this often ends at the root, or runs in a circle
         reached = np.take_along_axis(trees, reached, axis=1)
@@ -85,27 +87,27 @@ def _trees(letters: int, root: int) -> npt.NDArray[np.int64]:
 def _draw_last_exits(
     counts: npt.NDArray[np.int64], last: npt.NDArray[np.uint8], rng: np.random.Generator
 ) -> npt.NDArray[np.int64]:
-    """Draw for each sequence a tree with probability proportional to its number of edge choices: (N, letters)."""
+    """Draw a tree for each sequence, weighted by the number of ways to choose its edges: (N, letters)."""
     n, letters, _ = counts.shape
     weight_of = counts.astype(np.float64)
     absent = counts.sum(axis=2) == 0
     chosen = np.empty((n, letters), dtype=np.int64)
-    uniform = rng.random(n)
     for root in range(letters):
         rows = np.flatnonzero(last == root)
         if not rows.size:
             continue
         trees = _trees(letters, root)
         exits = weight_of[rows]
-        # A letter that does not occur has no edge; one way out, straight to the root, leaves it out of the draw.
+        # A letter without edges gets one, straight to the root, which leaves it out of the draw.
         exits[:, :, root][absent[rows]] = 1.0
         weights = np.ones((rows.size, len(trees)))
         for v in range(letters):
             if v != root:
                 weights *= exits[:, v, :][:, trees[:, v]]
         cumulative = weights.cumsum(axis=1)
-        # strictly above the draw: a tree of weight zero is never taken
-        pick = (cumulative <= (uniform[rows] * cumulative[:, -1])[:, None]).sum(axis=1)
+        # the first sum strictly above the draw: never a tree of weight 0, and there is one, as the draw is below 1
+        drawn = rng.random((rows.size, 1)) * cumulative[:, -1:]
+        pick = (cumulative <= drawn).sum(axis=1)
         chosen[rows] = trees[pick]
     return chosen
 

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import gzip
+import io
 import os
+import re
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
 
 from seqplrp.errors import SeqplrpError
 
 _GZIP_MAGIC = b"\x1f\x8b"
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+# stricter than float(): no underscores, no digits of other scripts, no nan or inf
+_NUMBER = re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
 
 
 def byte_lines(path: str | os.PathLike[str]) -> Iterator[bytes]:
     """Yield the lines of a file with their line ends, inflating it if it starts as gzip (or bgzip) does.
+
+    A byte order mark at the start is left out. The file may be a pipe.
 
     Raises
     ------
@@ -25,31 +31,30 @@ def byte_lines(path: str | os.PathLike[str]) -> Iterator[bytes]:
     number = 0
     try:
         with open(path, "rb") as raw:
-            compressed = raw.read(2) == _GZIP_MAGIC
-            raw.seek(0)
-            stream: BinaryIO = gzip.GzipFile(fileobj=raw) if compressed else raw  # type: ignore[assignment]
+            stream: io.BufferedIOBase = raw
+            if raw.peek(2)[:2] == _GZIP_MAGIC:
+                stream = io.BufferedReader(gzip.GzipFile(fileobj=raw))
             for line in stream:
                 number += 1
-                yield line
+                yield line.removeprefix(_BYTE_ORDER_MARK) if number == 1 else line
     except EOFError:
-        raise SeqplrpError(
-            f"{path}, after line {number}", "the gzip data end too early", "copy or download the file again"
-        ) from None
+        raise _damaged(path, number, "end too early") from None
     except (gzip.BadGzipFile, zlib.error) as problem:
-        raise SeqplrpError(
-            f"{path}, after line {number}",
-            f"the gzip data are damaged ({problem})",
-            "copy or download the file again",
-        ) from None
+        raise _damaged(path, number, f"are damaged ({problem})") from None
     except OSError as problem:
-        raise unreadable(path, problem) from None
+        remedy = "check that it is a readable file" if Path(path).exists() else "check the path"
+        raise SeqplrpError(path, f"can't be read ({problem.strerror or problem})", remedy) from None
+
+
+def _damaged(path: str | os.PathLike[str], number: int, what: str) -> SeqplrpError:
+    return SeqplrpError(
+        f"{path}, after line {number}", f"the gzip data {what}", "copy or download the file again"
+    )
 
 
 def text_lines(path: str | os.PathLike[str]) -> Iterator[tuple[int, str]]:
     """Yield line numbers from 1 and lines as text without line ends; a line that is not UTF-8 is an error."""
     for number, line in enumerate(byte_lines(path), start=1):
-        if number == 1:
-            line = line.removeprefix(b"\xef\xbb\xbf")  # the byte order mark that some editors write
         yield number, decode_line(line.rstrip(b"\r\n"), path, number)
 
 
@@ -65,7 +70,14 @@ def decode_line(line: bytes, path: str | os.PathLike[str], number: int) -> str:
         ) from None
 
 
-def unreadable(path: str | os.PathLike[str], problem: OSError) -> SeqplrpError:
-    """Turn a failed open or read into the error that names the file."""
-    remedy = "check the path" if not Path(path).exists() else "check that it is a readable file"
-    return SeqplrpError(path, f"can't be read ({problem.strerror or problem})", remedy)
+def parse_number(text: str) -> float | None:
+    """Read a plain decimal number; None where `text` is anything else, or too large for a float."""
+    value = float(text) if _NUMBER.fullmatch(text) else float("inf")
+    return value if abs(value) != float("inf") else None
+
+
+def unwritable(path: str | os.PathLike[str], problem: OSError) -> SeqplrpError:
+    """Turn a failed write into the error that names the file."""
+    return SeqplrpError(
+        path, f"can't be written ({problem.strerror or problem})", "check the folder, its rights and the disk"
+    )

@@ -5,18 +5,31 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from seqplrp.errors import SeqplrpError
+from seqplrp.genomics.encoding import ALPHABET
 from seqplrp.genomics.motifs.model import Motif
+from seqplrp.genomics.textfile import parse_number
 
-_BASES = "ACGT"
+Line = tuple[int, str]
+_BASE = re.compile(r"([A-Za-z])\s*[|:]?\s*(?=[\s\[0-9.+-]|$)")
 
 
-def parse_jaspar(lines: Iterable[tuple[int, str]], path: str | os.PathLike[str]) -> list[Motif]:
+@dataclass
+class _Block:
+    """A header, empty for the raw form, with the rows below it."""
+
+    line: int
+    header: str
+    rows: list[Line] = field(default_factory=list)
+
+
+def parse_jaspar(lines: Iterable[Line], path: str | os.PathLike[str]) -> list[Motif]:
     """Turn numbered lines of a JASPAR file into motifs; `path` is for the errors.
 
     Read are ``>ID name`` headers with rows ``A [ 1 2 3 ]`` or bare numbers, and the raw form of four rows
@@ -24,109 +37,93 @@ def parse_jaspar(lines: Iterable[tuple[int, str]], path: str | os.PathLike[str])
     """
     motifs: list[Motif] = []
     line_of: dict[str, int] = {}
-    for number, header, rows in _blocks(lines, path):
-        motif = _motif(path, number, header, rows)
+    for block in _blocks(lines):
+        motif = _motif(path, block)
         identifier = motif.accession or motif.name
         if identifier in line_of:
-            raise _error(
-                path,
-                number,
-                f"the motif {identifier!r} was given before, on line {line_of[identifier]}",
-                "give every motif an identifier of its own",
-            )
-        line_of[identifier] = number
+            what = f"the motif {identifier!r} was given before, on line {line_of[identifier]}"
+            raise _error(path, block.line, what, "give every motif an identifier of its own")
+        line_of[identifier] = block.line
         motifs.append(motif)
     return motifs
 
 
-_Row = tuple[int, str]
-
-
-def _blocks(lines: Iterable[_Row], path: str | os.PathLike[str]) -> list[tuple[int, str, list[_Row]]]:
+def _blocks(lines: Iterable[Line]) -> list[_Block]:
     """Group the rows under their headers; rows before any header are the raw form."""
-    blocks: list[tuple[int, str, list[_Row]]] = []
+    blocks: list[_Block] = []
     for number, line in lines:
         text = line.strip()
         if not text or text.startswith("#"):
             continue
         if text.startswith(">"):
-            blocks.append((number, text, []))
+            blocks.append(_Block(number, text))
             continue
         if not blocks:
-            blocks.append((number, "", []))
-        blocks[-1][2].append((number, text))
+            blocks.append(_Block(number, ""))
+        blocks[-1].rows.append((number, text))
     return blocks
 
 
-def _motif(path: str | os.PathLike[str], number: int, header: str, rows: list[_Row]) -> Motif:
-    words = header[1:].split() if header else [Path(path).name.split(".")[0].replace(" ", "_") or "motif"]
+def _motif(path: str | os.PathLike[str], block: _Block) -> Motif:
+    words = block.header[1:].split() if block.header else ["_".join(Path(path).name.split(".")[0].split())]
     if not words:
-        raise _error(path, number, "the header has no identifier behind '>'", "name the motif: '>ID name'")
-    counts = _counts(path, number, rows)
+        raise _error(path, block.line, "the header has no identifier behind '>'", "write '>ID name'")
+    counts = _counts(path, block)
     totals = counts.sum(axis=1)
-    name, accession = (words[1], words[0]) if len(words) > 1 else (words[0], "")
-    return Motif(
-        name,
-        counts / totals[:, None],
-        accession=accession,
-        # columns that sum to 1 are frequencies, of which the number of sites is not known
-        nsites=float(totals.max()) if totals.max() > 1.5 else None,
-    )
+    name, accession = (words[1], words[0]) if len(words) > 1 else (words[0] or "motif", "")
+    # columns that sum to 1 are frequencies, of which the number of sites is not known
+    nsites = float(totals.max()) if totals.max() > 1.5 else None
+    return Motif(name, counts / totals[:, None], accession=accession, nsites=nsites)
 
 
-def _counts(path: str | os.PathLike[str], number: int, rows: list[_Row]) -> npt.NDArray[np.float64]:
+def _counts(path: str | os.PathLike[str], block: _Block) -> npt.NDArray[np.float64]:
     """Read four rows as a (W, 4) matrix."""
-    if len(rows) != 4:
-        hint = "give rows A, C, G, T, a column a position"
-        if rows and all(len(text.split()) == 4 for _, text in rows):
-            hint = "turn the matrix: a row a base (A, C, G, T), a column a position"
-        raise _error(path, rows[-1][0] if rows else number, f"the matrix has {len(rows)} rows, not 4", hint)
+    _check_row_number(path, block)
     parsed: dict[str, list[float]] = {}
-    for expected, (line, text) in zip(_BASES, rows):
-        base, values = _row(path, line, text)
-        if (base or expected) in parsed:
-            raise _error(path, line, f"row {base or expected} is given twice", "give rows A, C, G, T")
-        parsed[base or expected] = values
-        if len(values) != len(next(iter(parsed.values()))):
-            first = len(next(iter(parsed.values())))
-            raise _error(
-                path,
-                line,
-                f"the row has {len(values)} numbers, the one of {next(iter(parsed))} {first}",
-                "complete it",
-            )
-    counts = np.array([parsed[base] for base in _BASES]).T
-    totals = counts.sum(axis=1)
-    if not (totals > 0).all() or not np.isfinite(totals).all():
-        column = int(np.flatnonzero(~(totals > 0) | ~np.isfinite(totals))[0])
-        raise _error(
-            path,
-            rows[0][0],
-            f"column {column + 1} sums to {totals[column]:g}",
-            "give counts that sum above 0",
-        )
+    for expected, (line, text) in zip(ALPHABET, block.rows):
+        stated, values = _row(path, line, text)
+        base = stated or expected
+        if base in parsed:
+            raise _error(path, line, f"row {base} is given twice", "give rows A, C, G, T once each")
+        parsed[base] = values
+        first, firsts = next(iter(parsed.items()))
+        if len(values) != len(firsts):
+            what = f"row {base} has {len(values)} numbers, row {first} has {len(firsts)}"
+            raise _error(path, line, what, "give every row the same number of columns")
+    counts = np.array([parsed[base] for base in ALPHABET]).T
+    for column, total in enumerate(counts.sum(axis=1), start=1):
+        if not 0 < total < np.inf:
+            what = f"column {column} sums to {total:g}"
+            raise _error(path, block.rows[0][0], what, "give counts with a sum above 0")
     return counts
+
+
+def _check_row_number(path: str | os.PathLike[str], block: _Block) -> None:
+    if len(block.rows) == 4:
+        return
+    remedy = "give rows A, C, G, T, with a column a position"
+    if block.rows and all(len(text.split()) == 4 for _, text in block.rows):
+        remedy = "turn the matrix: a row a base (A, C, G, T), a column a position"
+    line = block.rows[-1][0] if block.rows else block.line
+    raise _error(path, line, f"the matrix ends after {len(block.rows)} rows, not 4", remedy)
 
 
 def _row(path: str | os.PathLike[str], line: int, text: str) -> tuple[str, list[float]]:
     """Split ``A [ 1 2 3 ]``, ``A| 1 2 3`` or ``1 2 3`` into the base, if given, and its numbers."""
     base = ""
-    labelled = re.match(r"([A-Za-z])\s*[|:\s\[]", text)
+    labelled = _BASE.match(text)
     if labelled:
         base = labelled[1].upper().replace("U", "T")
-        text = text[1:].lstrip().lstrip("|:")
-        if base not in _BASES:
-            raise _error(path, line, f"the row's base is {base!r}", "give rows A, C, G, T")
+        text = text[labelled.end() :]
+        if base not in ALPHABET:
+            raise _error(path, line, f"the row is of base {base!r}", "give rows A, C, G, T")
     values = []
     for token in text.replace("[", " ").replace("]", " ").split():
-        try:
-            value = float(token)
-        except ValueError:
-            raise _error(path, line, f"matrix entry {token[:20]!r} is not a number", "give counts") from None
-        if not 0 <= value < float("inf"):
-            raise _error(
-                path, line, f"matrix entry {token[:20]} is no count", "give counts of 0 or more, not log-odds"
-            )
+        value = parse_number(token)
+        if value is None:
+            raise _error(path, line, f"matrix entry {token[:20]!r} is not a number", "give counts")
+        if value < 0:
+            raise _error(path, line, f"matrix entry {token[:20]} is negative", "give counts, not log-odds")
         values.append(value)
     if not values:
         raise _error(path, line, "the row holds no number", "give its counts")

@@ -102,7 +102,10 @@ class Motif:
     def information_content(self) -> npt.NDArray[np.float64]:
         """Information of each position in bits, 2 + sum p log2 p, without a small-sample correction: (W,)."""
         p = self.probabilities
-        return 2.0 + np.where(p > 0, p * np.log2(np.where(p > 0, p, 1.0)), 0.0).sum(axis=1)
+        bits: npt.NDArray[np.float64] = p * np.log2(
+            np.where(p > 0, p, 1.0)
+        )  # an absent base adds 0 log 0 = 0
+        return 2.0 + bits.sum(axis=1)
 
     def reverse_complement(self) -> Motif:
         """Return the motif as it reads on the other strand, under the same name."""

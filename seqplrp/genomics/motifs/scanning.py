@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -17,6 +18,7 @@ _FINEST_STEP = 1e-3  # bits
 _MOST_STEPS = 1_000_000  # keeps the distribution small where a motif is very wide
 _BLOCK = 6  # bases looked up at once: 5^6 table entries fit the second-level cache
 _CELLS_AT_ONCE = 1 << 21  # bases scored together: about 30 MiB
+_NEVER = np.iinfo(np.int64).min  # log-odds of a base that can't be
 COLUMNS = ("sequence", "start", "end", "strand", "score", "p")
 
 
@@ -31,7 +33,7 @@ class ScoreDistribution:
     Attributes
     ----------
     steps : ndarray of int64, shape (W, 4)
-        Log-odds in steps; `never` where a base is impossible.
+        Log-odds in steps; the lowest int64 where a base is impossible.
     step : float
         Bits a step.
     lowest : int
@@ -44,8 +46,6 @@ class ScoreDistribution:
     step: float
     lowest: int
     tail: npt.NDArray[np.float64]
-
-    never = np.iinfo(np.int64).min
 
     def threshold(self, p_value: float) -> int:
         """Lowest possible score, in steps, whose tail probability is no more than `p_value`."""
@@ -75,7 +75,7 @@ def score_distribution(
     high = np.where(possible, bits, -np.inf).max(axis=1)
     low = np.where(possible, bits, np.inf).min(axis=1)
     step = max(_FINEST_STEP, float((high - low).sum()) / _MOST_STEPS)
-    steps = np.full(bits.shape, ScoreDistribution.never, dtype=np.int64)
+    steps = np.full(bits.shape, _NEVER, dtype=np.int64)
     steps[possible] = np.rint(bits[possible] / step).astype(np.int64)
 
     mass = np.ones(1)
@@ -123,10 +123,15 @@ def _threshold(motif: Motif, distribution: ScoreDistribution, p_value: float) ->
     if best > p_value * (1 + 1e-12):
         raise SeqplrpError(
             "p_value",
-            f"no word of the {motif.width} bp motif {motif.name} is as rare as {p_value:g}, its best has {best:.3g}",
-            f"give {best:.2g} or more",
+            f"no word of the {motif.width} bp motif {motif.name} is as rare as {p_value:g}",
+            f"give {_rounded_up(best):g} or more, the probability of its best word",
         )
     return distribution.threshold(p_value * (1 + 1e-12))
+
+
+def _rounded_up(value: float) -> float:
+    unit = 10.0 ** (math.floor(math.log10(value)) - 1)
+    return math.ceil(value / unit * (1 - 1e-9)) * unit
 
 
 def scan(
@@ -148,7 +153,8 @@ def scan(
     p_value : float
         Probability of a hit at one place of one strand of random DNA, at most.
     background : array of 4, optional
-        Base frequencies; the motif's own where None.
+        Base frequencies of the strand on which the motif is read, so for both strands give A and T, and C
+        and G, the same; the motif's own where None.
     both_strands : bool
         Whether to look for the reverse complement too. A palindromic place is then two hits.
     pseudocount : float
@@ -157,9 +163,10 @@ def scan(
     Returns
     -------
     DataFrame
-        One row a hit, sorted by ``sequence`` (row of `codes`), ``start`` and ``strand``: ``start`` and ``end``
-        0-based half-open on the forward strand, ``strand`` ``+`` or ``-``, ``score`` in bits (sum of log-odds
-        rounded to 0.001 bit each), ``p`` the exact probability of such a score or a better one.
+        One row a hit, sorted by ``sequence`` (row of `codes`), ``start`` and ``strand``. ``start`` and
+        ``end`` are 0-based half-open on the forward strand, ``strand`` is ``+`` or ``-``, ``score`` is in
+        bits (a sum of log-odds rounded to 0.001 bit each), ``p`` is the exact probability of such a score or
+        a higher one.
 
     Raises
     ------
@@ -231,16 +238,17 @@ def _words(codes: npt.NDArray[np.uint8], block: int) -> npt.NDArray[np.uint16]:
 
 def _block_tables(
     steps: npt.NDArray[np.int64], block: int
-) -> list[tuple[int, npt.NDArray[np.signedinteger]]]:
+) -> list[tuple[int, npt.NDArray[np.int32 | np.int64]]]:
     """Tabulate the scores of all words of `block` bases, for consecutive blocks that cover the motif.
 
-    The last block starts early enough to end with the motif; positions it shares with the block before count
-    nothing in it. A word with an N or an impossible base scores so low that no other block can make up for it.
+    The last block starts early enough to end with the motif; positions it shares with the block before
+    count nothing in it. A word with an N or an impossible base scores so low that no other block can make
+    up for it.
     """
     width = len(steps)
     offsets = sorted({*range(0, width - block, block), width - block})
     # int32 halves the work; the wider type keeps the "never" of very wide motifs far below any real score
-    kind = np.int32 if len(offsets) <= 100 else np.int64
+    kind: type[np.int32 | np.int64] = np.int32 if len(offsets) <= 100 else np.int64
     never = np.iinfo(kind).min // (2 * len(offsets))
     tables = []
     covered = 0
@@ -249,7 +257,7 @@ def _block_tables(
         dead = np.zeros(1, dtype=bool)
         for position in range(offset, offset + block):
             row = steps[position] if position >= covered else np.zeros(4, dtype=np.int64)
-            impossible = np.append(row == ScoreDistribution.never, position >= covered)
+            impossible = np.append(row == _NEVER, position >= covered)
             value = np.where(impossible, 0, np.append(row, 0))
             score = (score[:, None] + value[None, :]).ravel()
             dead = (dead[:, None] | impossible[None, :]).ravel()
