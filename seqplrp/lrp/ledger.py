@@ -110,4 +110,5 @@ def per_sample_sum(tensor: Tensor) -> Tensor:
 
 def per_sample_size(tensor: Tensor) -> Tensor:
     """Sum |.| over everything but the first axis: (N, ...) -> (N,), float64."""
-    return torch.linalg.vector_norm(tensor.flatten(1), ord=1, dim=1).to(torch.float64)
+    size: Tensor = torch.linalg.vector_norm(tensor.flatten(1), ord=1, dim=1)
+    return size.to(torch.float64)

@@ -14,10 +14,10 @@ from seqplrp.errors import SeqplrpError
 from seqplrp.lrp import ops
 from seqplrp.lrp.ops.elementwise import BatchNorm, Relu, batch_norm_affine
 from seqplrp.lrp.ops.linear import LinearHandler, fold_affine
-from seqplrp.lrp.prune import Pruning, shares_of
+from seqplrp.lrp.prune import Pruning, described, shares_of
 from seqplrp.lrp.rules import Epsilon, Rule
-from seqplrp.lrp.steps import HANDLERS, Handler, Ref, Step, handler_of
-from seqplrp.lrp.trace import Graph, Node
+from seqplrp.lrp.steps import HANDLERS, Handler, Step, handler_of
+from seqplrp.lrp.trace import Graph, Node, Ref
 
 assert ops  # imported so that its handlers are registered
 
@@ -77,20 +77,19 @@ class Plan:
         """Return the plan as rows: step, module path, op, rule, pruning of the value that the step makes."""
         rows = []
         for number, step in enumerate(self.steps):
+            if not step.inputs:  # a size that later steps ask for
+                continue
             point = self.prune_points.get(step.output)
             pruned = ""
             if point is not None and pruning is not None:
                 shares = shares_of(pruning, point.readers, self.depth)
                 if shares.prunes:
-                    how = f"gain {pruning.gain:g}" if pruning.threshold == "gain" else (
-                        f"mass {shares.positive:.3g} / -{shares.negative:.3g}"
-                    )
-                    pruned = f"{how}, {pruning.mode}"
+                    pruned = f"{described(pruning, shares)}, {pruning.mode}"
             rows.append((str(number), step.path, step.op, step.handler.describe(step), pruned))
         return rows
 
 
-def make_plan(graph: Graph, model: nn.Module, rules: Rules | None = None) -> Plan:
+def make_plan(graph: Graph, model: nn.Module, rules: Rules | None = None, device: torch.device | None = None) -> Plan:
     """Build a plan with the model's present weights.
 
     Parameters
@@ -102,6 +101,8 @@ def make_plan(graph: Graph, model: nn.Module, rules: Rules | None = None) -> Pla
     rules : Rule or mapping, optional
         One rule for every conv and linear layer, or a mapping from module-path patterns (``fnmatch``) to rules, of
         which the first that matches serves. Epsilon unless given.
+    device : torch.device, optional
+        Where to run, if not where the model's weights are; the model itself stays there.
 
     Raises
     ------
@@ -109,7 +110,7 @@ def make_plan(graph: Graph, model: nn.Module, rules: Rules | None = None) -> Pla
         Where an operation has no handler, or a mapping of rules leaves a layer out or names none.
     """
     with torch.no_grad():
-        steps = _live(graph, _make_steps(graph, model))
+        steps = _live(graph, _make_steps(graph, model, device))
         steps, output = _fold_batch_norms(steps, graph.output)
         graph = replace(graph, output=output)
         _place_rules(steps, rules)
@@ -118,14 +119,23 @@ def make_plan(graph: Graph, model: nn.Module, rules: Rules | None = None) -> Pla
     points, chains = _prune_points(graph, steps, input_like)
     forward_use, backward_use = _uses(graph, steps)
     return Plan(
-        graph, tuple(steps), input_like, points, chains, _depth(graph, steps, points), forward_use, backward_use
+        graph,
+        tuple(steps),
+        input_like,
+        points,
+        chains,
+        _depth(graph, steps, points),
+        forward_use,
+        backward_use,
     )
 
 
-def _make_steps(graph: Graph, model: nn.Module) -> list[Step]:
+def _make_steps(graph: Graph, model: nn.Module, device: torch.device | None) -> list[Step]:
     """Split the graph into what can be computed now (weights), sizes, and steps that depend on the input."""
     known: dict[str, Any] = dict(graph.constants)
     known.update({name: _attribute(model, path) for name, path in graph.weights.items()})
+    if device is not None:
+        known = {name: tensor.to(device) for name, tensor in known.items()}
     data = {graph.input}
     steps: list[Step] = []
     runtime: set[str] = set()  # sizes, and what is made of sizes alone
@@ -242,7 +252,9 @@ def _place_rules(steps: Sequence[Step], rules: Rules | None) -> None:
             pattern = next((p for p in rules if fnmatchcase(step.path, p)), None)
             if pattern is None:
                 raise SeqplrpError(
-                    f"rule for {step.path}", "no pattern of the mapping matches this layer", "add a '*' pattern for the rest"
+                    f"rule for {step.path}",
+                    "no pattern of the mapping matches this layer",
+                    "add a '*' pattern for the rest",
                 )
             used.add(pattern)
             rule = rules[pattern]
@@ -250,7 +262,9 @@ def _place_rules(steps: Sequence[Step], rules: Rules | None) -> None:
             rule = rules
         if not isinstance(rule, Rule):
             raise SeqplrpError(
-                f"rule for {step.path}", f"{rule!r} is no rule", "use one of seqplrp's rules, such as sp.Gamma(0.25)"
+                f"rule for {step.path}",
+                f"{rule!r} is no rule",
+                "use one of seqplrp's rules, such as sp.Gamma(0.25)",
             )
         layer = step.extra
         step.extra = replace(layer, rule=rule, branches=rule.branches(layer.weight, layer.bias))
@@ -258,7 +272,9 @@ def _place_rules(steps: Sequence[Step], rules: Rules | None) -> None:
         layers = [step.path for step in steps if isinstance(step.handler, LinearHandler)]
         for pattern in rules:
             if not any(fnmatchcase(path, pattern) for path in layers):
-                raise SeqplrpError(f"rule pattern {pattern!r}", "matches no layer", f"the layers are {', '.join(layers)}")
+                raise SeqplrpError(
+                    f"rule pattern {pattern!r}", "matches no layer", f"the layers are {', '.join(layers)}"
+                )
 
 
 def _infer_signs(graph: Graph, steps: Sequence[Step]) -> None:

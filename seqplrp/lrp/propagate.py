@@ -12,7 +12,7 @@ from seqplrp.errors import SeqplrpError
 from seqplrp.lrp.ledger import Ledger, per_sample_size, per_sample_sum
 from seqplrp.lrp.ops.linear import LinearHandler, Quotient, propagate_again
 from seqplrp.lrp.plan import Plan, PrunePoint
-from seqplrp.lrp.prune import Pruning, find_cut, shares_of
+from seqplrp.lrp.prune import Pruning, described, find_cut, shares_of
 from seqplrp.lrp.rules import Relative
 from seqplrp.lrp.steps import Contribution, MoveHandler, Run, Step
 
@@ -142,7 +142,10 @@ class _Backward:
                 for name in ends.get(number, ()):
                     if name != plan.graph.input:
                         self.run.values.pop(name, None)
-        return self._finish()
+        result = self._finish()
+        if self.pruning is not None and self.pruning.prune_input:
+            result = self._with_pruned_input(result, self.pruning)
+        return result
 
     def _step(self, step: Step, arrived: _Arrived, wanted: Callable[[str, Tensor], None] | None) -> None:
         if step.output in self.plan.input_like:
@@ -213,7 +216,7 @@ class _Backward:
     def _relevance_at(self, value: str, arrived: _Arrived) -> Tensor:
         """Return what has arrived at a value, pruned where the value is a prune point."""
         relevance = _sum(arrived.relevance, arrived.from_layers)
-        assert relevance is not None and arrived.coefficient is None
+        assert relevance is not None
         point = self.plan.prune_points.get(value)
         if self.pruning is None or point is None:
             return relevance
@@ -235,7 +238,7 @@ class _Backward:
         scales = _scales(flat, again)
         scaled = pruning.tau > 0 or pruning.mode == "lambda" or not arrived.layers
         result = torch.where(again > 0, scales[0], scales[1]).to(again.dtype) * again if scaled else again
-        self._record(point, flat, kept, result, scales if scaled else None, guarded)
+        self._record(point, flat, kept, result, scales if scaled else None, guarded, described(pruning, shares))
         return result.view_as(relevance)
 
     def _again(self, mask: Tensor, arrived: _Arrived, tau: float) -> tuple[Tensor, Tensor]:
@@ -264,6 +267,7 @@ class _Backward:
         after: Tensor,
         scales: tuple[Tensor, Tensor] | None,
         guarded: Tensor | None,
+        how: str,
     ) -> None:
         size, size_kept = per_sample_size(before), per_sample_size(kept)
         total, result = per_sample_sum(before), per_sample_sum(after)
@@ -282,7 +286,7 @@ class _Backward:
             numbers["lambda_pos"], numbers["lambda_neg"] = scales[0].squeeze(1), scales[1].squeeze(1)
         if guarded is not None:
             numbers["guarded"] = guarded
-        self.ledger.add(" + ".join(point.readers), "prune", "", **numbers)
+        self.ledger.add(" + ".join(point.readers), "prune", how, **numbers)
 
     def _finish(self) -> Propagated:
         x = self.run.values[self.plan.graph.input]
@@ -297,6 +301,32 @@ class _Backward:
         if relevance is not None:
             return Propagated(whole + relevance, None, self.ledger)
         return Propagated(whole, coefficient, self.ledger)
+
+    def _with_pruned_input(self, result: Propagated, pruning: Pruning) -> Propagated:
+        """Prune the map itself, as an option has it; the coefficients of what is present follow."""
+        shares = shares_of(pruning, ("(input)",), self.plan.depth)
+        if not shares.prunes:
+            return result
+        flat = result.relevance.flatten(1)
+        kept = torch.where(find_cut(flat, pruning, shares).keeps(flat), flat, 0)
+        scales = _scales(flat, kept)
+        pruned = torch.where(kept > 0, scales[0], scales[1]).to(kept.dtype) * kept
+        self._record(
+            PrunePoint(self.plan.graph.input, ("(input)",)),
+            flat,
+            kept,
+            pruned,
+            scales,
+            None,
+            described(pruning, shares),
+        )
+        relevance = pruned.view_as(result.relevance)
+        coefficient = result.coefficient
+        if coefficient is not None:
+            factor = torch.where(result.relevance != 0, relevance / result.relevance, 1.0)
+            coefficient = coefficient * factor
+            relevance = self.run.values[self.plan.graph.input] * coefficient
+        return Propagated(relevance, coefficient, self.ledger)
 
 
 def _moved(step: Step, values: Tensor, run: Run) -> Tensor:
@@ -323,9 +353,7 @@ def _scales(before: Tensor, kept: Tensor) -> tuple[Tensor, Tensor]:
     return scales[0], scales[1]
 
 
-def propagate(
-    plan: Plan, run: Run, start: Tensor, pruning: Pruning | None = None, *, free: bool = True
-) -> Propagated:
+def propagate(plan: Plan, run: Run, start: Tensor, pruning: Pruning | None = None, *, free: bool = True) -> Propagated:
     """Pass relevance from the output back to the input.
 
     Parameters
@@ -348,6 +376,8 @@ def propagate(
     """
     if start.shape != output_of(plan, run).shape:
         raise SeqplrpError(
-            "start", f"has shape {tuple(start.shape)}, the output {tuple(output_of(plan, run).shape)}", "use start_at"
+            "start",
+            f"has shape {tuple(start.shape)}, the output {tuple(output_of(plan, run).shape)}",
+            "use start_at",
         )
     return _Backward(plan, run, pruning, free).propagate(start)

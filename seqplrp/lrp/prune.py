@@ -105,18 +105,25 @@ def shares_of(pruning: Pruning, readers: tuple[str, ...], depth: int) -> Shares:
     if pruning.budget is not None:
         p = 1.0 - (1.0 - pruning.budget) ** (1.0 / max(depth, 1))
     elif isinstance(pruning.p, Mapping):
-        matches = (
-            share for pattern, share in pruning.p.items() if any(fnmatchcase(r, pattern) for r in readers)
-        )
+        matches = (share for pattern, share in pruning.p.items() if any(fnmatchcase(r, pattern) for r in readers))
         found = next(matches, None)
         if found is None:
             raise SeqplrpError(
-                f"p at {' + '.join(readers)}", "no pattern of the mapping matches this layer", "add a '*' pattern"
+                f"p at {' + '.join(readers)}",
+                "no pattern of the mapping matches this layer",
+                "add a '*' pattern",
             )
         p = found
     else:
         p = 0.5 if pruning.p is None else pruning.p
     return Shares(p, p / 2 if pruning.p_neg is None else pruning.p_neg)
+
+
+def described(pruning: Pruning, shares: Shares) -> str:
+    """Say in a few characters how one activation is pruned, for the plan's table and the ledger."""
+    if pruning.threshold == "gain":
+        return f"gain {pruning.gain:g}"
+    return f"mass {shares.positive:.3g} (-{shares.negative:.3g})"
 
 
 @dataclass(frozen=True)
@@ -172,9 +179,7 @@ def _mass_cut(flat: Tensor, shares: Shares) -> Cut:
     share = torch.tensor([shares.positive, shares.negative], dtype=torch.float64, device=flat.device)
     limit = cumulative[:, :, -1] * share
     crossing = (cumulative <= limit.unsqueeze(2)).sum(2).clamp(max=_BINS - 1)
-    below = torch.where(
-        crossing > 0, cumulative.gather(2, (crossing - 1).clamp(min=0).unsqueeze(2)).squeeze(2), 0.0
-    )
+    below = torch.where(crossing > 0, cumulative.gather(2, (crossing - 1).clamp(min=0).unsqueeze(2)).squeeze(2), 0.0)
     # everything in the bins below the crossing bin goes: the largest float below the bin's lowest one
     lowest = (crossing << (width - _LEADING_BITS)) - 1
     cut = lowest.clamp(min=0).to(bits.dtype).view(flat.dtype).clone()

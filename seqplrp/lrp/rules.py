@@ -18,7 +18,7 @@ from torch import Tensor
 from seqplrp.errors import SeqplrpError
 
 Part = Literal["input", "positive", "negative", "one", "low", "high"]
-"""What a term multiplies its weight with: the input itself, its positive or negative part, 1, or a bound of the input."""
+"""What a term multiplies its weight with: the input, its positive or negative part, 1, or a bound of the input."""
 
 Outputs = Literal["all", "nonnegative", "negative"]
 """Which outputs a branch serves, by the sign of the layer's own output z (sgn 0 = +1)."""
@@ -65,7 +65,9 @@ class Rule(Protocol):
     """What the engine asks of a rule; ``eps`` is the stabiliser of its denominators."""
 
     @property
-    def eps(self) -> float: ...
+    def eps(self) -> float:
+        """The stabiliser of the denominators."""
+        ...
 
     def branches(self, weight: Tensor, bias: Tensor | None) -> tuple[Branch, ...]:
         """Return the rule's branches for a layer's weight (outputs, ...) and bias (outputs,)."""

@@ -131,7 +131,8 @@ class Handler:
     def forward(self, step: Step, run: Run) -> Tensor:
         """Run the operation."""
         result = step.call(run)
-        return result[0] if isinstance(result, tuple | list) else result
+        value: Tensor = result[0] if isinstance(result, tuple | list) else result
+        return value
 
     def needs(self, step: Step) -> tuple[str, ...]:
         """Return the names of the values that `backward` reads."""

@@ -17,7 +17,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.fx import Node as FxNode
-from torch.fx.node import map_arg
 
 from seqplrp.errors import SeqplrpError
 
@@ -224,7 +223,9 @@ def _read(exported: torch.export.ExportedProgram, model_name: str) -> Graph:
             return builder.finish(node, len(signature.buffers_to_mutate))
         else:
             raise SeqplrpError(
-                builder.place(node), f"the traced graph holds a {node.op} node, which the engine can't run", _REMEDY
+                builder.place(node),
+                f"the traced graph holds a {node.op} node, which the engine can't run",
+                _REMEDY,
             )
     raise AssertionError("an exported graph ends with an output node")
 
@@ -273,7 +274,13 @@ class _Builder:
         )
 
     def _arguments(self, value: Any) -> Any:
-        return _plain(map_arg(value, lambda n: Ref(self.aliases.get(n.name, n.name))))
+        if isinstance(value, FxNode):
+            return Ref(self.aliases.get(value.name, value.name))
+        if isinstance(value, tuple | list):
+            return tuple(self._arguments(item) for item in value)
+        if isinstance(value, dict):
+            return {key: self._arguments(item) for key, item in value.items()}
+        return value
 
     def finish(self, node: FxNode, mutated: int) -> Graph:
         results = node.args[0]
@@ -286,7 +293,9 @@ class _Builder:
                 "give a target that picks the score: target=lambda outputs: outputs[0][:, 0], say",
             )
         if len(self.inputs) != 1:
-            raise SeqplrpError(self.model_name, f"the model takes {len(self.inputs)} inputs", "wrap it so that it takes one")
+            raise SeqplrpError(
+                self.model_name, f"the model takes {len(self.inputs)} inputs", "wrap it so that it takes one"
+            )
         name, shape = self.inputs[0]
         output = self.aliases.get(outputs[0].name, outputs[0].name)
         output_shape = self.shapes[output]
@@ -304,14 +313,6 @@ class _Builder:
         return _path(node) or self.model_name
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, tuple | list):
-        return tuple(_plain(item) for item in value)
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    return value
-
-
 def _shape(node: FxNode) -> tuple[int | None, ...] | None:
     value = node.meta.get("val")
     if isinstance(value, tuple | list) and value:
@@ -324,7 +325,7 @@ def _shape(node: FxNode) -> tuple[int | None, ...] | None:
 def _path(node: FxNode) -> str:
     stack = node.meta.get("nn_module_stack") or {}
     paths = [path for path, _ in stack.values()]
-    if not paths:
+    if not paths or paths[-1] == "_empty_nn_module_stack_from_metadata_hook":  # a size that the exporter asked for
         return ""
     # a module that is called twice appears as name@1 the second time
     return str(paths[-1]).partition("@")[0].removeprefix("model").removeprefix(".")
@@ -364,14 +365,10 @@ def _without_closing_activation(graph: Graph) -> Graph:
     source = node.refs()[0]
     renames = {node.name: source}
     nodes = tuple(n.reading(renames) for n in graph.nodes if n.name != node.name)
-    return replace(
-        graph, nodes=nodes, output=renames.get(graph.output, graph.output), left_out=_CLOSING[node.op]
-    )
+    return replace(graph, nodes=nodes, output=renames.get(graph.output, graph.output), left_out=_CLOSING[node.op])
 
 
-_CACHE: weakref.WeakKeyDictionary[nn.Module, dict[Any, tuple[Graph, Target | None]]] = (
-    weakref.WeakKeyDictionary()
-)
+_CACHE: weakref.WeakKeyDictionary[nn.Module, dict[Any, tuple[Graph, Target | None]]] = weakref.WeakKeyDictionary()
 _GRAPHS_PER_MODEL = 16
 
 
@@ -413,9 +410,7 @@ def _structure(model: nn.Module) -> tuple[Any, ...]:
     """Describe what a trace of the model depends on besides its weights, as far as it can be seen from outside."""
     parts: list[Any] = []
     for path, module in model.named_modules(remove_duplicate=False):
-        attributes = tuple(
-            (name, _frozen(value)) for name, value in vars(module).items() if name not in _BOOKKEEPING
-        )
+        attributes = tuple((name, _frozen(value)) for name, value in vars(module).items() if name not in _BOOKKEEPING)
         tensors = tuple(
             (name, tuple(tensor.shape), tensor.dtype, tensor.device)
             for group in (module._parameters, module._buffers)

@@ -1,0 +1,27 @@
+"""Every attribution method in one call shape."""
+
+from seqplrp.methods.base import Attribution, Center, Method, Prepared
+from seqplrp.methods.explainer import Explainer, Target, explain
+from seqplrp.methods.explanation import Explanation
+from seqplrp.methods.gradients import GradientTimesInput, Saliency
+from seqplrp.methods.names import METHODS, RULES, parse_rule, resolve_method
+from seqplrp.methods.relevance import LRP, PLRP
+
+__all__ = [
+    "LRP",
+    "METHODS",
+    "PLRP",
+    "RULES",
+    "Attribution",
+    "Center",
+    "Explainer",
+    "Explanation",
+    "GradientTimesInput",
+    "Method",
+    "Prepared",
+    "Saliency",
+    "Target",
+    "explain",
+    "parse_rule",
+    "resolve_method",
+]

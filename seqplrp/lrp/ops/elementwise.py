@@ -40,7 +40,9 @@ class Add(Handler):
     def prepare(self, step: Step) -> None:
         if step.kwargs.get("alpha", 1) != 1:
             raise SeqplrpError(
-                step.path, f"{step.op} with alpha={step.kwargs['alpha']} has no relevance handler", "scale first, then add"
+                step.path,
+                f"{step.op} with alpha={step.kwargs['alpha']} has no relevance handler",
+                "scale first, then add",
             )
 
     def nonnegative(self, step: Step, inputs: Sequence[bool]) -> bool:
@@ -57,13 +59,14 @@ class Add(Handler):
         summands = run.filled(step.args)
         signs = (1, -1 if step.op == "sub" else 1)
         contributions = []
-        handed_on = constant = None
+        handed_on = relevance.new_zeros(len(relevance), dtype=torch.float64)
+        constant: Tensor | None = None
         for argument, summand, sign in zip(step.args, summands, signs, strict=True):
             taken = per_sample_sum(sign * summand * share)
             if getattr(argument, "name", None) in step.inputs:
                 coefficient = sign * share
                 contributions.append(Contribution(coefficient=coefficient.sum_to_size(run.shapes[argument.name])))
-                handed_on = taken if handed_on is None else handed_on + taken
+                handed_on = handed_on + taken
             else:
                 constant = taken
         ledger.add(
@@ -171,7 +174,11 @@ class Scale(Affine):
                 "register a handler (seqplrp.lrp.register), or explain the model up to the layer before it",
             )
         if not isinstance(constant, Tensor | int | float):
-            raise SeqplrpError(step.path, f"{step.op} by a number that depends on the shape is not supported", "use a constant")
+            raise SeqplrpError(
+                step.path,
+                f"{step.op} by a number that depends on the shape is not supported",
+                "use a constant",
+            )
         step.extra = 1 / constant if step.op == "div" else constant
 
     def scale_and_shift(self, step: Step) -> tuple[Tensor | float, Tensor | float]:

@@ -110,9 +110,7 @@ class LinearHandler(Handler):
     def backward(self, step: Step, relevance: Tensor, run: Run, ledger: Ledger) -> list[Contribution]:
         return [self.share(step, relevance, run, ledger)[0]]
 
-    def share(
-        self, step: Step, relevance: Tensor, run: Run, ledger: Ledger
-    ) -> tuple[Contribution, list[Quotient]]:
+    def share(self, step: Step, relevance: Tensor, run: Run, ledger: Ledger) -> tuple[Contribution, list[Quotient]]:
         """Share the output's relevance among the inputs; also return what matrix mode needs to do so again."""
         layer: LinearLayer = step.extra
         values = run.values[step.inputs[0]]
@@ -185,13 +183,13 @@ def _quotients(
             denominator = run.values[step.value_of_output]
         else:
             denominator = _plus_bias(numerator_sums(branch, layer, values, signs), branch.bias, layer)
-        quotients.append(Quotient(branch, shared, denominator, branch.nonnegative or (branch.is_forward and step.gated)))
+        quotients.append(
+            Quotient(branch, shared, denominator, branch.nonnegative or (branch.is_forward and step.gated))
+        )
     return quotients
 
 
-def _share_relative(
-    step: Step, layer: LinearLayer, relevance: Tensor, values: Tensor, ledger: Ledger
-) -> Contribution:
+def _share_relative(step: Step, layer: LinearLayer, relevance: Tensor, values: Tensor, ledger: Ledger) -> Contribution:
     """Relative LRP: no division by the outputs, one constant per sample (METHODS.md, section 2)."""
     coefficient = layer.adjoint(relevance, layer.weight, values.shape)
     size_in, size_out = per_sample_size(values * coefficient), per_sample_size(relevance)
@@ -342,7 +340,13 @@ def propagate_again(
     return (relevance if parts.direct is None else relevance * kept), guarded
 
 
-@register(aten.conv1d.default, aten.conv1d.padding, aten.conv2d.default, aten.conv2d.padding, aten.convolution.default)
+@register(
+    aten.conv1d.default,
+    aten.conv1d.padding,
+    aten.conv2d.default,
+    aten.conv2d.padding,
+    aten.convolution.default,
+)
 class Convolution(LinearHandler):
     """conv1d and conv2d with stride, padding (also "same" and "valid"), dilation and groups."""
 
@@ -353,7 +357,9 @@ class Convolution(LinearHandler):
             stride, padding, dilation, transposed, _, groups = step.args[3:9]
             if transposed:
                 raise SeqplrpError(
-                    step.path, "a transposed convolution has no relevance handler yet", "register one (seqplrp.lrp.register)"
+                    step.path,
+                    "a transposed convolution has no relevance handler yet",
+                    "register one (seqplrp.lrp.register)",
                 )
         else:
             given = list(step.args[3:])
@@ -394,7 +400,9 @@ class MatrixProduct(LinearHandler):
         constant = step.args[1]
         if constant.dim() != 2:
             raise SeqplrpError(
-                step.path, f"matmul by a constant of {constant.dim()} axes has no relevance handler", "use a matrix"
+                step.path,
+                f"matmul by a constant of {constant.dim()} axes has no relevance handler",
+                "use a matrix",
             )
         return LinearLayer(constant.t().contiguous(), None, _apply_linear, _adjoint_linear, channel_axis=-1)
 
@@ -421,5 +429,3 @@ def fold_affine(step: Step, scale: Tensor, shift: Tensor) -> None:
     weight = layer.weight * scale.view(-1, *(1,) * (layer.weight.dim() - 1))
     bias = shift if layer.bias is None else layer.bias * scale + shift
     step.extra = replace(layer, weight=weight, bias=bias)
-
-

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -13,7 +13,7 @@ from seqplrp.lrp.steps import MoveHandler, Run, Step, register
 aten = torch.ops.aten
 
 
-def _argument(step: Step, index: int, default: object = None) -> object:
+def _argument(step: Step, index: int, default: Any = None) -> Any:
     return step.args[index] if len(step.args) > index else default
 
 
@@ -114,9 +114,7 @@ class Pad(MoveHandler):
             else:
                 moved = torch.nn.functional.pad(moved, _one_axis(moved.dim(), axis, -left, 0))
             if moved.shape[axis] < size:  # a negative pad on the right cut values off
-                moved = torch.nn.functional.pad(
-                    moved, _one_axis(moved.dim(), axis, 0, size - moved.shape[axis])
-                )
+                moved = torch.nn.functional.pad(moved, _one_axis(moved.dim(), axis, 0, size - moved.shape[axis]))
         return [moved]
 
 
@@ -132,10 +130,10 @@ class Slice(MoveHandler):
     """A range of an axis; the rest gets nothing."""
 
     def back(self, step: Step, moved: Tensor, run: Run) -> list[Tensor]:
-        filled = run.filled(step.args)
-        axis, start, end, stride = (*filled[1:], *(0, None, None, 1)[len(filled) - 1 :])
+        given = run.filled(step.args)[1:]
+        axis, start, end, stride = given + [0, None, None, 1][len(given) :]
         whole = moved.new_zeros(run.shapes[step.inputs[0]])
-        index = [slice(None)] * whole.dim()
+        index: list[slice] = [slice(None)] * whole.dim()
         index[axis] = slice(start, end, stride)
         whole[tuple(index)] = moved
         return [whole]
@@ -167,8 +165,6 @@ class Concatenate(MoveHandler):
     def back(self, step: Step, moved: Tensor, run: Run) -> list[Tensor]:
         parts = step.args[0]
         axis = _argument(step, 1, 0)
-        sizes = [
-            part.shape[axis] if isinstance(part, Tensor) else run.shapes[part.name][axis] for part in parts
-        ]
-        split = moved.split(sizes, axis)
+        sizes = [part.shape[axis] if isinstance(part, Tensor) else run.shapes[part.name][axis] for part in parts]
+        split = torch.split(moved, sizes, axis)
         return [piece for piece, part in zip(split, parts, strict=True) if not isinstance(part, Tensor)]

@@ -52,7 +52,8 @@ class MaxPool(Handler):
         else:
             pooled, indices = aten.max_pool2d_with_indices(planes, *self._window(step, one_dimensional))
         run.extras[step.output] = indices.squeeze(-2) if one_dimensional else indices
-        return pooled.squeeze(-2) if one_dimensional else pooled
+        value: Tensor = pooled.squeeze(-2) if one_dimensional else pooled
+        return value
 
     @staticmethod
     def _window(step: Step, one_dimensional: bool) -> list[object]:
@@ -127,7 +128,7 @@ class AveragePool(SharedByContribution):
         strides = kernel_sizes if stride in (None, [], ()) else _list(stride, dims, 1)
         paddings = _list(padding, dims, 0)
         if one_dimensional:
-            back = aten.avg_pool2d_backward(
+            back: Tensor = aten.avg_pool2d_backward(
                 grad.unsqueeze(-2),
                 values.unsqueeze(-2),
                 [1, *kernel_sizes],
@@ -138,22 +139,21 @@ class AveragePool(SharedByContribution):
                 None,
             )
             return back.squeeze(-2)
-        return aten.avg_pool2d_backward(
-            grad, values, kernel_sizes, strides, paddings, ceil_mode, with_padding, divisor
-        )
+        back = aten.avg_pool2d_backward(grad, values, kernel_sizes, strides, paddings, ceil_mode, with_padding, divisor)
+        return back
 
 
-@register(
-    aten.adaptive_avg_pool1d.default, aten.adaptive_avg_pool2d.default, aten._adaptive_avg_pool2d.default
-)
+@register(aten.adaptive_avg_pool1d.default, aten.adaptive_avg_pool2d.default, aten._adaptive_avg_pool2d.default)
 class AdaptiveAveragePool(SharedByContribution):
     """Average pooling to a given size."""
 
     def adjoint(self, step: Step, grad: Tensor, run: Run) -> Tensor:
         values = run.values[step.inputs[0]]
-        if step.op.endswith("1d"):
-            return aten._adaptive_avg_pool2d_backward(grad.unsqueeze(-2), values.unsqueeze(-2)).squeeze(-2)
-        return aten._adaptive_avg_pool2d_backward(grad, values)
+        one_dimensional = step.op.endswith("1d")
+        if one_dimensional:
+            grad, values = grad.unsqueeze(-2), values.unsqueeze(-2)
+        back: Tensor = aten._adaptive_avg_pool2d_backward(grad, values)
+        return back.squeeze(-2) if one_dimensional else back
 
 
 @register(aten.mean.dim, aten.mean.default, aten.sum.dim_IntList, aten.sum.default)
