@@ -34,7 +34,7 @@ def build_app() -> typer.Typer:
     """Make the application with every command registered."""
     app = typer.Typer(
         name="seqplrp",
-        help="Which bases made my network say that? Explains sequence models by pruned relevance propagation.",
+        help="Which bases made my network say that? Explains sequence models by pruned relevance.",
         add_completion=False,
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},

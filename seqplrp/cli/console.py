@@ -9,9 +9,10 @@ from typing import Protocol
 
 
 class Advance(Protocol):
-    """Tell the bar that so many more units are done."""
+    """Tells the bar that so many more units are done."""
 
-    def __call__(self, steps: int = 1) -> None: ...
+    def __call__(self, steps: int = 1) -> None:
+        """Advance the bar by ``steps`` units."""
 
 
 def warn(where: object, what: str, remedy: str) -> None:

@@ -1,0 +1,216 @@
+"""Relevance as arrays: npz for Python, HDF5 in the layout of ChromBPNet."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from seqplrp.errors import SeqplrpError
+from seqplrp.genomics.tracks.spool import FlatArray, Spool
+
+_BLOCK = 1 << 18
+_ALPHABET = 4
+
+
+@dataclass(frozen=True)
+class RelevanceArrays:
+    """What ``relevance.npz`` holds.
+
+    Parameters
+    ----------
+    ids : (N,) array of str
+        The records.
+    offsets : (N + 1,) int64 array
+        Record ``i`` is ``[offsets[i]:offsets[i + 1]]`` of the flat arrays; ``offsets[0]`` is 0.
+    codes : (total,) uint8 array
+        The bases, 0 to 3 for ACGT, 4 for N.
+    per_base : (total,) float32 array
+        Relevance of each position.
+    hypothetical : (4, total) float32 array or None
+        What each of ACGT would contribute; None if the rule has no such thing.
+    """
+
+    ids: np.ndarray
+    offsets: np.ndarray
+    codes: np.ndarray
+    per_base: np.ndarray
+    hypothetical: np.ndarray | None
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def positions(self, index: int) -> slice:
+        """Return where record number ``index`` lies in the flat arrays."""
+        return slice(int(self.offsets[index]), int(self.offsets[index + 1]))
+
+    def index(self, id: str) -> int:
+        """Return the number of the record called ``id``.
+
+        Raises
+        ------
+        SeqplrpError
+            If there is none.
+        """
+        found = np.flatnonzero(self.ids == id)
+        if len(found) == 0:
+            raise SeqplrpError(f"record {id!r}", "is not among the explained ones", f"try {self.ids[0]!r}")
+        return int(found[0])
+
+
+def write_npz(path: Path, spool: Spool) -> None:
+    """Write the arrays of `RelevanceArrays`, uncompressed, without pickle, a block at a time.
+
+    The same explanations give the same bytes.
+    """
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
+        _put(archive, "ids", np.array(spool.ids, dtype=np.str_))
+        _put(archive, "offsets", spool.offsets.astype("<i8"))
+        _put_blocks(archive, "codes", spool.codes.dtype, (spool.total,), _blocks(spool.codes, spool.total))
+        floats = spool.per_base.dtype
+        _put_blocks(archive, "per_base", floats, (spool.total,), _blocks(spool.per_base, spool.total))
+        if spool.hypothetical is not None:
+            rows = (block for base in spool.hypothetical for block in _blocks(base, spool.total))
+            _put_blocks(archive, "hypothetical", floats, (_ALPHABET, spool.total), rows)
+
+
+def read_npz(path: str | os.PathLike[str]) -> RelevanceArrays:
+    """Read ``relevance.npz``. Nothing that is pickled is loaded.
+
+    Raises
+    ------
+    SeqplrpError
+        If the file is missing, is no npz, or its arrays do not fit each other.
+    """
+    remedy = "give the relevance.npz that `seqplrp explain` wrote"
+    try:
+        with np.load(path, allow_pickle=False) as content:
+            arrays = {name: content[name] for name in content.files}
+    except OSError as error:
+        if isinstance(error, FileNotFoundError):
+            raise SeqplrpError(path, "no such file", remedy) from error
+        raise SeqplrpError(path, f"cannot be read ({error})", remedy) from error
+    except (ValueError, zipfile.BadZipFile, EOFError, AttributeError) as error:
+        raise SeqplrpError(path, f"is no npz file of plain arrays ({error})", remedy) from error
+    missing = [name for name in ("ids", "offsets", "codes", "per_base") if name not in arrays]
+    if missing:
+        raise SeqplrpError(path, f"has no array {missing[0]!r}", remedy)
+    result = RelevanceArrays(
+        ids=arrays["ids"],
+        offsets=arrays["offsets"],
+        codes=arrays["codes"],
+        per_base=arrays["per_base"],
+        hypothetical=arrays.get("hypothetical"),
+    )
+    _check_fit(path, result, remedy)
+    return result
+
+
+def write_h5(path: Path, spool: Spool) -> None:
+    """Write HDF5 in ChromBPNet's layout: ``raw/seq``, ``shap/seq``, ``projected_shap/seq``, each (N, 4, L).
+
+    ``raw`` is the one-hot sequence (int8), ``shap`` the hypothetical contributions, ``projected_shap`` their
+    product with ``raw``, exactly. The rows are in the order of the regions file.
+
+    Raises
+    ------
+    SeqplrpError
+        If the records differ in length, or there are no hypothetical contributions.
+    """
+    lengths = np.diff(spool.offsets)
+    if lengths.min() != lengths.max():
+        raise SeqplrpError(
+            "format h5",
+            f"needs records of one length, they have {lengths.min()} to {lengths.max()} bases",
+            "leave h5 out of the formats, or cut the records to one length",
+        )
+    if spool.hypothetical is None:
+        raise SeqplrpError(
+            "format h5",
+            "holds hypothetical contributions, which this rule does not have",
+            "leave h5 out of the formats, or give the first layer a rule such as epsilon or gamma",
+        )
+    length = int(lengths[0])
+    shape = (len(spool), _ALPHABET, length)
+    step = max(1, _BLOCK // length)
+    with h5py.File(path, "w") as file:
+        # Plain gzip, which every HDF5 reader has; hypothetical contributions would hardly shrink.
+        chunks = (min(step, len(spool), 64), _ALPHABET, length)
+        packed = {"chunks": chunks, "compression": "gzip", "compression_opts": 1, "shuffle": True}
+        raw = file.create_dataset("raw/seq", shape, "i1", **packed)
+        shap = file.create_dataset("shap/seq", shape, "f4")
+        projected = file.create_dataset("projected_shap/seq", shape, "f4", **packed)
+        for first in range(0, len(spool), step):
+            rows = slice(first, min(first + step, len(spool)))
+            span = (rows.start * length, rows.stop * length)
+            codes = spool.codes.read(*span).reshape(-1, 1, length)
+            one_hot = codes == np.arange(_ALPHABET, dtype=np.uint8)[:, None]
+            values = [base.read(*span).reshape(-1, length) for base in spool.hypothetical]
+            hypothetical = np.stack(values, axis=1)
+            raw[rows] = one_hot
+            shap[rows] = hypothetical
+            projected[rows] = hypothetical * one_hot
+
+
+def read_h5(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Read the ChromBPNet layout.
+
+    Returns
+    -------
+    raw, shap, projected : (N, 4, L) arrays
+        One-hot sequence, hypothetical contributions, and their product.
+
+    Raises
+    ------
+    SeqplrpError
+        If the file is missing, is no HDF5, or lacks one of them.
+    """
+    remedy = "give an HDF5 file in the layout of ChromBPNet"
+    try:
+        with h5py.File(path, "r") as file:
+            raw, shap, projected = (file[f"{name}/seq"][()] for name in ("raw", "shap", "projected_shap"))
+    except (OSError, KeyError, TypeError, AttributeError) as error:
+        raise SeqplrpError(path, f"cannot be read ({error})", remedy) from error
+    return raw, shap, projected
+
+
+def _blocks(array: FlatArray, total: int) -> Iterator[np.ndarray]:
+    for start in range(0, total, _BLOCK):
+        yield array.read(start, min(start + _BLOCK, total))
+
+
+def _put(archive: zipfile.ZipFile, name: str, array: np.ndarray) -> None:
+    _put_blocks(archive, name, array.dtype, array.shape, [array])
+
+
+def _put_blocks(
+    archive: zipfile.ZipFile, name: str, dtype: np.dtype, shape: tuple[int, ...], blocks: Iterable[np.ndarray]
+) -> None:
+    """Write one member in the .npy format, dated to zip's first day: equal content is equal bytes."""
+    member = zipfile.ZipInfo(f"{name}.npy")
+    header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
+    with archive.open(member, "w", force_zip64=True) as out:
+        np.lib.format.write_array_header_1_0(out, header)
+        for block in blocks:
+            out.write(np.ascontiguousarray(block).tobytes())
+
+
+def _check_fit(path: str | os.PathLike[str], arrays: RelevanceArrays, remedy: str) -> None:
+    offsets, total = arrays.offsets, len(arrays.per_base)
+    fits = (
+        arrays.ids.ndim == offsets.ndim == arrays.per_base.ndim == 1
+        and offsets.dtype.kind == "i"
+        and len(offsets) == len(arrays.ids) + 1
+        and offsets[0] == 0
+        and offsets[-1] == total
+        and bool(np.all(np.diff(offsets) >= 0))
+        and arrays.codes.shape == (total,)
+        and (arrays.hypothetical is None or arrays.hypothetical.shape == (_ALPHABET, total))
+    )
+    if not fits:
+        raise SeqplrpError(path, "its arrays do not fit each other", remedy)

@@ -1,0 +1,333 @@
+"""Tracks: what is written is what the field's own readers read back."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections import defaultdict
+
+import h5py
+import numpy as np
+import pandas as pd
+import pyBigWig
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from seqplrp.errors import SeqplrpError
+from seqplrp.genomics import Record, codes_to_one_hot, encode, tracks
+
+
+def spool_of(directory, records, *, hypothetical=True, seed=0):
+    """Spool random explanations; return the spool and, per record, (per_base, hypothetical)."""
+    rng = np.random.default_rng(seed)
+    expected = []
+    with tracks.SpoolWriter(directory, hypothetical=hypothetical) as writer:
+        for record in records:
+            contributions = rng.normal(size=(4, len(record))).astype(np.float32)
+            contributions[:, rng.random(len(record)) < 0.4] = 0  # pruned maps have runs of zeros
+            one_hot = codes_to_one_hot(encode([record.sequence])).numpy()[0]
+            per_base = (contributions * one_hot).sum(0)
+            writer.append(record, per_base, contributions if hypothetical else None)
+            expected.append((per_base, contributions))
+        return writer.finish(), expected
+
+
+def record(id, length, *, contig=None, start=0, strand="+", seed=0):
+    letters = np.random.default_rng(seed).choice(list("ACGTN"), size=length, p=[0.24] * 4 + [0.04])
+    return Record(id, "".join(letters), contig or id, start, start + length, strand)
+
+
+@pytest.fixture
+def mixed(tmp_path):
+    """Records of several lengths out of order: overlapping, adjacent, on the minus strand, on their own."""
+    records = [
+        record("b", 30, contig="chr2", start=100, seed=1),
+        record("a", 20, contig="chr10", start=5, seed=2),
+        record("c", 25, contig="chr2", start=110, strand="-", seed=3),
+        record("own", 12, seed=4),
+        record("d", 7, contig="chr2", start=135, seed=5),
+        record("e", 9, contig="chr2", start=500, strand="-", seed=6),
+    ]
+    spool, expected = spool_of(tmp_path, records)
+    return records, spool, expected
+
+
+def genome_by_dictionary(records, expected):
+    """Average relevance of each covered position, the slow and obvious way."""
+    values = defaultdict(list)
+    for item, (per_base, _) in zip(records, expected, strict=True):
+        for i, value in enumerate(per_base.tolist()):
+            position = item.start + i if item.strand == "+" else item.end - 1 - i
+            values[item.contig, position].append(value)
+    return {place: np.float32(np.mean(found)) for place, found in values.items()}
+
+
+def test_bigwig_read_by_pybigwig_has_each_covered_base_once_and_overlaps_averaged(mixed, tmp_path):
+    records, spool, expected = mixed
+    tracks.write_bigwig(tmp_path / "x.bw", spool)
+    truth = genome_by_dictionary(records, expected)
+    with pyBigWig.open(str(tmp_path / "x.bw")) as file:
+        assert file.chroms() == {"chr10": 25, "chr2": 509, "own": 12}
+        assert file.header()["nBasesCovered"] == len(truth)
+        for contig, size in file.chroms().items():
+            found = np.array(file.values(contig, 0, size), np.float32)
+            wanted = np.array([truth.get((contig, i), np.nan) for i in range(size)], np.float32)
+            np.testing.assert_array_equal(found, wanted)
+
+
+def test_bigwig_read_by_pybigtools_agrees(mixed, tmp_path):
+    pybigtools = pytest.importorskip("pybigtools")
+    records, spool, expected = mixed
+    tracks.write_bigwig(tmp_path / "x.bw", spool)
+    truth = genome_by_dictionary(records, expected)
+    file = pybigtools.open(str(tmp_path / "x.bw"))
+    for contig, size in file.chroms().items():
+        found = np.asarray(file.values(contig, 0, size, fillna=np.nan), np.float32)
+        wanted = np.array([truth.get((contig, i), np.nan) for i in range(size)], np.float32)
+        np.testing.assert_array_equal(found, wanted)
+    file.close()
+
+
+def test_bedgraph_is_sorted_and_gives_back_the_exact_float32_values(mixed, tmp_path):
+    records, spool, expected = mixed
+    tracks.write_bedgraph(tmp_path / "x.bedgraph", spool)
+    table = tracks.read_bedgraph(tmp_path / "x.bedgraph")
+    keys = list(zip(table["contig"], table["start"], strict=True))
+    assert keys == sorted(keys)
+    found = {
+        (row.contig, position): np.float32(row.value)
+        for row in table.itertuples()
+        for position in range(row.start, row.end)
+    }
+    assert found == genome_by_dictionary(records, expected)
+    assert len(table) < len(found), "equal neighbours share a line"
+
+
+def test_minus_strand_records_put_each_value_on_its_own_base(tmp_path):
+    """A record of the minus strand and its plus-strand twin give the same track."""
+    letters = "AACGTTTGCA"
+    values = np.arange(1.0, 11.0, dtype=np.float32)
+    hypothetical = np.zeros((4, 10), np.float32)
+    for name, strand, order in (("plus", "+", 1), ("minus", "-", -1)):
+        (tmp_path / name).mkdir()
+        with tracks.SpoolWriter(tmp_path / name) as writer:
+            writer.append(Record("r", letters, "chr1", 40, 50, strand), values[::order], hypothetical)
+            tracks.write_bigwig(tmp_path / f"{name}.bw", writer.finish())
+    found = [tracks.read_bigwig(tmp_path / f"{name}.bw", "chr1", 40, 50) for name in ("plus", "minus")]
+    np.testing.assert_array_equal(found[0], values)
+    np.testing.assert_array_equal(found[1], values)
+
+
+def test_blocks_are_cut_without_losing_or_doubling_a_base(tmp_path, monkeypatch):
+    """Tiled records, cut into many small blocks, give what one big block gives."""
+    records = [record(f"t{i}", 50, contig="chr1", start=17 * i, seed=i) for i in range(40)]
+    spool, expected = spool_of(tmp_path, records)
+    monkeypatch.setattr("seqplrp.genomics.tracks.genome._BLOCK", 20)
+    blocks = list(tracks.averaged_blocks(spool))
+    assert len(blocks) > 5
+    found = {(c, s + i): v for c, s, values in blocks for i, v in enumerate(values)}
+    assert sum(len(values) for _, _, values in blocks) == len(found)
+    assert found == genome_by_dictionary(records, expected)
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    places=st.lists(
+        st.tuples(st.sampled_from(["c1", "c2"]), st.integers(0, 60), st.integers(1, 25), st.sampled_from("+-")),
+        min_size=1,
+        max_size=12,
+    )
+)
+def test_any_set_of_places_averages_like_a_dictionary_of_positions(places, tmp_path_factory):
+    records = [
+        record(f"r{i}", length, contig=contig, start=start, strand=strand, seed=i)
+        for i, (contig, start, length, strand) in enumerate(places)
+    ]
+    spool, expected = spool_of(tmp_path_factory.mktemp("spool"), records)
+    found = {(c, s + i): v for c, s, values in tracks.averaged_blocks(spool) for i, v in enumerate(values)}
+    truth = genome_by_dictionary(records, expected)
+    assert found.keys() == truth.keys()
+    np.testing.assert_allclose([found[k] for k in truth], list(truth.values()), rtol=1e-6, atol=1e-7)
+
+
+def test_npz_loads_without_pickle_and_holds_every_record(mixed, tmp_path):
+    records, spool, expected = mixed
+    tracks.write_npz(tmp_path / "x.npz", spool)
+    with np.load(tmp_path / "x.npz", allow_pickle=False) as content:
+        assert set(content.files) == {"ids", "offsets", "codes", "per_base", "hypothetical"}
+        assert content["ids"].dtype.kind == "U"
+        assert content["ids"].tolist() == [r.id for r in records]
+        offsets = content["offsets"]
+        assert offsets[0] == 0
+        assert offsets[-1] == sum(map(len, records)) == content["hypothetical"].shape[1]
+        for i, (item, (per_base, hypothetical)) in enumerate(zip(records, expected, strict=True)):
+            span = slice(offsets[i], offsets[i + 1])
+            np.testing.assert_array_equal(content["per_base"][span], per_base)
+            np.testing.assert_array_equal(content["hypothetical"][:, span], hypothetical)
+            assert "".join("ACGTN"[c] for c in content["codes"][span]) == item.sequence
+
+
+def test_npz_reader_gives_what_numpy_gives(mixed, tmp_path):
+    _, spool, expected = mixed
+    tracks.write_npz(tmp_path / "x.npz", spool)
+    arrays = tracks.read_npz(tmp_path / "x.npz")
+    span = arrays.positions(arrays.index("c"))
+    np.testing.assert_array_equal(arrays.per_base[span], expected[2][0])
+    with pytest.raises(SeqplrpError, match="'nobody'"):
+        arrays.index("nobody")
+
+
+def test_npz_of_the_same_explanations_has_the_same_bytes(mixed, tmp_path):
+    _, spool, _ = mixed
+    for name in ("1.npz", "2.npz"):
+        tracks.write_npz(tmp_path / name, spool)
+    assert (tmp_path / "1.npz").read_bytes() == (tmp_path / "2.npz").read_bytes()
+
+
+def test_without_hypothetical_contributions_npz_has_none_and_h5_is_refused(tmp_path):
+    spool, _ = spool_of(tmp_path, [record("a", 8), record("b", 8)], hypothetical=False)
+    tracks.write_npz(tmp_path / "x.npz", spool)
+    assert tracks.read_npz(tmp_path / "x.npz").hypothetical is None
+    with pytest.raises(SeqplrpError, match="hypothetical contributions"):
+        tracks.write_h5(tmp_path / "x.h5", spool)
+
+
+def test_h5_has_chrombpnets_layout_and_projected_is_exactly_hypothetical_times_one_hot(tmp_path, monkeypatch):
+    monkeypatch.setattr("seqplrp.genomics.tracks.arrays._BLOCK", 64)  # several blocks of rows
+    records = [record(f"r{i}", 21, seed=i) for i in range(11)]
+    spool, expected = spool_of(tmp_path, records)
+    tracks.write_h5(tmp_path / "x.h5", spool)
+    with h5py.File(tmp_path / "x.h5", "r") as file:
+        raw, shap, projected = (file[name][()] for name in ("raw/seq", "shap/seq", "projected_shap/seq"))
+    assert raw.shape == shap.shape == projected.shape == (11, 4, 21)
+    np.testing.assert_array_equal(raw, codes_to_one_hot(encode([r.sequence for r in records])).numpy())
+    np.testing.assert_array_equal(shap, np.stack([h for _, h in expected]))
+    np.testing.assert_array_equal(projected, shap * raw)
+    np.testing.assert_array_equal(projected.sum(1), np.stack([p for p, _ in expected]))
+    for mine, theirs in zip(tracks.read_h5(tmp_path / "x.h5"), (raw, shap, projected), strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+
+
+def test_h5_of_mixed_lengths_names_both_lengths(mixed, tmp_path):
+    with pytest.raises(SeqplrpError, match="7 to 30 bases"):
+        tracks.write_h5(tmp_path / "x.h5", mixed[1])
+
+
+def test_regions_and_sizes_come_back_as_written(mixed, tmp_path):
+    records, spool, _ = mixed
+    tracks.write_regions(tmp_path / "regions.bed", spool)
+    tracks.write_chrom_sizes(tmp_path / "chrom.sizes", spool)
+    table = tracks.read_regions(tmp_path / "regions.bed")
+    found = list(table[["contig", "start", "end", "name", "strand"]].itertuples(index=False, name=None))
+    assert found == [(r.contig, r.start, r.end, r.id, r.strand) for r in records]
+    assert tracks.read_chrom_sizes(tmp_path / "chrom.sizes") == {"chr10": 25, "chr2": 509, "own": 12}
+
+
+def test_contigs_named_like_numbers_or_missing_values_stay_text(tmp_path):
+    spool, _ = spool_of(tmp_path, [record("NA", 5), record("1", 6)])
+    tracks.write_bedgraph(tmp_path / "x.bedgraph", spool)
+    assert set(tracks.read_bedgraph(tmp_path / "x.bedgraph")["contig"]) == {"NA", "1"}
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e39])
+def test_relevance_that_no_track_can_hold_is_refused_by_record(tmp_path, value):
+    item = record("bad", 5)
+    with tracks.SpoolWriter(tmp_path) as writer, pytest.raises(SeqplrpError, match="'bad'"):
+        writer.append(item, np.array([0, 0, value, 0, 0]), np.zeros((4, 5)))
+
+
+@pytest.mark.parametrize("name", ["#1", "track", "browser"])
+def test_names_that_bed_readers_take_for_comments_are_refused(name):
+    with pytest.raises(SeqplrpError, match="comment"):
+        tracks.check_name(record(name, 5))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"not a zip",
+        b"PK\x03\x04 cut short",
+    ],
+)
+def test_a_damaged_npz_is_an_error_that_names_the_file(tmp_path, content):
+    (tmp_path / "x.npz").write_bytes(content)
+    with pytest.raises(SeqplrpError, match=r"x\.npz"):
+        tracks.read_npz(tmp_path / "x.npz")
+
+
+def test_a_pickled_array_is_never_loaded(tmp_path):
+    np.savez(tmp_path / "x.npz", ids=np.array([{"a": 1}], dtype=object))
+    with pytest.raises(SeqplrpError, match=r"x\.npz"):
+        tracks.read_npz(tmp_path / "x.npz")
+
+
+def test_arrays_that_do_not_fit_each_other_are_refused(mixed, tmp_path):
+    tracks.write_npz(tmp_path / "x.npz", mixed[1])
+    with np.load(tmp_path / "x.npz") as content:
+        arrays = dict(content)
+    arrays["offsets"] = arrays["offsets"] + 1
+    np.savez(tmp_path / "y.npz", **arrays)
+    with pytest.raises(SeqplrpError, match="do not fit"):
+        tracks.read_npz(tmp_path / "y.npz")
+
+
+@pytest.mark.parametrize(
+    ("reader", "text"),
+    [
+        (tracks.read_bedgraph, "chr1\tzero\t1\t0.5\n"),
+        (tracks.read_regions, "chr1\t0\tx\tn\t0\t+\n"),
+        (tracks.read_chrom_sizes, "chr1\tlong\n"),
+        (tracks.read_h5, "no hdf5"),
+    ],
+)
+def test_malformed_tables_are_errors_that_name_the_file(tmp_path, reader, text):
+    path = tmp_path / "file"
+    with pytest.raises(SeqplrpError, match="file: "):
+        reader(path)
+    path.write_text(text)
+    with pytest.raises(SeqplrpError, match="file: "):
+        reader(path)
+
+
+def test_table_writer_appends_frames_under_one_header(tmp_path):
+    frames = [
+        pd.DataFrame({"id": ["NA", "b"], "value": [0.1, np.nan]}),
+        pd.DataFrame({"id": ["c"], "value": [3.0]}),
+    ]
+    with tracks.TableWriter(tmp_path / "t.tsv") as writer:
+        for frame in frames:
+            writer.append(frame)
+        with pytest.raises(ValueError, match="columns"):
+            writer.append(pd.DataFrame({"other": [1]}))
+    assert (tmp_path / "t.tsv").read_text() == "id\tvalue\nNA\t0.1\nb\t\nc\t3\n"
+
+
+def test_spooled_writers_do_not_hold_the_arrays_in_memory(tmp_path):
+    """Three times the sequences, 78 MB more of numbers, take no more memory. (bigWig's zoom levels do.)"""
+    script = """
+import resource, sys
+from pathlib import Path
+import numpy as np
+from seqplrp.genomics import Record, tracks
+out = Path(sys.argv[1])
+def run(n):
+    (out / str(n)).mkdir()
+    letters, values = "ACGT" * 1000, np.random.default_rng(0).normal(size=(4, 4000)).astype(np.float32)
+    with tracks.SpoolWriter(out / str(n)) as writer:
+        for i in range(n):
+            writer.append(Record(f"r{i}", letters, "c", 4000 * i, 4000 * (i + 1)), values[0], values)
+        spool = writer.finish()
+    tracks.write_npz(out / f"{n}.npz", spool)
+    tracks.write_h5(out / f"{n}.h5", spool)
+    tracks.write_bedgraph(out / f"{n}.bedgraph", spool)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+few = run(400)
+print(run(1300) - few)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, check=True, timeout=120
+    )
+    assert (tmp_path / "1300.npz").stat().st_size > 100e6
+    assert float(done.stdout) < 16
