@@ -1,0 +1,23 @@
+"""Pictures: sequence logos, panels of methods, tables of measures."""
+
+from __future__ import annotations
+
+from seqplrp.plot.bars import measure_bars
+from seqplrp.plot.figures import check_suffix, save_figure
+from seqplrp.plot.logos import BASE_COLOURS, draw_logo, logo_frame, logo_values
+from seqplrp.plot.panels import LogoTrack, Mark, SequencePanel, comparison_panel, logo_panel
+
+__all__ = [
+    "BASE_COLOURS",
+    "LogoTrack",
+    "Mark",
+    "SequencePanel",
+    "check_suffix",
+    "comparison_panel",
+    "draw_logo",
+    "logo_frame",
+    "logo_panel",
+    "logo_values",
+    "measure_bars",
+    "save_figure",
+]
