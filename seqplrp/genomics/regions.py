@@ -79,10 +79,10 @@ def read_truth_bed(path: str | os.PathLike[str]) -> pd.DataFrame:
     rows = []
     for number, interval, further in _regions(path):
         if len(further) != 2:
+            found = str(6 + len(further)) if further else "no more than 6"
+            what = f"a truth BED has 8 columns, this line has {found}"
             raise SeqplrpError(
-                f"{path}, line {number}",
-                f"a truth BED has 8 columns, this line has {6 + len(further) if further else 'no more than 6'}",
-                f"give {', '.join(TRUTH_COLUMNS)}, divided by tabs",
+                f"{path}, line {number}", what, f"give {', '.join(TRUTH_COLUMNS)}, divided by tabs"
             )
         rows.append((*astuple(interval), *further))
     return pd.DataFrame(rows, columns=list(TRUTH_COLUMNS))

@@ -105,7 +105,7 @@ def _draw_last_exits(
             if v != root:
                 weights *= exits[:, v, :][:, trees[:, v]]
         cumulative = weights.cumsum(axis=1)
-        # the first sum strictly above the draw: never a tree of weight 0, and there is one, as the draw is below 1
+        # the first sum strictly above the draw: never a tree of weight 0, always one, as the draw is below 1
         drawn = rng.random((rows.size, 1)) * cumulative[:, -1:]
         pick = (cumulative <= drawn).sum(axis=1)
         chosen[rows] = trees[pick]

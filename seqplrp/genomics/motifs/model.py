@@ -102,10 +102,8 @@ class Motif:
     def information_content(self) -> npt.NDArray[np.float64]:
         """Information of each position in bits, 2 + sum p log2 p, without a small-sample correction: (W,)."""
         p = self.probabilities
-        bits: npt.NDArray[np.float64] = p * np.log2(
-            np.where(p > 0, p, 1.0)
-        )  # an absent base adds 0 log 0 = 0
-        return 2.0 + bits.sum(axis=1)
+        logarithms = np.log2(np.where(p > 0, p, 1.0))  # an absent base adds 0 log 0 = 0
+        return np.asarray(2.0 + (p * logarithms).sum(axis=1))
 
     def reverse_complement(self) -> Motif:
         """Return the motif as it reads on the other strand, under the same name."""
@@ -139,7 +137,8 @@ class Motif:
         """
         against = self.background if background is None else check_background(background, "background")
         with np.errstate(divide="ignore"):
-            return np.log2(self._smoothed(against, pseudocount) / against)
+            bits: npt.NDArray[np.float64] = np.log2(self._smoothed(against, pseudocount) / against)
+        return bits
 
     def _smoothed(self, background: npt.NDArray[np.float64], pseudocount: float) -> npt.NDArray[np.float64]:
         if not (np.isfinite(pseudocount) and pseudocount >= 0):

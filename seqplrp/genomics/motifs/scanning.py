@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -236,9 +237,7 @@ def _words(codes: npt.NDArray[np.uint8], block: int) -> npt.NDArray[np.uint16]:
     return words
 
 
-def _block_tables(
-    steps: npt.NDArray[np.int64], block: int
-) -> list[tuple[int, npt.NDArray[np.int32 | np.int64]]]:
+def _block_tables(steps: npt.NDArray[np.int64], block: int) -> list[tuple[int, npt.NDArray[Any]]]:
     """Tabulate the scores of all words of `block` bases, for consecutive blocks that cover the motif.
 
     The last block starts early enough to end with the motif; positions it shares with the block before
@@ -248,7 +247,7 @@ def _block_tables(
     width = len(steps)
     offsets = sorted({*range(0, width - block, block), width - block})
     # int32 halves the work; the wider type keeps the "never" of very wide motifs far below any real score
-    kind: type[np.int32 | np.int64] = np.int32 if len(offsets) <= 100 else np.int64
+    kind = np.int32 if len(offsets) <= 100 else np.int64
     never = np.iinfo(kind).min // (2 * len(offsets))
     tables = []
     covered = 0
