@@ -1,0 +1,57 @@
+"""The model zoo, training, saving and loading."""
+
+from __future__ import annotations
+
+from seqplrp.models.batches import predict
+from seqplrp.models.config import KINDS, Advice, Kind, ModelConfig
+from seqplrp.models.dataset import SequenceData, make_dataset
+from seqplrp.models.external import load_callable_model
+from seqplrp.models.metrics import evaluate_predictions
+from seqplrp.models.sources import ReadOptions, read_labelled_directory, read_positives_negatives
+from seqplrp.models.storage import load_model, save_model
+from seqplrp.models.training import TrainedModel, TrainOptions, save_training, train_model
+from seqplrp.models.zoo import (
+    ALIASES,
+    ARCHITECTURES,
+    ArchitectureConfig,
+    BassetConfig,
+    BassetSmallConfig,
+    DeepBindConfig,
+    DeepSEAConfig,
+    DilatedResidualConfig,
+    ResNet1dConfig,
+    SequenceModel,
+    build_model,
+)
+
+__all__ = [
+    "ALIASES",
+    "ARCHITECTURES",
+    "KINDS",
+    "Advice",
+    "ArchitectureConfig",
+    "BassetConfig",
+    "BassetSmallConfig",
+    "DeepBindConfig",
+    "DeepSEAConfig",
+    "DilatedResidualConfig",
+    "Kind",
+    "ModelConfig",
+    "ReadOptions",
+    "ResNet1dConfig",
+    "SequenceData",
+    "SequenceModel",
+    "TrainOptions",
+    "TrainedModel",
+    "build_model",
+    "evaluate_predictions",
+    "load_callable_model",
+    "load_model",
+    "make_dataset",
+    "predict",
+    "read_labelled_directory",
+    "read_positives_negatives",
+    "save_model",
+    "save_training",
+    "train_model",
+]

@@ -1,0 +1,112 @@
+"""A model directory: ``model.safetensors`` with the weights, ``config.json`` with everything else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from seqplrp.errors import SeqplrpError
+from seqplrp.models.config import CONFIG_FILE, ModelConfig, read_config, write_config
+from seqplrp.models.zoo import SequenceModel, build_model
+
+WEIGHTS_FILE = "model.safetensors"
+
+
+def save_model(model: nn.Module, directory: Path | str, config: ModelConfig) -> None:
+    """Write a zoo model's weights and description into a directory, which is made if need be.
+
+    Parameters
+    ----------
+    model : Module
+        Built with ``config``'s architecture and options.
+    directory : path
+        Where to write ``model.safetensors`` and ``config.json``.
+    config : ModelConfig
+        The description.
+    """
+    folder = Path(directory)
+    folder.mkdir(parents=True, exist_ok=True)
+    weights = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
+    save_file(weights, folder / WEIGHTS_FILE)
+    write_config(config, folder / CONFIG_FILE)
+
+
+def load_model(directory: Path | str) -> SequenceModel:
+    """Load a model that `save_model` (or ``seqplrp train``) wrote.
+
+    Parameters
+    ----------
+    directory : path
+        With ``model.safetensors`` and ``config.json``.
+
+    Returns
+    -------
+    SequenceModel
+        On the CPU, in eval mode, with its description as ``.config``.
+
+    Raises
+    ------
+    SeqplrpError
+        For missing or broken files, an unknown architecture or option, or weights that do not fit.
+    """
+    folder = Path(directory)
+    if not folder.is_dir():
+        raise SeqplrpError(folder, "there is no such directory", "name a directory that seqplrp train wrote")
+    config = read_config(folder / CONFIG_FILE)
+    try:
+        with torch.random.fork_rng(devices=[]):  # the weights drawn here are overwritten; the caller's stream stays
+            model = build_model(config.architecture, length=config.length, n_outputs=config.n_outputs, **config.options)
+    except SeqplrpError as error:
+        raise SeqplrpError(folder / CONFIG_FILE, f"{error.where}: {error.what}", error.remedy) from error
+    load_weights(model, read_safetensors(folder / WEIGHTS_FILE), folder / WEIGHTS_FILE)
+    model.config = config
+    return model.eval()
+
+
+def read_safetensors(path: Path) -> dict[str, Tensor]:
+    """Tensors of a safetensors file by name; a missing or broken file is a `SeqplrpError`."""
+    if not path.is_file():
+        raise SeqplrpError(path, "the weights file is missing", "restore it, or train the model again")
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        reason = " ".join(str(error).split())
+        raise SeqplrpError(path, f"can't be read as safetensors ({reason})", "restore the file") from error
+
+
+def load_weights(model: nn.Module, weights: dict[str, Tensor], where: object) -> None:
+    """Copy weights into a model; `SeqplrpError` names the tensors and shapes that do not fit.
+
+    The model is unchanged where they do not fit.
+    """
+    own = model.state_dict()
+    missing = [name for name in own if name not in weights]
+    surplus = [name for name in weights if name not in own]
+    reshaped = [
+        f"{name} is {tuple(weights[name].shape)}, the model has {tuple(own[name].shape)}"
+        for name in own
+        if name in weights and weights[name].shape != own[name].shape
+    ]
+    faults = []
+    if reshaped:
+        faults.append(_first(reshaped, "shapes differ"))
+    if missing:
+        faults.append(_first([f"{name} {tuple(own[name].shape)}" for name in missing], "missing"))
+    if surplus:
+        faults.append(_first([f"{name} {tuple(weights[name].shape)}" for name in surplus], "not in the model"))
+    if faults:
+        raise SeqplrpError(
+            where,
+            f"the weights do not fit the model: {'. '.join(faults)}",
+            "use the architecture and options that the weights were trained with",
+        )
+    model.load_state_dict(weights)
+
+
+def _first(items: list[str], what: str, shown: int = 3) -> str:
+    more = f", and {len(items) - shown} more" if len(items) > shown else ""
+    return f"{what}: {', '.join(items[:shown])}{more}"
