@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import typer
@@ -82,6 +84,25 @@ def from_os_error(error: OSError, place: object = None) -> SeqplrpError | None:
     if isinstance(where, bytes):
         where = where.decode(errors="replace")
     return SeqplrpError("output" if where is None else where, _reason(code), _REMEDIES[code])
+
+
+@contextmanager
+def as_options(*names: str) -> Iterator[None]:
+    """Let errors that name an argument of the library name the option that set it.
+
+    Parameters
+    ----------
+    *names : str
+        The arguments; ``batch_size`` becomes ``--batch-size``.
+    """
+    try:
+        yield
+    except SeqplrpError as error:
+        parts = error.where.split(", ")
+        if not set(parts) <= set(names):
+            raise
+        where = ", ".join("--" + part.replace("_", "-") for part in parts)
+        raise SeqplrpError(where, error.what, error.remedy) from error
 
 
 def _reason(code: int) -> str:

@@ -317,7 +317,8 @@ def run(n):
     letters, values = "ACGT" * 1000, np.random.default_rng(0).normal(size=(4, 4000)).astype(np.float32)
     with tracks.SpoolWriter(out / str(n)) as writer:
         for i in range(n):
-            writer.append(Record(f"r{i}", letters, "c", 4000 * i, 4000 * (i + 1)), values[0], values)
+            place = ("c", 4000 * i, 4000 * (i + 1))
+            writer.append(Record(f"r{i}", letters, *place), values[0] * (values[0] > 2), values)
         spool = writer.finish()
     tracks.write_npz(out / f"{n}.npz", spool)
     tracks.write_h5(out / f"{n}.h5", spool)

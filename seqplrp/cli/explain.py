@@ -1,0 +1,168 @@
+"""``seqplrp explain``: relevance tracks of a FASTA file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+_FORMATS = "bigwig,bedgraph,npz,h5,tsv"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the application."""
+    app.command("explain")(explain)
+
+
+def explain(
+    model: Annotated[
+        str, typer.Option(help="A directory that `seqplrp train` wrote, or module:callable for any torch model.")
+    ],
+    fasta: Annotated[
+        Path, typer.Option(help="DNA, plain or gzipped; chr:start-end headers place records on a genome.")
+    ],
+    out: Annotated[Path, typer.Option(help="The directory to write.")],
+    method: Annotated[str, typer.Option(help="plrp, lrp, r-lrp, gradient-x-input or saliency.")] = "plrp",
+    target: Annotated[
+        str | None,
+        typer.Option(help="The output to explain: its number, its class's name, or predicted. One output needs none."),
+    ] = None,
+    formats: Annotated[str, typer.Option(help="What to write, with commas between.")] = _FORMATS,
+    weights: Annotated[
+        Path | None, typer.Option(help="Weights for module:callable: safetensors or a saved state dict.")
+    ] = None,
+    trust_pickle: Annotated[
+        bool, typer.Option("--trust-pickle", help="Unpickle anything from --weights, which runs code that it names.")
+    ] = False,
+    rule: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="gamma(0.25), epsilon, zplus, alphabeta(2,1), relative ...; or PATTERN=RULE for the layers whose "
+            "module path matches, the first match decides (repeat the option)."
+        ),
+    ] = None,
+    p: Annotated[
+        list[str] | None,
+        typer.Option(help="Share of relevance to prune at each layer, or PATTERN=SHARE (repeated). plrp's own: 0.5"),
+    ] = None,
+    budget: Annotated[float | None, typer.Option(help="Share to prune over the whole network, instead of --p.")] = None,
+    p_neg: Annotated[
+        float | None, typer.Option("--p-neg", help="Share of negative relevance; half of p if not given.")
+    ] = None,
+    mode: Annotated[
+        str | None, typer.Option(help="How pruned mass is given back: lambda (plrp's own) or matrix.")
+    ] = None,
+    threshold: Annotated[str | None, typer.Option(help="What counts as small: mass (plrp's own) or gain.")] = None,
+    gain: Annotated[float | None, typer.Option(help="g of the gain threshold; plrp's own: 1.0")] = None,
+    tau: Annotated[float | None, typer.Option(help="Guard of the matrix mode; plrp's own: 0.2")] = None,
+    center: Annotated[str, typer.Option(help="Gradient correction: none, uniform or composition.")] = "none",
+    reverse_complement: Annotated[
+        bool, typer.Option("--reverse-complement", help="Average the maps of both strands.")
+    ] = False,
+    batch_size: Annotated[
+        int | None, typer.Option(min=1, help="Sequences at a time; chosen by memory if not given.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 ...")] = "auto",
+    iupac: Annotated[
+        str, typer.Option(help="Ambiguity codes other than N: reject them, or read them as n.")
+    ] = "reject",
+    seed: Annotated[int, typer.Option(help="For methods that draw at random.")] = 0,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what seqplrp wrote to --out before.")] = False,
+) -> None:
+    """Say which bases made a model decide, as genome tracks, arrays and tables.
+
+    Writes relevance.bw, relevance.bedgraph, relevance.npz, relevance.h5 (ChromBPNet's layout), summary.tsv and
+    ledger.tsv, as --formats asks, and always regions.bed, chrom.sizes and manifest.json. Overlapping records of a
+    contig are averaged in the tracks, and records of the minus strand stand in the plus strand's order there.
+    """
+    arguments = dict(locals())
+    from seqplrp.cli.console import warn
+    from seqplrp.cli.explaining import Request, parse_formats, run
+    from seqplrp.cli.output import output_directory
+
+    chosen = parse_formats(formats)
+    request = Request(
+        model=model,
+        weights=weights,
+        trust_pickle=trust_pickle,
+        fasta=fasta,
+        iupac=iupac,
+        method=_method(
+            method,
+            rule=_by_pattern("--rule", rule, _parse_rule),
+            p=_by_pattern("--p", p, _parse_share),
+            budget=budget,
+            p_neg=p_neg,
+            mode=mode,
+            threshold=threshold,
+            gain=gain,
+            tau=tau,
+            center=None if center == "none" else center,
+            reverse_complement=reverse_complement or None,
+        ),
+        target=target,
+        formats=chosen,
+        batch_size=batch_size,
+        device=device,
+        seed=seed,
+        arguments={name: str(v) if isinstance(v, Path) else v for name, v in arguments.items()},
+    )
+    with output_directory(out, command="explain", overwrite=overwrite) as stage:
+        result = run(request, stage)
+    if result.negative_scores:
+        warn(
+            out / "summary.tsv",
+            f"{result.negative_scores} of {result.sequences} explained scores are negative",
+            "read those maps as evidence against the class: look at the column 'output'",
+        )
+    each = 1000 * result.explain_seconds / result.sequences
+    typer.echo(f"explained {result.sequences} sequences with {request.method!r} ({each:.2f} ms each)")
+    for note in result.notes:
+        typer.echo(f"note: {note}")
+    typer.echo(f"wrote {out} ({result.wall_seconds:.1f} s)")
+
+
+def _method(name: str, **options: Any) -> Any:
+    """Resolve the method with the options that were given; those it does not have are errors."""
+    from seqplrp.cli.errors import as_options
+    from seqplrp.methods import resolve_method
+
+    given = {option: value for option, value in options.items() if value is not None}
+    with as_options("method", *options):
+        return resolve_method(name, **given)
+
+
+def _by_pattern(option: str, texts: list[str] | None, parse: Any) -> Any:
+    """Read one value, or a mapping from module-path patterns to values."""
+    from seqplrp.errors import SeqplrpError
+
+    if not texts:
+        return None
+    if len(texts) == 1 and "=" not in texts[0]:
+        return parse(texts[0])
+    found: dict[str, Any] = {}
+    for text in texts:
+        pattern, equals, value = text.partition("=")
+        pattern, value = (pattern, value) if equals else ("*", text)
+        if pattern in found:
+            raise SeqplrpError(option, f"gives {pattern!r} twice", "give each pattern once")
+        found[pattern] = parse(value)
+    return found
+
+
+def _parse_rule(text: str) -> Any:
+    from seqplrp.cli.errors import as_options
+    from seqplrp.methods import parse_rule
+
+    with as_options("rule"):
+        return parse_rule(text)
+
+
+def _parse_share(text: str) -> float:
+    from seqplrp.errors import SeqplrpError
+
+    try:
+        return float(text)
+    except ValueError:
+        raise SeqplrpError("--p", f"{text!r} is not a number", "give a share such as 0.5") from None

@@ -1,0 +1,310 @@
+"""From a FASTA file and a model to tracks: check all, explain and spool chunk by chunk, then write."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import torch
+from torch import nn
+
+from seqplrp._version import __version__
+from seqplrp.cli.chunks import Chunk, Session, chunks_of
+from seqplrp.cli.console import progress
+from seqplrp.cli.errors import as_options
+from seqplrp.errors import SeqplrpError
+from seqplrp.genomics import Record, read_fasta, tracks
+from seqplrp.methods import Method
+from seqplrp.models import ModelConfig, load_callable_model, load_model
+
+FORMATS = ("bigwig", "bedgraph", "npz", "h5", "tsv")
+
+_WRITERS: dict[str, tuple[str, Callable[[Path, tracks.Spool], None]]] = {
+    "bigwig": ("relevance.bw", tracks.write_bigwig),
+    "bedgraph": ("relevance.bedgraph", tracks.write_bedgraph),
+    "npz": ("relevance.npz", tracks.write_npz),
+    "h5": ("relevance.h5", tracks.write_h5),
+}
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is to be explained, with all resolved that can be without reading a file.
+
+    Parameters
+    ----------
+    model : str
+        A model directory or ``module:callable``.
+    weights : Path, optional
+        Weights of a ``module:callable``.
+    trust_pickle : bool
+        Whether these may be arbitrary pickles.
+    fasta : Path
+        The sequences.
+    iupac : str
+        Their policy for ambiguity codes.
+    method : Method
+        How to explain.
+    target : str, optional
+        An output's number, a class's name or "predicted".
+    formats : tuple of str
+        Of `FORMATS`.
+    batch_size : int, optional
+        Sequences at a time.
+    device : str
+        A torch device or "auto".
+    seed : int
+        For methods that draw at random.
+    arguments : dict
+        The command line, for the manifest.
+    """
+
+    model: str
+    weights: Path | None
+    trust_pickle: bool
+    fasta: Path
+    iupac: str
+    method: Method
+    target: str | None
+    formats: tuple[str, ...]
+    batch_size: int | None
+    device: str
+    seed: int
+    arguments: dict[str, Any]
+
+
+@dataclass
+class Result:
+    """What came of it; counted up while it runs.
+
+    Parameters
+    ----------
+    sequences, bases : int
+        What was explained.
+    negative_scores : int
+        How many of the explained scores are below 0.
+    explain_seconds, wall_seconds : float
+        Time in the engine, and all of it.
+    notes : dict
+        What a reader of the maps must know, as keys in the order found.
+    """
+
+    sequences: int = 0
+    bases: int = 0
+    negative_scores: int = 0
+    explain_seconds: float = 0.0
+    wall_seconds: float = 0.0
+    notes: dict[str, None] = field(default_factory=dict)
+
+    def add(self, chunk: Chunk) -> None:
+        """Count a chunk in."""
+        self.sequences += len(chunk.per_base)
+        self.bases += sum(map(len, chunk.per_base))
+        self.negative_scores += int((chunk.summary["output"] < 0).sum())
+        self.explain_seconds += chunk.seconds
+        self.notes |= dict.fromkeys(chunk.notes)
+
+
+@dataclass(frozen=True)
+class _Scan:
+    """What reading the whole input once tells: nothing is explained before all of it is known to be sound."""
+
+    sequences: int
+    first_of_length: dict[int, Record]
+
+
+def parse_formats(text: str) -> tuple[str, ...]:
+    """Read a list of formats with commas between."""
+    names = [name.strip().lower() for name in text.split(",") if name.strip()]
+    unknown = [name for name in names if name not in FORMATS]
+    if unknown or not names:
+        what = f"{unknown[0]!r} is not known" if unknown else "names no format"
+        raise SeqplrpError("--formats", what, f"choose from {','.join(FORMATS)}")
+    return tuple(dict.fromkeys(names))
+
+
+def run(request: Request, stage: Path) -> Result:
+    """Explain every record and write the files into ``stage``.
+
+    What can be known to be wrong is found before the first chunk.
+    """
+    began = time.monotonic()
+    scan = _scan(request)
+    model, config = _load(request)
+    _check_model_takes(config, request, scan)
+    torch.manual_seed(request.seed)
+    result = Result()
+    with _out_of_memory_told(), tempfile.TemporaryDirectory(prefix="spool-", dir=stage) as directory:
+        session = _session(request, scan, model, config)
+        spool = _explain(request, scan, session, stage, Path(directory), result)
+        for name in request.formats:
+            if name in _WRITERS:
+                file, write = _WRITERS[name]
+                write(stage / file, spool)
+        tracks.write_regions(stage / "regions.bed", spool)
+        tracks.write_chrom_sizes(stage / "chrom.sizes", spool)
+    result.wall_seconds = time.monotonic() - began
+    manifest = _manifest(request, model, session, result)
+    (stage / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+    return result
+
+
+def _scan(request: Request) -> _Scan:
+    count, first_of_length = 0, dict[int, Record]()
+    for record in _records(request):
+        tracks.check_name(record)
+        first_of_length.setdefault(len(record), record)
+        count += 1
+    if "h5" in request.formats and len(first_of_length) > 1:
+        (one, a), (other, b) = sorted(first_of_length.items())[:: len(first_of_length) - 1]
+        raise SeqplrpError(
+            "--formats",
+            f"h5 needs records of one length, {a.id!r} has {one} bases and {b.id!r} {other}",
+            "leave h5 out, or cut the records to one length",
+        )
+    return _Scan(count, first_of_length)
+
+
+def _records(request: Request) -> Iterator[Record]:
+    if request.iupac not in ("reject", "n"):
+        raise SeqplrpError("--iupac", f"{request.iupac!r} is not known", "choose reject or n")
+    return read_fasta(request.fasta, iupac=cast(Literal["reject", "n"], request.iupac))
+
+
+def _load(request: Request) -> tuple[nn.Module, ModelConfig | None]:
+    path = Path(request.model)
+    if ":" in request.model and not path.exists():
+        return load_callable_model(request.model, request.weights, trust_pickle=request.trust_pickle), None
+    if request.weights is not None:
+        raise SeqplrpError(
+            "--weights", "is for module:callable, a model directory has its own", "leave it out or change --model"
+        )
+    model = load_model(path)
+    return model, model.config
+
+
+def _check_model_takes(config: ModelConfig | None, request: Request, scan: _Scan) -> None:
+    if config is None or config.flexible_length:
+        return
+    for length, record in scan.first_of_length.items():
+        if length != config.length:
+            raise SeqplrpError(
+                f"{request.fasta}, record {record.id!r}",
+                f"has {length} bases, the model takes {config.length} only",
+                f"cut or extend the sequences to {config.length} bases, or train a model of that length",
+            )
+
+
+def _session(request: Request, scan: _Scan, model: nn.Module, config: ModelConfig | None) -> Session:
+    device = ("cuda" if torch.cuda.is_available() else None) if request.device == "auto" else request.device
+    lengths = sorted(scan.first_of_length)
+    session = Session(
+        model,
+        config,
+        request.method,
+        target=request.target,
+        example=scan.first_of_length[lengths[0]],
+        device=device,
+        batch_size=request.batch_size,
+    )
+    if len(lengths) > 1:  # what takes the shortest and the longest will take those between
+        session.explain([scan.first_of_length[lengths[-1]]])
+    if "h5" in request.formats and not session.has_hypothetical:
+        raise SeqplrpError(
+            "--formats",
+            "h5 holds hypothetical contributions, which this method does not have",
+            "leave h5 out, or give the first layer a rule such as epsilon or gamma",
+        )
+    return session
+
+
+def _explain(
+    request: Request, scan: _Scan, session: Session, stage: Path, directory: Path, result: Result
+) -> tracks.Spool:
+    with ExitStack() as stack:
+        spool = stack.enter_context(tracks.SpoolWriter(directory, hypothetical=session.has_hypothetical))
+        tables = []
+        if "tsv" in request.formats:
+            tables = [stack.enter_context(tracks.TableWriter(stage / f"{t}.tsv")) for t in ("summary", "ledger")]
+        advance = stack.enter_context(progress("explaining", scan.sequences))
+        for records in chunks_of(_records(request)):
+            chunk = session.explain(records)
+            for i, record in enumerate(records):
+                hypothetical = None if chunk.hypothetical is None else chunk.hypothetical[i]
+                spool.append(record, chunk.per_base[i], hypothetical)
+            for table, rows in zip(tables, (chunk.summary, chunk.ledger), strict=False):
+                table.append(rows)
+            result.add(chunk)
+            advance(len(records))
+        if result.sequences != scan.sequences:
+            raise SeqplrpError(request.fasta, "was changed while it was read", "run the command again")
+        return spool.finish()
+
+
+def _manifest(request: Request, model: nn.Module, session: Session, result: Result) -> dict[str, Any]:
+    return {
+        "command": "explain",
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": {
+            "seqplrp": __version__,
+            "python": platform.python_version(),
+            **{name: version(name) for name in ("torch", "numpy", "pandas", "h5py", "pyBigWig")},
+        },
+        "arguments": request.arguments,
+        "method": repr(request.method),
+        "target": session.target,
+        "classes": session.classes,
+        "seed": request.seed,
+        "device": session.device,
+        "model": {"name": request.model, "weights_sha256": _weights_sha256(model)},
+        "input": {"path": str(request.fasta), "sha256": _file_sha256(request.fasta)},
+        "sequences": result.sequences,
+        "bases": result.bases,
+        "negative_scores": result.negative_scores,
+        "notes": list(result.notes),
+        "explain_seconds": round(result.explain_seconds, 3),
+        "wall_seconds": round(result.wall_seconds, 3),
+        "conventions": {
+            "coordinates": "0-based, half-open",
+            "arrays": "order of the letters as read; alphabet ACGT; N is code 4",
+            "tracks": "plus strand order; overlapping records of a contig are averaged",
+            "chrom_sizes": "largest end seen on each contig",
+            "values": "float32",
+        },
+    }
+
+
+def _file_sha256(path: Path) -> str:
+    with open(path, "rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def _weights_sha256(model: nn.Module) -> str:
+    """Hash names, shapes and values of all weights, in the order of their names: the same for any file format."""
+    digest = hashlib.sha256()
+    for name, value in sorted(model.state_dict().items()):
+        array = value.detach().cpu().contiguous()
+        digest.update(f"{name} {array.dtype} {tuple(array.shape)}\n".encode())
+        digest.update(array.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+@contextmanager
+def _out_of_memory_told() -> Iterator[None]:
+    try:
+        with as_options("batch_size"):
+            yield
+    except torch.OutOfMemoryError as error:
+        raise SeqplrpError(
+            "--batch-size", "the device ran out of memory", "give a smaller --batch-size, or --device cpu"
+        ) from error
