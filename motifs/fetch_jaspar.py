@@ -91,7 +91,7 @@ COLUMNS = (
 )
 
 
-def main() -> None:
+def main(folder: Path = FOLDER) -> None:
     """Fetch, check and write every matrix of the list."""
     database = jaspardb(release=RELEASE)
     rows = []
@@ -103,7 +103,7 @@ def main() -> None:
             )
         motif = as_motif(record)
         file = f"{motif.accession}_{motif.name.replace('::', '-')}.meme"
-        write_meme(FOLDER / file, [motif])
+        write_meme(folder / file, [motif])
         described = {
             "width": motif.width,
             "nsites": f"{motif.nsites:g}",
@@ -112,11 +112,11 @@ def main() -> None:
         }
         shared = ("accession", "name", "tf_class", "family", "species", "url")
         rows.append({**{column: getattr(motif, column) for column in shared}, **described})
-    with open(FOLDER / "index.tsv", "w", encoding="utf-8", newline="") as out:
+    with open(folder / "index.tsv", "w", encoding="utf-8", newline="") as out:
         table = csv.DictWriter(out, COLUMNS, delimiter="\t", lineterminator="\n")
         table.writeheader()
         table.writerows(sorted(rows, key=lambda row: (row["name"].upper(), row["accession"])))
-    print(f"{len(rows)} motifs of {RELEASE} in {FOLDER}")
+    print(f"{len(rows)} motifs of {RELEASE} in {folder}")
 
 
 def as_motif(record: object) -> Motif:

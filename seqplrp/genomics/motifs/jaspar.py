@@ -91,7 +91,9 @@ def _counts(path: str | os.PathLike[str], block: _Block) -> npt.NDArray[np.float
             what = f"row {base} has {len(values)} numbers, row {first} has {len(firsts)}"
             raise _error(path, line, what, "give every row the same number of columns")
     counts = np.array([parsed[base] for base in ALPHABET]).T
-    for column, total in enumerate(counts.sum(axis=1), start=1):
+    with np.errstate(over="ignore"):  # counts too large to sum are told below
+        totals = counts.sum(axis=1)
+    for column, total in enumerate(totals, start=1):
         if not 0 < total < np.inf:
             what = f"column {column} sums to {total:g}"
             raise _error(path, block.rows[0][0], what, "give counts with a sum above 0")

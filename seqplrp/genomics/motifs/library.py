@@ -56,15 +56,15 @@ def load_all() -> list[Motif]:
 
 
 def _unknown(name: str) -> SeqplrpError:
-    parts = {
-        part.upper(): row["name"] for row in _index() for part in (row["name"], *row["name"].split("::"))
-    }
-    holders = [row["name"] for row in _index() if name.upper() in row["name"].upper().split("::")]
-    near = holders or [parts[hit] for hit in difflib.get_close_matches(name.upper(), parts, n=3)]
-    meant = f"give one of {', '.join(dict.fromkeys(near))}" if near else "see motifs.available()"
-    return SeqplrpError(
-        "motif", f"{name[:60]!r} is not in the library", f"{meant}, or read a file by read_motifs()"
-    )
+    wanted = name.upper()
+    # dimers that hold the factor, or another version of the matrix; failing those, names of similar spelling
+    near = [row["name"] for row in _index() if wanted in row["name"].upper().split("::")]
+    near += [row["accession"] for row in _index() if row["accession"].partition(".")[0] == wanted.partition(".")[0]]
+    if not near:
+        names = {row["name"].upper(): row["name"] for row in _index()}
+        near = [names[match] for match in difflib.get_close_matches(wanted, names, n=3)]
+    meant = f"give one of {', '.join(near)}" if near else "see motifs.available()"
+    return SeqplrpError("motif", f"{name[:60]!r} is not in the library", f"{meant}, or read a file by read_motifs()")
 
 
 @cache

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -57,9 +58,7 @@ class Motif:
     def __post_init__(self) -> None:
         where = f"motif {self.name!r}"
         if not isinstance(self.name, str) or not self.name or self.name.split() != [self.name]:
-            raise SeqplrpError(
-                where, "the name is empty, holds white space or is no text", "name it in one word"
-            )
+            raise SeqplrpError(where, "the name is empty, holds white space or is no text", "name it in one word")
         if self.nsites is not None and not (np.isfinite(self.nsites) and self.nsites > 0):
             raise SeqplrpError(f"{where}, nsites", f"is {self.nsites}", "give a number above 0, or None")
         object.__setattr__(self, "probabilities", check_probabilities(self.probabilities, where))
@@ -152,9 +151,7 @@ def check_probabilities(matrix: npt.ArrayLike, where: str) -> npt.NDArray[np.flo
     try:
         p = np.array(matrix, dtype=np.float64)
     except (TypeError, ValueError):
-        raise SeqplrpError(
-            where, "the matrix is no array of numbers", "give probabilities of shape (W, 4)"
-        ) from None
+        raise SeqplrpError(where, "the matrix is no array of numbers", "give probabilities of shape (W, 4)") from None
     if p.ndim != 2 or p.shape[0] < 1 or p.shape[1] != 4:
         raise SeqplrpError(
             where, f"the matrix has shape {p.shape}, not (W, 4)", "give one row of A, C, G, T a position"
@@ -163,9 +160,15 @@ def check_probabilities(matrix: npt.ArrayLike, where: str) -> npt.NDArray[np.flo
         problem = row_problem(row)
         if problem:
             raise SeqplrpError(f"{where}, position {position}", *problem)
-    p /= p.sum(axis=1, keepdims=True)
+    p = _rescaled(p)
     p.setflags(write=False)
     return p
+
+
+def _rescaled(rows: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    # Rows that sum to 1 but for rounding stay bit for bit, so that copies and reversals are equal.
+    total = rows.sum(axis=-1, keepdims=True)
+    return np.where(np.abs(total - 1.0) < 1e-12, rows, rows / total)
 
 
 def row_problem(row: npt.NDArray[np.float64]) -> tuple[str, str] | None:
@@ -174,13 +177,10 @@ def row_problem(row: npt.NDArray[np.float64]) -> tuple[str, str] | None:
         return f"{_listed(row)} holds a value that is not finite", "give finite probabilities"
     if (row < 0).any():
         return f"{_listed(row)} holds a negative value", "give probabilities, not log-odds"
-    if abs(row.sum() - 1.0) > SUM_TOLERANCE + 1e-9:
-        remedy = (
-            "give probabilities"
-            if row.sum() < 1.5
-            else "give probabilities, not counts, or use JASPAR's format"
-        )
-        return f"{_listed(row)} sums to {row.sum():.6g}, not to 1 within {SUM_TOLERANCE}", remedy
+    total = math.fsum(row) if row.max() < 1e300 else math.inf
+    if abs(total - 1.0) > SUM_TOLERANCE + 1e-9:
+        remedy = "give probabilities" if total < 1.5 else "give probabilities, not counts, or use JASPAR's format"
+        return f"{_listed(row)} sums to {total:.6g}, not to 1 within {SUM_TOLERANCE}", remedy
     return None
 
 
@@ -201,7 +201,7 @@ def check_background(background: npt.ArrayLike, where: str) -> npt.NDArray[np.fl
         raise SeqplrpError(where, *problem)
     if not b.all():
         raise SeqplrpError(where, f"{_listed(b)} holds a zero", "give every base a frequency above 0")
-    b /= b.sum()
+    b = _rescaled(b)
     b.setflags(write=False)
     return b
 

@@ -53,9 +53,5 @@ def _parser(lines: list[tuple[int, str]], path: str | os.PathLike[str]):  # type
     number, first = next(((n, t) for n, t in content if not t.startswith("#")), content[0])
     if first.startswith(">") or re.match(r"[ACGTU]?\s*[|:\[]?\s*[-+.0-9]", first, re.IGNORECASE):
         return parse_jaspar
-    what = (
-        "looks like TRANSFAC" if _TRANSFAC.match(first) else f"{first[:30]!r} starts neither MEME nor JASPAR"
-    )
-    raise SeqplrpError(
-        f"{path}, line {number}", what, "give minimal MEME ('MEME version 4') or JASPAR format"
-    )
+    what = "looks like TRANSFAC" if _TRANSFAC.match(first) else f"{first[:30]!r} starts neither MEME nor JASPAR"
+    raise SeqplrpError(f"{path}, line {number}", what, "give minimal MEME ('MEME version 4') or JASPAR format")

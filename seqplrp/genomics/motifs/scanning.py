@@ -191,7 +191,7 @@ def scan(
             "sequence": sequence[order],
             "start": start[order],
             "end": start[order] + motif.width,
-            "strand": strand[order].astype(object),
+            "strand": strand[order],
             "score": score[order] * distribution.step,
             "p": distribution.tail[score[order] - distribution.lowest],
         },
