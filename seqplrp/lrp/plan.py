@@ -177,7 +177,7 @@ def _resolved(value: Any, known: Mapping[str, Any]) -> Any:
 def _data_step(node: Node, known: Mapping[str, Any], data: set[str], model_name: str) -> Step:
     step = _plain_step(node, known)
     step.handler = handler_of(node, model_name)
-    step.inputs = tuple(dict.fromkeys(name for name in node.refs() if name in data))
+    step.inputs = tuple(name for name in node.refs() if name in data)  # x + x reads x twice, and gives it two shares
     step.handler.prepare(step)
     return step
 

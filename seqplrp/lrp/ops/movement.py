@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from seqplrp.errors import SeqplrpError
+from seqplrp.lrp.ledger import per_sample_sum
 from seqplrp.lrp.steps import MoveHandler, Run, Step, register
 
 aten = torch.ops.aten
@@ -130,7 +132,8 @@ class Slice(MoveHandler):
     """A range of an axis; the rest gets nothing."""
 
     def back(self, step: Step, moved: Tensor, run: Run) -> list[Tensor]:
-        given = run.filled(step.args)[1:]
+        # the value itself may be freed by now; only its shape is asked for
+        given = run.filled(step.args[1:])
         axis, start, end, stride = given + [0, None, None, 1][len(given) :]
         whole = moved.new_zeros(run.shapes[step.inputs[0]])
         index: list[slice] = [slice(None)] * whole.dim()
@@ -144,7 +147,7 @@ class Select(MoveHandler):
     """One index of an axis; the rest gets nothing."""
 
     def back(self, step: Step, moved: Tensor, run: Run) -> list[Tensor]:
-        _, axis, index = run.filled(step.args)
+        axis, index = run.filled(step.args[1:])
         whole = moved.new_zeros(run.shapes[step.inputs[0]])
         whole.select(axis, index).copy_(moved)
         return [whole]
@@ -162,9 +165,30 @@ class Expand(MoveHandler):
 class Concatenate(MoveHandler):
     """Values side by side; each gets its own part back. Constant parts keep theirs, which the ledger counts as bias."""
 
-    def back(self, step: Step, moved: Tensor, run: Run) -> list[Tensor]:
+    def nonnegative(self, step: Step, inputs: Sequence[bool]) -> bool:
+        return all(inputs) and not self._has_constants(step)
+
+    def needs(self, step: Step) -> tuple[str, ...]:
+        return (step.output,) if self._has_constants(step) else ()
+
+    @staticmethod
+    def _has_constants(step: Step) -> bool:
+        return len(step.inputs) < len(step.args[0])
+
+    @staticmethod
+    def _pieces(step: Step, moved: Tensor, run: Run) -> list[tuple[Tensor, bool]]:
+        """Return each part's piece, and whether the part is an input (a constant may depend on the batch size)."""
         parts = step.args[0]
         axis = _argument(step, 1, 0)
         sizes = [part.shape[axis] if isinstance(part, Tensor) else run.shapes[part.name][axis] for part in parts]
         split = torch.split(moved, sizes, axis)
-        return [piece for piece, part in zip(split, parts, strict=True) if not isinstance(part, Tensor)]
+        return [(piece, getattr(part, "name", None) in step.inputs) for piece, part in zip(split, parts, strict=True)]
+
+    def back(self, step: Step, moved: Tensor, run: Run) -> list[Tensor]:
+        return [piece for piece, is_input in self._pieces(step, moved, run) if is_input]
+
+    def on_constants(self, step: Step, relevance: Tensor, run: Run) -> Tensor | None:
+        if not self._has_constants(step):
+            return None
+        constant = [per_sample_sum(piece) for piece, is_input in self._pieces(step, relevance, run) if not is_input]
+        return torch.stack(constant).sum(0)
