@@ -45,6 +45,7 @@ def test_all_that_a_minimal_meme_file_says_is_read(file) -> None:
 @pytest.mark.parametrize(
     "text",
     [
+        f"{HEAD}MOTIF m\n{MATRIX}Time 12 seconds\n",
         f"MEME version 5.5.5 (Release date: today)\nMOTIF m\n{MATRIX}",
         f"{HEAD}MOTIF m\nletter-probability matrix:\n{ROWS}",
         f"{HEAD}MOTIF m\nletter-probability matrix\n{ROWS}",
@@ -60,8 +61,8 @@ def test_all_that_a_minimal_meme_file_says_is_read(file) -> None:
         f"\ufeff{HEAD}  MOTIF m  \n{MATRIX}",
     ],
     ids=[
-        "no-header-lines", "no-attributes", "no-colon", "no-spaces", "zero-sites", "log-odds-too", "full-meme-output",
-        "rna-and-wrapped-background", "long-alphabet", "windows-and-no-version", "byte-order-mark",
+        "text-after-the-rows", "no-header-lines", "no-attributes", "no-colon", "no-spaces", "zero-sites", "log-odds-too",
+        "full-meme-output", "rna-and-wrapped-background", "long-alphabet", "windows-and-no-version", "byte-order-mark",
     ],
 )  # fmt: skip
 def test_every_dialect_of_meme_gives_the_same_motif(file, text: str) -> None:
@@ -120,6 +121,8 @@ MALFORMED = [
     (f"{HEAD}MOTIF m\n", 10, "'m' has no letter-probability matrix"),
     (f"{HEAD}MOTIF m\nMOTIF n\n{MATRIX}", 10, "'m' has no letter-probability matrix"),
     (f"{HEAD}MOTIF\n{MATRIX}", 10, "no name"),
+    (f"{HEAD}MOTIF a\x07\n{MATRIX}", 10, "not printable"),
+    (f">a b\x07\n{PFM}", 1, "not printable"),
     (f"{HEAD}MOTIF m\n{MATRIX}\nMOTIF m\n{MATRIX}", 15, "'m' was given before, on line 10"),
     (f"{HEAD}{MATRIX}", 10, "before any MOTIF line"),
     (f"{HEAD}MOTIF m\n{MATRIX}\n{MATRIX}", 15, "second matrix"),

@@ -130,7 +130,19 @@ def test_backgrounds_that_are_none_are_refused(background) -> None:
         Motif("m", [[0.25] * 4], background=background)
 
 
-@pytest.mark.parametrize("known", [{"name": ""}, {"name": "a b"}, {"nsites": 0}, {"nsites": -1}, {"nsites": np.inf}])
+@pytest.mark.parametrize(
+    "known",
+    [
+        {"name": ""},
+        {"name": "a b"},
+        {"nsites": 0},
+        {"nsites": -1},
+        {"nsites": np.inf},
+        {"name": "a\x07"},
+        {"accession": "a b"},
+        {"url": "x\ny"},
+    ],
+)
 def test_names_and_site_counts_that_no_file_could_hold_are_refused(known) -> None:
     with pytest.raises(SeqplrpError):
         Motif(**({"name": "m", "probabilities": [[0.25] * 4]} | known))

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from seqplrp.errors import SeqplrpError
 from seqplrp.genomics.encoding import ALPHABET
-from seqplrp.genomics.motifs.model import Motif
+from seqplrp.genomics.motifs.model import Motif, check_word
 from seqplrp.genomics.textfile import parse_number
 
 Line = tuple[int, str]
@@ -68,6 +68,8 @@ def _motif(path: str | os.PathLike[str], block: _Block) -> Motif:
     words = block.header[1:].split() if block.header else ["_".join(Path(path).name.split(".")[0].split())]
     if not words:
         raise _error(path, block.line, "the header has no identifier behind '>'", "write '>ID name'")
+    for word in words[:2]:
+        check_word(word or "motif", f"{path}, line {block.line}", "name")
     counts = _counts(path, block)
     totals = counts.sum(axis=1)
     name, accession = (words[1], words[0]) if len(words) > 1 else (words[0] or "motif", "")

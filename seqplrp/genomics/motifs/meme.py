@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from seqplrp.errors import SeqplrpError
-from seqplrp.genomics.motifs.model import Motif, check_background, row_problem
+from seqplrp.genomics.motifs.model import Motif, check_background, check_word, row_problem
 from seqplrp.genomics.textfile import parse_number, unwritable
 
 _ATTRIBUTE = re.compile(r"(\w+)\s*=\s*(\S+)")
@@ -60,6 +60,7 @@ class _Parser:
         self.lines = [(number, text.strip()) for number, text in lines]
         self.at = 0  # index of the next line
         self.drafts: list[_Draft] = []
+        self.line_of: dict[str, int] = {}
         self.background: npt.NDArray[np.float64] | None = None
 
     def error(self, number: int, what: str, remedy: str) -> SeqplrpError:
@@ -82,8 +83,9 @@ class _Parser:
                 self.start_motif(number, line)
             elif lowered.startswith("letter-probability matrix"):
                 self.read_matrix(number, line)
-            elif line.startswith("URL") and self.drafts:
-                self.drafts[-1].url = line[3:].strip()
+            elif re.match(r"URL\s", line) and self.drafts:
+                self.drafts[-1].url = line.split()[1]
+                check_word(self.drafts[-1].url, f"{self.path}, line {number}", "URL")
 
     def check_alphabet(self, number: int, line: str) -> None:
         stated = line[len("ALPHABET") :].strip().lstrip("=").strip().upper()
@@ -120,10 +122,12 @@ class _Parser:
         if not words:
             raise self.error(number, "MOTIF has no name behind it", "name the motif")
         identifier = words[0]
-        for draft in self.drafts:
-            if draft.identifier == identifier:
-                what = f"the motif {identifier!r} was given before, on line {draft.line}"
-                raise self.error(number, what, "give every motif an identifier of its own")
+        for word in words[:2]:
+            check_word(word, f"{self.path}, line {number}", "name")
+        if identifier in self.line_of:
+            what = f"the motif {identifier!r} was given before, on line {self.line_of[identifier]}"
+            raise self.error(number, what, "give every motif an identifier of its own")
+        self.line_of[identifier] = number
         # full MEME output writes "MOTIF 1 width = 15 ..." or "MOTIF TGACTCA MEME-1 width = 7 ..."
         alternate = words[1] if len(words) > 1 and words[1] != "width" else ""
         self.drafts.append(_Draft(number, identifier, alternate))
@@ -138,16 +142,17 @@ class _Parser:
         width, draft.nsites = self.attributes(number, line)
         while self.at < len(self.lines) and not self.peek()[1]:
             self.at += 1
-        while not _END_OF_ROWS.match(self.peek()[1]):
+        while len(draft.rows) != width and not _END_OF_ROWS.match(self.peek()[1]):
             draft.rows.append(self.row(*self.peek()))
             self.at += 1
-            if width is not None and len(draft.rows) > width:
-                what = f"the matrix of {draft.identifier!r} has more rows than its w= {width}"
-                raise self.error(self.lines[self.at - 1][0], what, "mend w= or the rows")
+        following, text = self.peek()
+        if text and all(parse_number(token) is not None for token in text.split()):
+            what = f"the matrix of {draft.identifier!r} has more rows than its w= {width}"
+            raise self.error(following, what, "mend w= or the rows")
         if not draft.rows or (width is not None and len(draft.rows) < width):
             stated = "at least 1" if width is None else f"w= {width}"
             what = f"the matrix of {draft.identifier!r} ends after {len(draft.rows)} rows, not {stated}"
-            raise self.error(self.peek()[0], what, "give every row, or mend w=")
+            raise self.error(following, what, "give every row, or mend w=")
 
     def attributes(self, number: int, line: str) -> tuple[int | None, float | None]:
         """Return the stated width and number of sites of a matrix header, either None where not stated."""

@@ -57,8 +57,10 @@ class Motif:
 
     def __post_init__(self) -> None:
         where = f"motif {self.name!r}"
-        if not isinstance(self.name, str) or not self.name or self.name.split() != [self.name]:
-            raise SeqplrpError(where, "the name is empty, holds white space or is no text", "name it in one word")
+        check_word(self.name, where, "name")
+        for label in ("accession", "url"):
+            if getattr(self, label) != "":
+                check_word(getattr(self, label), where, label)
         if self.nsites is not None and not (np.isfinite(self.nsites) and self.nsites > 0):
             raise SeqplrpError(f"{where}, nsites", f"is {self.nsites}", "give a number above 0, or None")
         object.__setattr__(self, "probabilities", check_probabilities(self.probabilities, where))
@@ -146,6 +148,13 @@ class Motif:
         return (sites * self.probabilities + pseudocount * background) / (sites + pseudocount)
 
 
+def check_word(text: str, where: str, label: str) -> None:
+    """Refuse what could not stand in a motif file and be read back as it is."""
+    if not isinstance(text, str) or text.split() != [text] or not text.isprintable():
+        what = f"the {label} {text!r} is empty, holds white space or is not printable"
+        raise SeqplrpError(where, what, f"give a {label} of one word")
+
+
 def check_probabilities(matrix: npt.ArrayLike, where: str) -> npt.NDArray[np.float64]:
     """Return a read-only (W, 4) copy of `matrix` whose rows sum to 1, or say what is wrong with it."""
     try:
@@ -211,6 +220,6 @@ def _degenerate(row: npt.NDArray[np.float64]) -> str:
     first, second = row[order[0]], row[order[1]]
     if first > 0.5 and first > 2 * second:
         return ALPHABET[order[0]]
-    if first + second > 0.75:
+    if first + second > 0.75 + 1e-9:  # three quarters exactly are not above, whatever the sum rounds to
         return _IUPAC["".join(sorted(ALPHABET[i] for i in order[:2]))]
     return "N"

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
 
 from seqplrp.errors import SeqplrpError
 from seqplrp.genomics.motifs.jaspar import parse_jaspar
-from seqplrp.genomics.motifs.meme import parse_meme
+from seqplrp.genomics.motifs.meme import Line, parse_meme
 from seqplrp.genomics.motifs.model import Motif
 from seqplrp.genomics.textfile import text_lines
 
@@ -44,7 +45,8 @@ def read_motifs(path: str | os.PathLike[str], *, pseudocount: float = 0.0) -> li
     return [motif.with_pseudocount(pseudocount) for motif in motifs] if pseudocount else motifs
 
 
-def _parser(lines: list[tuple[int, str]], path: str | os.PathLike[str]):  # type: ignore[no-untyped-def]
+def _parser(lines: list[Line], path: str | os.PathLike[str]) -> Callable[..., list[Motif]]:
+    """Tell the format by its first lines, and return what parses it."""
     content = [(number, text.strip()) for number, text in lines if text.strip()]
     if not content:
         raise SeqplrpError(path, "is empty", "give a MEME or JASPAR motif file")
