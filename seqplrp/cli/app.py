@@ -82,7 +82,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SeqplrpError as error:
         return _fail(error)
     except usage_error_type() as error:
-        return _fail(from_usage_error(error))
+        named = [argument for argument in arguments[:1] if argument in COMMANDS]
+        return _fail(from_usage_error(error, " ".join(["seqplrp", *named])))
     except BrokenPipeError:
         _silence_stdout()
         return EXIT_BROKEN_PIPE

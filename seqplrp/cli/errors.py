@@ -46,10 +46,18 @@ def usage_error_type() -> type[Exception]:
     return click_exception
 
 
-def from_usage_error(error: Any) -> SeqplrpError:
-    """Tell a wrong argument in one line: where it stands, what is wrong, where to look."""
+def from_usage_error(error: Any, command: str) -> SeqplrpError:
+    """Tell a wrong argument in one line: where it stands, what is wrong, where to look.
+
+    Parameters
+    ----------
+    error : click exception
+        What the parser raised.
+    command : str
+        The command in question, for errors that do not know it.
+    """
     ctx = getattr(error, "ctx", None)
-    command = ctx.command_path if ctx is not None else "seqplrp"
+    command = ctx.command_path if ctx is not None else command
     param = getattr(error, "param", None)
     remedy = f"see `{command} --help`"
     if type(error).__name__ == "MissingParameter" and param is not None:

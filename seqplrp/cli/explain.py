@@ -77,7 +77,6 @@ def explain(
     contig are averaged in the tracks, and records of the minus strand stand in the plus strand's order there.
     """
     arguments = dict(locals())
-    from seqplrp.cli.console import warn
     from seqplrp.cli.explaining import Request, parse_formats, run
     from seqplrp.cli.output import output_directory
 
@@ -110,14 +109,13 @@ def explain(
     )
     with output_directory(out, command="explain", overwrite=overwrite) as stage:
         result = run(request, stage)
-    if result.negative_scores:
-        warn(
-            out / "summary.tsv",
-            f"{result.negative_scores} of {result.sequences} explained scores are negative",
-            "read those maps as evidence against the class: look at the column 'output'",
-        )
     each = 1000 * result.explain_seconds / result.sequences
     typer.echo(f"explained {result.sequences} sequences with {request.method!r} ({each:.2f} ms each)")
+    if result.negative_scores:
+        typer.echo(
+            f"note: {result.negative_scores} of the {result.sequences} explained scores are negative, and their maps "
+            "share out a negative number: see the column 'output' of summary.tsv"
+        )
     for note in result.notes:
         typer.echo(f"note: {note}")
     typer.echo(f"wrote {out} ({result.wall_seconds:.1f} s)")

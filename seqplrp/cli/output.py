@@ -6,6 +6,7 @@ seqplrp itself wrote, which it knows from a list that it leaves in every directo
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -98,7 +99,7 @@ def output_file(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
     if goal.exists() and not overwrite:
         raise SeqplrpError(path, "exists already", "choose another name or add --overwrite")
     try:
-        goal.parent.mkdir(parents=True, exist_ok=True)
+        _make_parents(goal.parent)
         stage = Path(tempfile.mkdtemp(prefix=_STAGE, dir=goal.parent))
     except OSError as error:
         raise _unwritable(error, path) from error
@@ -199,6 +200,9 @@ def _swap(stage: Path, goal: Path, old: list[str]) -> None:
 def _make_parents(directory: Path) -> list[Path]:
     """Make a directory and its parents; return those that were made, deepest first."""
     missing = [p for p in (directory, *directory.parents) if not p.exists()]
+    there = next(p for p in (directory, *directory.parents) if p not in missing)
+    if not there.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(there))
     directory.mkdir(parents=True, exist_ok=True)
     return missing
 

@@ -1,0 +1,113 @@
+"""What all tests of the command line share: a way to run it, and small models and inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from seqplrp.cli import main
+from seqplrp.genomics import write_fasta
+from seqplrp.models import ModelConfig, build_model, save_model
+
+LENGTH = 40
+
+EXTERNAL_MODULE = '''
+import torch
+from torch import nn
+
+
+class Net(nn.Module):
+    """Takes any length: convolution, global mean, two outputs."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.conv = nn.Conv1d(4, 6, 5)
+        self.head = nn.Linear(6, 2)
+
+    def forward(self, x):
+        return self.head(torch.relu(self.conv(x)).mean(2))
+
+
+class Fixed(nn.Module):
+    """Takes 40 bases only, one output."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(1)
+        self.conv = nn.Conv1d(4, 6, 5)
+        self.head = nn.Linear(6 * 36, 1)
+
+    def forward(self, x):
+        return self.head(torch.relu(self.conv(x)).flatten(1))
+'''
+
+
+@dataclass(frozen=True)
+class Finished:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+Run = Callable[..., Finished]
+
+
+@pytest.fixture
+def run(capsys) -> Run:
+    """Run the command line in this process."""
+
+    def run(*arguments: object) -> Finished:
+        capsys.readouterr()
+        code = main([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        return Finished(code, captured.out, captured.err)
+
+    return run
+
+
+def random_dna(n: int, length: int, seed: int = 0) -> list[str]:
+    letters = np.random.default_rng(seed).choice(list("ACGT"), size=(n, length))
+    return ["".join(row) for row in letters]
+
+
+@pytest.fixture(scope="session")
+def model_directory(tmp_path_factory) -> Path:
+    """An untrained zoo model of 40 bases and two classes, as `seqplrp train` would have left it."""
+    torch.manual_seed(0)
+    model = build_model("deepbind", length=LENGTH, n_outputs=2, filters=4, kernel=7, hidden=5)
+    config = ModelConfig(
+        architecture="deepbind",
+        options=asdict(model.options),
+        length=LENGTH,
+        flexible_length=False,
+        n_outputs=2,
+        classes=["CTCF", "GATA1"],
+        kind="multilabel",
+    )
+    directory = tmp_path_factory.mktemp("models") / "model"
+    save_model(model, directory, config)
+    return directory
+
+
+@pytest.fixture(scope="session")
+def fasta(tmp_path_factory) -> Path:
+    """Five records of 40 bases, each its own contig."""
+    path = tmp_path_factory.mktemp("fasta") / "five.fa"
+    write_fasta(path, [(f"s{i}", dna) for i, dna in enumerate(random_dna(5, LENGTH))])
+    return path
+
+
+@pytest.fixture
+def external(tmp_path, monkeypatch) -> Path:
+    """A directory with the module ``mynet``, which is the current directory."""
+    (tmp_path / "mynet.py").write_text(EXTERNAL_MODULE)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
