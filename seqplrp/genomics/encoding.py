@@ -85,13 +85,9 @@ def check_codes(codes: npt.ArrayLike, *, where: str = "codes") -> npt.NDArray[np
     """Return `codes` as an (N, L) uint8 array of values 0..4, or raise the error that says what they are."""
     array = np.asarray(codes)
     if array.ndim != 2:
-        raise SeqplrpError(
-            where, f"has shape {array.shape}, not (N, L)", "give a batch of sequences, as encode() does"
-        )
+        raise SeqplrpError(where, f"has shape {array.shape}, not (N, L)", "give a batch of sequences, as encode() does")
     if array.dtype.kind not in "ui":
-        raise SeqplrpError(
-            where, f"has dtype {array.dtype}, not an integer type", "give codes, as encode() does"
-        )
+        raise SeqplrpError(where, f"has dtype {array.dtype}, not an integer type", "give codes, as encode() does")
     if array.size and (array.max() > UNKNOWN or array.min() < 0):
         worst = array.max() if array.max() > UNKNOWN else array.min()
         raise SeqplrpError(where, f"holds {worst}, not a code of 0..4", "give codes, as encode() does")
@@ -165,6 +161,4 @@ def reverse_complement(X: Tensor) -> Tensor:
 
 def _check_channels(X: Tensor) -> None:
     if X.ndim != 3 or X.shape[1] != 4:
-        raise SeqplrpError(
-            "X", f"has shape {tuple(X.shape)}, not (N, 4, L)", "give a batch, as one_hot() makes it"
-        )
+        raise SeqplrpError("X", f"has shape {tuple(X.shape)}, not (N, 4, L)", "give a batch, as one_hot() makes it")

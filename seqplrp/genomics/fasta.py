@@ -97,9 +97,7 @@ def _records(path: str | os.PathLike[str], table: bytes) -> Iterator[Record]:
         header_of[header] = header_line = number
         lines = []
     if header is None:
-        raise SeqplrpError(
-            path, "holds no FASTA record", "give a file with at least one '>' header and a sequence"
-        )
+        raise SeqplrpError(path, "holds no FASTA record", "give a file with at least one '>' header and a sequence")
     yield _record(path, header, header_line, lines, table)
 
 
@@ -119,20 +117,14 @@ def _header_id(path: str | os.PathLike[str], number: int, line: bytes) -> str:
         raise SeqplrpError(where, "the header has no id behind '>'", "name the record: '>ID'")
     id = text.split(maxsplit=1)[0]
     if not id.isprintable():
-        raise SeqplrpError(
-            where, f"the id {id!r} holds unprintable characters", "name the record in plain text"
-        )
+        raise SeqplrpError(where, f"the id {id!r} holds unprintable characters", "name the record in plain text")
     return id
 
 
-def _record(
-    path: str | os.PathLike[str], id: str, header_line: int, lines: list[bytes], table: bytes
-) -> Record:
+def _record(path: str | os.PathLike[str], id: str, header_line: int, lines: list[bytes], table: bytes) -> Record:
     letters = b"".join(lines).translate(table)
     if not letters:
-        raise SeqplrpError(
-            f"{path}, line {header_line}", f"record {id!r} has no sequence", "give or remove it"
-        )
+        raise SeqplrpError(f"{path}, line {header_line}", f"record {id!r} has no sequence", "give or remove it")
     if letters.translate(None, b"ACGTN"):
         raise _foreign_letter(path, id, header_line, lines, table)
     contig, start, end, strand = _place(path, id, header_line, len(letters))
@@ -149,9 +141,7 @@ def _foreign_letter(
             letter = line[column - 1 : column]
             code = letter.upper() in [bytes([c]) for c in _IUPAC]
             what = "is an ambiguity code" if code else "is not DNA"
-            remedy = (
-                "replace it or read ambiguity codes as N (iupac='n')" if code else "give DNA in A, C, G, T, N"
-            )
+            remedy = "replace it or read ambiguity codes as N (iupac='n')" if code else "give DNA in A, C, G, T, N"
             where = f"{path}, line {number}, column {column}"
             return SeqplrpError(where, f"letter {letter.decode('latin-1')!r} of record {id!r} {what}", remedy)
     raise AssertionError("called for a record whose letters are all DNA")
@@ -191,9 +181,7 @@ def write_fasta(path: str | os.PathLike[str], records: Iterable[Record | tuple[s
                 id, sequence = (record.id, record.sequence) if isinstance(record, Record) else record
                 _check_written(id, sequence, seen)
                 out.write(f">{id}\n")
-                out.writelines(
-                    f"{sequence[i : i + _LINE_WIDTH]}\n" for i in range(0, len(sequence), _LINE_WIDTH)
-                )
+                out.writelines(f"{sequence[i : i + _LINE_WIDTH]}\n" for i in range(0, len(sequence), _LINE_WIDTH))
     except OSError as problem:
         raise unwritable(path, problem) from None
 

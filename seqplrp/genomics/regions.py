@@ -81,9 +81,7 @@ def read_truth_bed(path: str | os.PathLike[str]) -> pd.DataFrame:
         if len(further) != 2:
             found = str(6 + len(further)) if further else "no more than 6"
             what = f"a truth BED has 8 columns, this line has {found}"
-            raise SeqplrpError(
-                f"{path}, line {number}", what, f"give {', '.join(TRUTH_COLUMNS)}, divided by tabs"
-            )
+            raise SeqplrpError(f"{path}, line {number}", what, f"give {', '.join(TRUTH_COLUMNS)}, divided by tabs")
         rows.append((*astuple(interval), *further))
     return pd.DataFrame(rows, columns=list(TRUTH_COLUMNS))
 
@@ -126,9 +124,7 @@ def _truth_line(row: int, values: tuple[object, ...]) -> str:
     _interval(texts, where)
     line = "\t".join(texts) + "\n"
     if line.startswith(_NOT_REGIONS):
-        raise SeqplrpError(
-            where, f"chrom {texts[0]!r} would be read as a comment", "name the sequence otherwise"
-        )
+        raise SeqplrpError(where, f"chrom {texts[0]!r} would be read as a comment", "name the sequence otherwise")
     return line
 
 
@@ -153,9 +149,7 @@ def _interval(columns: list[str], where: str) -> Interval:
     if not chrom or not chrom.isprintable():
         raise SeqplrpError(where, f"chrom {chrom!r} is empty or unprintable", "name the sequence")
     if start >= end:
-        raise SeqplrpError(
-            where, f"start {start} is not below end {end}", "give 0-based half-open coordinates"
-        )
+        raise SeqplrpError(where, f"start {start} is not below end {end}", "give 0-based half-open coordinates")
     name = columns[3] if len(columns) > 3 else "."
     score = _score(columns[4], where) if len(columns) > 4 else 0.0
     strand = columns[5] if len(columns) > 5 else "."

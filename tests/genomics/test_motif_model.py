@@ -45,6 +45,9 @@ def test_reverse_complement_agrees_with_biopython(counts: list[list[int]]) -> No
     oracle = as_biopython(counts).reverse_complement().counts.normalize()
     assert flipped.probabilities == pytest.approx(np.array([oracle[base] for base in "ACGT"]).T)
     assert flipped.reverse_complement() == from_counts(counts)
+    assert from_counts(counts, background=[0.4, 0.3, 0.2, 0.1]).reverse_complement().background == pytest.approx(
+        [0.1, 0.2, 0.3, 0.4]
+    )
 
 
 @given(rows)

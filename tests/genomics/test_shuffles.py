@@ -56,7 +56,9 @@ def every_shuffle(sequence: str) -> set[str]:
     return {c for c in candidates if dinucleotides(c) == dinucleotides(sequence)}
 
 
-@pytest.mark.parametrize("sequence", ["ACAGATCA", "AACCGGTAC", "ANACNNCA", "GATTACAT", "AAAACAAGA"])
+@pytest.mark.parametrize(
+    "sequence", ["ACAGATCA", "AACCGGTAC", "ANACNNCA", "GATTACAT", "AAAACAAGA", "ACACATCT", "AACAACATC"]
+)
 def test_every_possible_shuffle_is_equally_likely(sequence: str) -> None:
     possible = sorted(every_shuffle(sequence))
     assert len(possible) >= 4
