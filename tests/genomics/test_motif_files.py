@@ -62,7 +62,8 @@ def test_all_that_a_minimal_meme_file_says_is_read(file) -> None:
     ],
     ids=[
         "text-after-the-rows", "no-header-lines", "no-attributes", "no-colon", "no-spaces", "zero-sites",
-        "log-odds-too", "full-meme-output", "rna-and-wrapped-background", "long-alphabet", "windows-and-no-version", "byte-order-mark",
+        "log-odds-too", "full-meme-output", "rna-and-wrapped-background", "long-alphabet",
+        "windows-and-no-version", "byte-order-mark",
     ],
 )  # fmt: skip
 def test_every_dialect_of_meme_gives_the_same_motif(file, text: str) -> None:
