@@ -22,6 +22,7 @@ from seqplrp.models.zoo import (
     ResNet1dConfig,
     SequenceModel,
     build_model,
+    check_architecture,
 )
 
 __all__ = [
@@ -44,6 +45,7 @@ __all__ = [
     "TrainOptions",
     "TrainedModel",
     "build_model",
+    "check_architecture",
     "evaluate_predictions",
     "load_callable_model",
     "load_model",

@@ -198,18 +198,17 @@ def _complete_split(
 def _stratified_draw(
     labels: npt.NDArray[np.float32], groups: npt.NDArray[np.intp], fraction: float, rng: np.random.Generator
 ) -> npt.NDArray[np.bool_]:
-    """Choose whole groups that hold the share ``fraction`` of the rows, of every combination of labels alike.
+    """Choose the share ``fraction`` of the groups, of every combination of labels alike; true for their rows.
 
     Systematic sampling: groups lie in a row, sorted by their first member's labels and at random within; one is taken
-    each time that the running number of rows passes a multiple of 1 / fraction. Rare combinations need no special case.
+    each time that the running number passes a multiple of 1 / fraction. Rare combinations need no special case.
     """
-    unique, first, member = np.unique(groups, return_index=True, return_inverse=True)
-    size = np.bincount(member)
-    order = np.lexsort((rng.random(len(unique)), *labels[first].T))
-    passed = np.floor(np.cumsum(size[order]) * fraction + rng.random())
-    chosen = np.zeros(len(unique), dtype=bool)
+    _, first, member = np.unique(groups, return_index=True, return_inverse=True)
+    order = np.lexsort((rng.random(len(first)), *labels[first].T))
+    passed = np.floor(np.arange(1, len(first) + 1) * fraction + rng.random())
+    chosen = np.zeros(len(first), dtype=bool)
     chosen[order[np.diff(passed, prepend=0.0) > 0]] = True
-    return chosen[member]
+    return np.asarray(chosen[member])
 
 
 def _check_divisible(groups: npt.NDArray[np.intp], name: str) -> None:

@@ -101,7 +101,7 @@ def training_warnings(logits: Array, metrics: dict[str, Any], n_train: int) -> l
             Advice(
                 "training collapsed",
                 f"the output for {_listed(constant)} is the same for every sequence",
-                "try a lower --learning-rate, another --seed or --arch, and check that the labels fit the sequences",
+                "try a lower learning rate, another seed or architecture, and check that the labels fit the sequences",
             )
         )
     if weak:
@@ -111,8 +111,8 @@ def training_warnings(logits: Array, metrics: dict[str, Any], n_train: int) -> l
                 "hardly trained",
                 f"{_listed(weak)} told apart little better than by guessing (validation AUPRC {worst['auprc']:.3f}, "
                 f"base rate {worst['base_rate']:.3f})",
-                "try more sequences, more --epochs, another --learning-rate, --no-reverse-complement if the classes "
-                "differ by strand, and check the labels",
+                "try more sequences, more epochs, another learning rate, --no-reverse-complement if the classes differ "
+                "by strand, and check the labels",
             )
         )
     if n_train < FEW_SEQUENCES:

@@ -315,7 +315,7 @@ def _read_splits(column: pd.Series, path: Path) -> pd.Series:
         line = unknown.idxmax()
         raise SeqplrpError(
             f"{path}, line {line}",
-            f"the split {column.loc[line]!r} is not known",
+            f"the split {column[unknown].iloc[0]!r} is not known",
             "write train, validation, test, or nothing",
         )
     return column.map(lambda name: _SPLIT_NAMES.get(name, ""))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from seqplrp.errors import SeqplrpError
@@ -31,7 +31,8 @@ def save_model(model: nn.Module, directory: Path | str, config: ModelConfig) -> 
     folder = Path(directory)
     folder.mkdir(parents=True, exist_ok=True)
     weights = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
-    save_file(weights, folder / WEIGHTS_FILE)
+    # Not save_file: it makes files that the owner alone can read, whatever the umask.
+    (folder / WEIGHTS_FILE).write_bytes(save(weights))
     write_config(config, folder / CONFIG_FILE)
 
 

@@ -319,7 +319,7 @@ def _check_finite(row: dict[str, float], run: _Run) -> None:
             raise SeqplrpError(
                 "training",
                 f"the {name.replace('_', ' ')} is not a finite number in epoch {row['epoch']:.0f}",
-                f"lower --learning-rate (now {run.learning_rate:g}), or try another --seed",
+                f"lower the learning rate (now {run.learning_rate:g}), or try another seed",
             )
 
 
@@ -389,7 +389,7 @@ def _memory_errors(settings: TrainOptions) -> Iterator[None]:
         raise SeqplrpError(
             "training",
             f"the device {settings.device!r} is out of memory",
-            f"lower --batch-size (now {settings.batch_size or 'automatic, at most 128'}) or use --device cpu",
+            f"lower the batch size (now {settings.batch_size or 'automatic, at most 128'}) or use the device cpu",
         ) from error
 
 

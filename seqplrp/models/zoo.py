@@ -471,7 +471,7 @@ def build_model(architecture: str, *, length: int, n_outputs: int, **options: An
         For an unknown architecture or option, a value of the wrong kind, or a length too small for the pools.
     """
     name = resolve_architecture(architecture)
-    config = architecture_config(name, options)
+    config = check_architecture(name, options)
     if n_outputs < 1:
         raise SeqplrpError("n_outputs", f"{n_outputs} outputs", "give at least 1")
     minimum = minimum_length(config)
@@ -496,7 +496,7 @@ def resolve_architecture(name: str) -> str:
     return resolved
 
 
-def architecture_config(name: str, options: Mapping[str, Any]) -> ArchitectureConfig:
+def check_architecture(name: str, options: Mapping[str, Any]) -> ArchitectureConfig:
     """The configuration of an architecture with some fields set; lists and numbers are brought to the field's type.
 
     Raises

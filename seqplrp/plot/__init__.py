@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from seqplrp.plot.bars import measure_bars
+from seqplrp.plot.curves import learning_curve
 from seqplrp.plot.figures import check_suffix, save_figure
 from seqplrp.plot.logos import BASE_COLOURS, draw_logo, logo_frame, logo_values
 from seqplrp.plot.panels import LogoTrack, Mark, SequencePanel, comparison_panel, logo_panel
@@ -15,6 +16,7 @@ __all__ = [
     "check_suffix",
     "comparison_panel",
     "draw_logo",
+    "learning_curve",
     "logo_frame",
     "logo_panel",
     "logo_values",
