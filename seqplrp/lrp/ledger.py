@@ -108,6 +108,12 @@ def per_sample_sum(tensor: Tensor) -> Tensor:
     return tensor.flatten(1).sum(1).to(torch.float64)
 
 
+def taken_by_stabiliser(share: Tensor, denominator: Tensor, eps: float, *, nonnegative: bool = False) -> Tensor:
+    """Return what ``eps sgn(d)`` takes of ``share = R / (d + eps sgn d)``, summed per sample: (N,)."""
+    signed = share if nonnegative else torch.where(denominator < 0, -share, share)
+    return eps * per_sample_sum(signed)
+
+
 def per_sample_size(tensor: Tensor) -> Tensor:
     """Sum |.| over everything but the first axis: (N, ...) -> (N,), float64."""
     size: Tensor = torch.linalg.vector_norm(tensor.flatten(1), ord=1, dim=1)

@@ -14,10 +14,11 @@ from seqplrp.errors import SeqplrpError
 from seqplrp.lrp import ops
 from seqplrp.lrp.ops.elementwise import BatchNorm, Relu, batch_norm_affine
 from seqplrp.lrp.ops.linear import LinearHandler, fold_affine
+from seqplrp.lrp.ops.pooling import MaxPool
 from seqplrp.lrp.prune import Pruning, described, shares_of
 from seqplrp.lrp.rules import Epsilon, Rule
 from seqplrp.lrp.steps import HANDLERS, Handler, Step, handler_of
-from seqplrp.lrp.trace import Graph, Node, Ref
+from seqplrp.lrp.trace import Graph, Node, Ref, renamed
 
 assert ops  # imported so that its handlers are registered
 
@@ -115,7 +116,10 @@ def make_plan(graph: Graph, model: nn.Module, rules: Rules | None = None, device
         graph = replace(graph, output=output)
         _place_rules(steps, rules)
         _infer_signs(graph, steps)
+        steps = _pool_before_relu(graph, steps)
     input_like = _input_like(graph, steps)
+    for step in steps:
+        step.reads_input = tuple(name in input_like for name in step.inputs)
     points, chains = _prune_points(graph, steps, input_like)
     forward_use, backward_use = _uses(graph, steps)
     return Plan(
@@ -200,7 +204,7 @@ def _live(graph: Graph, steps: list[Step]) -> list[Step]:
     live = []
     for step in reversed(steps):
         if step.output in wanted:
-            wanted.update(step.node.refs())
+            wanted.update(step.refs())
             live.append(step)
     return live[::-1]
 
@@ -208,7 +212,7 @@ def _live(graph: Graph, steps: list[Step]) -> list[Step]:
 def _readers(steps: Sequence[Step]) -> dict[str, list[Step]]:
     readers: dict[str, list[Step]] = {}
     for step in steps:
-        for name in dict.fromkeys(step.node.refs()):
+        for name in dict.fromkeys(step.refs()):
             readers.setdefault(name, []).append(step)
     return readers
 
@@ -282,7 +286,8 @@ def _infer_signs(graph: Graph, steps: Sequence[Step]) -> None:
     nonnegative: dict[str, bool] = {}
     for step in steps:
         step.inputs_nonnegative = tuple(nonnegative.get(name, False) for name in step.inputs)
-        nonnegative[step.output] = bool(step.inputs) and step.handler.nonnegative(step, step.inputs_nonnegative)
+        step.output_nonnegative = bool(step.inputs) and step.handler.nonnegative(step, step.inputs_nonnegative)
+        nonnegative[step.output] = step.output_nonnegative
     readers = _readers(steps)
     by_value: dict[str, bool] = {}
 
@@ -311,6 +316,39 @@ def _infer_signs(graph: Graph, steps: Sequence[Step]) -> None:
         ):
             step.gated = True
             step.value_of_output = reading[0].output
+
+
+def _pool_before_relu(graph: Graph, steps: Sequence[Step]) -> list[Step]:
+    """Reorder layer -> ReLU -> max pool to layer -> max pool -> ReLU, which gives the same values for less.
+
+    The ReLU then runs on the pooled size, and the layer can divide relevance by its outputs there (`Winners`), as
+    nothing arrives anywhere but at winners. A ReLU that follows its layer directly runs in place.
+    """
+    made_by = {step.output: step for step in steps}
+    readers = _readers(steps)
+    ordered: list[Step] = []
+    swapped: set[int] = set()
+    for step in steps:
+        if id(step) in swapped:
+            continue
+        source = made_by.get(step.inputs[0]) if step.inputs else None
+        if isinstance(step.handler, Relu) and source is not None and source.gated:
+            reading = readers.get(step.output, [])
+            step.in_place = True
+            if len(reading) == 1 and isinstance(reading[0].handler, MaxPool) and step.output != graph.output:
+                pool = reading[0]
+                source.pooled, pool.extra = True, pool.output
+                relu_value, pooled_value = step.output, pool.output
+                pool.args = renamed(pool.args, {relu_value: source.output})
+                pool.inputs, pool.inputs_nonnegative = (source.output,), (False,)
+                pool.output = pool.value_of_output = relu_value
+                step.args = renamed(step.args, {source.output: relu_value})
+                step.inputs, step.output, step.value_of_output = (relu_value,), pooled_value, pooled_value
+                ordered += [pool, step]
+                swapped.add(id(pool))
+                continue
+        ordered.append(step)
+    return ordered
 
 
 def _promise(step: Step) -> str:
@@ -369,7 +407,7 @@ def _uses(graph: Graph, steps: Sequence[Step]) -> tuple[dict[str, int], dict[str
     forward: dict[str, int] = {}
     backward: dict[str, int] = {}
     for number, step in enumerate(steps):
-        for name in step.node.refs():
+        for name in step.refs():
             forward[name] = number
         for name in step.handler.needs(step):
             backward.setdefault(name, number)

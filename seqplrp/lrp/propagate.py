@@ -14,7 +14,7 @@ from seqplrp.lrp.ops.linear import LinearHandler, Quotient, propagate_again
 from seqplrp.lrp.plan import Plan, PrunePoint
 from seqplrp.lrp.prune import Pruning, described, find_cut, shares_of
 from seqplrp.lrp.rules import Relative
-from seqplrp.lrp.steps import Contribution, MoveHandler, Run, Step
+from seqplrp.lrp.steps import Contribution, MoveHandler, Run, Step, Winners
 
 
 @dataclass(frozen=True)
@@ -97,6 +97,7 @@ class _Arrived:
 
     relevance: Tensor | None = None
     coefficient: Tensor | None = None
+    winners: Winners | None = None
     # matrix mode: relevance from conv and linear layers, and what it takes to propagate them again
     from_layers: Tensor | None = None
     layers: list[tuple[Step, Tensor, list[Quotient]]] = field(default_factory=list)
@@ -104,6 +105,7 @@ class _Arrived:
     def add(self, contribution: Contribution) -> None:
         self.relevance = _sum(self.relevance, contribution.relevance)
         self.coefficient = _sum(self.coefficient, contribution.coefficient)
+        self.winners = contribution.winners  # the pool that gives them is the only reader
 
 
 def _sum(a: Tensor | None, b: Tensor | None) -> Tensor | None:
@@ -151,11 +153,14 @@ class _Backward:
         if step.output in self.plan.input_like:
             self._move_input(step, arrived)
             return
+        if arrived.winners is not None:
+            self._layer(step, arrived.winners)
+            return
         relevance = self._relevance_at(step.output, arrived)
         if wanted is not None:
             wanted(step.output, relevance)
-        if self._in_matrix_mode(step):
-            self._layer_for_matrix(step, relevance)
+        if isinstance(step.handler, LinearHandler):
+            self._layer(step, relevance)
             return
         parts = step.handler.backward(self._signed(step), relevance, self.run, self.ledger)
         for name, part in zip(step.inputs, parts, strict=True):
@@ -172,11 +177,10 @@ class _Backward:
         return step
 
     def _hand_on(self, name: str, part: Contribution) -> None:
-        if name in self.plan.input_like or part.coefficient is None:
-            self.at(name).add(part)
-            return
-        relevance = self.run.values[name] * part.coefficient
-        self.at(name).add(Contribution(relevance=_sum(relevance, part.relevance)))
+        if part.coefficient is not None and name not in self.plan.input_like:
+            relevance = self.run.values[name] * part.coefficient
+            part = Contribution(relevance=_sum(relevance, part.relevance))
+        self.at(name).add(part)
 
     def _move_input(self, step: Step, arrived: _Arrived) -> None:
         """Move coefficients and relevances back towards the input, each for itself."""
@@ -185,8 +189,13 @@ class _Backward:
         for kind in ("relevance", "coefficient"):
             moved = getattr(arrived, kind)
             if moved is not None:
+                if step.output in handler.needs(step):  # constants stand beside the input and take their share
+                    relevance = moved if kind == "relevance" else self.run.values[step.output] * moved
+                    handler.account(step, relevance, self.run, self.ledger)
                 for name, part in zip(step.inputs, handler.back(step, moved, self.run), strict=True):
-                    self.at(name).add(Contribution(**{kind: part}))
+                    self.at(name).add(
+                        Contribution(relevance=part) if kind == "relevance" else Contribution(coefficient=part)
+                    )
 
     def _in_matrix_mode(self, step: Step) -> bool:
         return (
@@ -196,14 +205,18 @@ class _Backward:
             and not isinstance(step.extra.rule, Relative)
         )
 
-    def _layer_for_matrix(self, step: Step, relevance: Tensor) -> None:
-        """Hand a layer's shares straight to its prune point, where they are propagated again once it is cut."""
+    def _layer(self, step: Step, relevance: Tensor | Winners) -> None:
+        """Share a conv or linear layer's relevance.
+
+        In matrix mode the shares go straight to the prune point, where they are worked out again once it is cut.
+        """
         handler = step.handler
         assert isinstance(handler, LinearHandler)
-        contribution, quotients = handler.share(step, relevance, self.run, self.ledger)
+        contribution, quotients = handler.share(self._signed(step), relevance, self.run, self.ledger)
+        if not self._in_matrix_mode(step):
+            self._hand_on(step.inputs[0], contribution)
+            return
         share = contribution.relevance
-        if contribution.coefficient is not None:
-            share = _sum(share, self.run.values[step.inputs[0]] * contribution.coefficient)
         assert share is not None
         chain = self.plan.chains[step.output]
         for move in reversed(chain):

@@ -10,17 +10,58 @@ import torch
 from torch import Tensor
 
 from seqplrp.errors import SeqplrpError
-from seqplrp.lrp.ledger import Ledger
+from seqplrp.lrp.ledger import Ledger, per_sample_size, per_sample_sum
 from seqplrp.lrp.rules import Branch, Rule
-from seqplrp.lrp.trace import Node, Operation, Ref, op_name
+from seqplrp.lrp.trace import Node, Operation, Ref, op_name, refs_of
 
 EPS = 1e-6
 """Stabiliser of every denominator that belongs to no rule: sums, averages, lone batch norms (METHODS.md, section 2)."""
 
 
-def stabilised(denominator: Tensor, eps: float) -> Tensor:
-    """Return ``d + eps sgn d`` with sgn 0 = +1."""
+def stabilised(denominator: Tensor, eps: float, *, nonnegative: bool = False) -> Tensor:
+    """Return ``d + eps sgn d`` with sgn 0 = +1; one pass where the denominator is known not to be negative."""
+    if nonnegative:
+        return denominator + eps
     return torch.where(denominator < 0, denominator - eps, denominator + eps)
+
+
+@dataclass(frozen=True)
+class Winners:
+    """Relevance of a layer's outputs, held at the winners of the max pool that alone reads them.
+
+    Everything else is 0, so the layer can divide by its outputs here, on the pooled size, and spread the quotients out
+    just before its adjoint needs them.
+
+    Attributes
+    ----------
+    relevance : Tensor
+        (N, C, pooled...).
+    value : Tensor
+        The layer's output after its ReLU at the winners; the same shape.
+    indices : Tensor
+        Where each winner stands in the flattened last axes of the layer's output; the same shape.
+    shape : torch.Size
+        Of the layer's output.
+    """
+
+    relevance: Tensor
+    value: Tensor
+    indices: Tensor
+    shape: torch.Size
+
+    def read(self, whole: Tensor) -> Tensor:
+        """Return a tensor of the layer's output's shape at the winners."""
+        return whole.flatten(2).gather(2, self.indices.flatten(2)).view_as(self.indices)
+
+    def spread(self, pooled: Tensor) -> Tensor:
+        """Put what stands at the winners into place; windows that share a winner add up."""
+        return spread(pooled, self.indices, self.shape)
+
+
+def spread(pooled: Tensor, indices: Tensor, shape: torch.Size) -> Tensor:
+    """Add each pooled entry to its place in a tensor of zeros (N, C, ...)."""
+    whole = pooled.new_zeros(shape).flatten(2)
+    return whole.scatter_add_(2, indices.flatten(2), pooled.flatten(2)).view(shape)
 
 
 @dataclass(frozen=True)
@@ -28,11 +69,13 @@ class Contribution:
     """What a step hands on to one of its inputs.
 
     `coefficient` c stands for the relevance ``input * c``; it is left unmultiplied so that, at the network's input, it
-    gives the hypothetical contributions. `relevance` is relevance as it is. A step gives one of the two, or both.
+    gives the hypothetical contributions. `relevance` is relevance as it is. A step gives one of the two, or both; a max
+    pool may give `winners` instead.
     """
 
     coefficient: Tensor | None = None
     relevance: Tensor | None = None
+    winners: Winners | None = None
 
 
 @dataclass
@@ -59,6 +102,14 @@ class Step:
         Whether no relevance can arrive where the output is <= 0, because only a ReLU reads it.
     value_of_output : str
         The value to take for the output on the way back: the output itself, or the ReLU's where gated.
+    output_nonnegative : bool
+        Whether the output can't be negative.
+    reads_input : tuple of bool
+        For each input, whether it is the explained input, moved: there a share stays a coefficient.
+    pooled : bool
+        Whether the output's relevance arrives at the winners of a max pool.
+    in_place : bool
+        Whether the step may overwrite its input, which nothing else needs.
     """
 
     node: Node
@@ -71,6 +122,26 @@ class Step:
     inputs_nonnegative: tuple[bool, ...] = ()
     gated: bool = False
     value_of_output: str = ""
+    output_nonnegative: bool = False
+    reads_input: tuple[bool, ...] = ()
+    pooled: bool = False
+    in_place: bool = False
+
+    def refs(self) -> list[str]:
+        """Return the names of the values that the step reads, weights and constants apart."""
+        return refs_of((self.args, dict(self.kwargs)))
+
+    def share_out(self, place: int, coefficient: Tensor, run: Run) -> tuple[Contribution, Tensor]:
+        """Return what one input is handed for a coefficient, and the sum of its relevance (N,).
+
+        The product with the input is made once, here, unless the input is the explained one, where the coefficient
+        itself is wanted.
+        """
+        relevance = run.values[self.inputs[place]] * coefficient
+        total = per_sample_sum(relevance)
+        if self.reads_input[place]:
+            return Contribution(coefficient=coefficient), total
+        return Contribution(relevance=relevance), total
 
     @property
     def path(self) -> str:
@@ -164,7 +235,27 @@ class MoveHandler(Handler):
         """Apply the adjoint of the move: one tensor an input, of the input's shape."""
         raise NotImplementedError
 
+    def on_constants(self, step: Step, relevance: Tensor, run: Run) -> Tensor | None:
+        """Return how much relevance (N,) falls on what is no input, such as constants; None where there is no such."""
+        return None
+
+    def account(self, step: Step, relevance: Tensor, run: Run, ledger: Ledger) -> None:
+        """Enter what falls on constants into the ledger, as a bias; a move that only moves needs no row."""
+        constant = self.on_constants(step, relevance, run)
+        if constant is not None:
+            handed_on = [per_sample_sum(part) for part in self.back(step, relevance, run)]
+            ledger.add(
+                step.path,
+                step.op,
+                self.describe(step),
+                relevance_out=per_sample_sum(relevance),
+                relevance_in=torch.stack(handed_on).sum(0),
+                bias=constant,
+                size=per_sample_size(relevance),
+            )
+
     def backward(self, step: Step, relevance: Tensor, run: Run, ledger: Ledger) -> list[Contribution]:
+        self.account(step, relevance, run, ledger)
         return [Contribution(relevance=part) for part in self.back(step, relevance, run)]
 
     def describe(self, step: Step) -> str:
@@ -226,7 +317,7 @@ class LinearLayer:
 
     weight: Tensor
     bias: Tensor | None
-    apply: Callable[[Tensor, Tensor], Tensor]
+    apply: Callable[[Tensor, Tensor, Tensor | None], Tensor]
     adjoint: Callable[[Tensor, Tensor, torch.Size], Tensor]
     channel_axis: int
     rule: Rule | None = None

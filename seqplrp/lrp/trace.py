@@ -66,13 +66,11 @@ class Node:
 
     def refs(self) -> list[str]:
         """Return the names of the nodes that this one reads, in the order of its arguments."""
-        found: list[str] = []
-        _visit((self.args, dict(self.kwargs)), found)
-        return found
+        return refs_of((self.args, dict(self.kwargs)))
 
     def reading(self, names: Mapping[str, str]) -> Node:
         """Return this node with references renamed."""
-        return replace(self, args=_renamed(self.args, names), kwargs=_renamed(dict(self.kwargs), names))
+        return replace(self, args=renamed(self.args, names), kwargs=renamed(dict(self.kwargs), names))
 
 
 def op_name(op: Operation) -> str:
@@ -81,24 +79,25 @@ def op_name(op: Operation) -> str:
     return str(getattr(packet or op, "__name__", op)).removeprefix("_")
 
 
-def _visit(value: Any, found: list[str]) -> None:
+def refs_of(value: Any) -> list[str]:
+    """Return the names of all references in nested arguments, in order."""
     if isinstance(value, Ref):
-        found.append(value.name)
-    elif isinstance(value, tuple | list):
-        for item in value:
-            _visit(item, found)
-    elif isinstance(value, dict):
-        for item in value.values():
-            _visit(item, found)
+        return [value.name]
+    if isinstance(value, dict):
+        value = tuple(value.values())
+    if isinstance(value, tuple | list):
+        return [name for item in value for name in refs_of(item)]
+    return []
 
 
-def _renamed(value: Any, names: Mapping[str, str]) -> Any:
+def renamed(value: Any, names: Mapping[str, str]) -> Any:
+    """Return nested arguments with references renamed."""
     if isinstance(value, Ref):
         return Ref(names.get(value.name, value.name))
     if isinstance(value, tuple | list):
-        return type(value)(_renamed(item, names) for item in value)
+        return type(value)(renamed(item, names) for item in value)
     if isinstance(value, dict):
-        return {key: _renamed(item, names) for key, item in value.items()}
+        return {key: renamed(item, names) for key, item in value.items()}
     return value
 
 

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from seqplrp.errors import SeqplrpError
-from seqplrp.lrp.ledger import Ledger, per_sample_size, per_sample_sum
+from seqplrp.lrp.ledger import Ledger, per_sample_size, per_sample_sum, taken_by_stabiliser
 from seqplrp.lrp.steps import EPS, Contribution, Handler, Run, Step, Vanishing, register, stabilised
+from seqplrp.lrp.trace import Ref
 
 aten = torch.ops.aten
 
@@ -23,6 +24,10 @@ class Relu(Handler):
 
     def nonnegative(self, step: Step, inputs: Sequence[bool]) -> bool:
         return True
+
+    def forward(self, step: Step, run: Run) -> Tensor:
+        values: Tensor = run.values[step.inputs[0]]
+        return torch.relu_(values) if step.in_place else torch.relu(values)
 
     def backward(self, step: Step, relevance: Tensor, run: Run, ledger: Ledger) -> list[Contribution]:
         return [Contribution(relevance=relevance)]
@@ -48,38 +53,37 @@ class Add(Handler):
     def nonnegative(self, step: Step, inputs: Sequence[bool]) -> bool:
         if step.op == "sub" or not all(inputs):
             return False
-        return all(not isinstance(a, Tensor | int | float) or bool(torch.as_tensor(a >= 0).all()) for a in step.args)
+        constants = [a for a in step.args if getattr(a, "name", None) not in step.inputs]
+        return all(isinstance(c, Tensor | int | float) and bool(torch.as_tensor(c >= 0).all()) for c in constants)
 
     def needs(self, step: Step) -> tuple[str, ...]:
         return (*step.inputs, step.output)
 
     def backward(self, step: Step, relevance: Tensor, run: Run, ledger: Ledger) -> list[Contribution]:
         output = run.values[step.output]
-        share = relevance / stabilised(output, EPS)
-        summands = run.filled(step.args)
-        signs = (1, -1 if step.op == "sub" else 1)
-        contributions = []
-        handed_on = relevance.new_zeros(len(relevance), dtype=torch.float64)
-        constant: Tensor | None = None
-        for argument, summand, sign in zip(step.args, summands, signs, strict=True):
-            taken = per_sample_sum(sign * summand * share)
-            if getattr(argument, "name", None) in step.inputs:
-                coefficient = sign * share
-                contributions.append(Contribution(coefficient=coefficient.sum_to_size(run.shapes[argument.name])))
-                handed_on = handed_on + taken
+        share = relevance / stabilised(output, EPS, nonnegative=step.output_nonnegative)
+        coefficients: dict[str, Tensor] = {}
+        constants: dict[str, Tensor] = {}
+        for argument, sign in zip(step.args, (1, -1 if step.op == "sub" else 1), strict=True):
+            coefficient = share if sign > 0 else -share
+            if isinstance(argument, Ref) and argument.name in step.inputs:
+                coefficient = coefficient.sum_to_size(run.shapes[argument.name])
+                known = coefficients.get(argument.name)  # x + x reads one value twice
+                coefficients[argument.name] = coefficient if known is None else known + coefficient
             else:
-                constant = taken
+                constants["bias"] = per_sample_sum(run.filled(argument) * coefficient)
+        shared = [step.share_out(place, coefficients[name], run) for place, name in enumerate(step.inputs)]
         ledger.add(
             step.path,
             step.op,
             f"Epsilon(eps={EPS:g})",
             relevance_out=per_sample_sum(relevance),
-            relevance_in=handed_on,
-            **({} if constant is None else {"bias": constant}),
-            stabiliser=EPS * per_sample_sum(torch.where(output < 0, -share, share)),
+            relevance_in=torch.stack([total for _, total in shared]).sum(0),
+            **constants,
+            stabiliser=taken_by_stabiliser(share, output, EPS, nonnegative=step.output_nonnegative),
             size=per_sample_size(relevance),
         )
-        return contributions
+        return [contribution for contribution, _ in shared]
 
     def describe(self, step: Step) -> str:
         return f"Epsilon(eps={EPS:g})"
@@ -101,21 +105,22 @@ class Affine(Handler):
         return all(inputs) and all(bool(torch.as_tensor(c >= 0).all()) for c in self.scale_and_shift(step))
 
     def backward(self, step: Step, relevance: Tensor, run: Run, ledger: Ledger) -> list[Contribution]:
-        values, output = run.values[step.inputs[0]], run.values[step.output]
+        output = run.values[step.output]
         scale, shift = self.scale_and_shift(step)
-        share = relevance / stabilised(output, EPS)
-        coefficient = (share * scale).sum_to_size(values.shape)
+        share = relevance / stabilised(output, EPS, nonnegative=step.output_nonnegative)
+        coefficient = (share * scale).sum_to_size(run.shapes[step.inputs[0]])
+        contribution, handed_on = step.share_out(0, coefficient, run)
         ledger.add(
             step.path,
             step.op,
             f"Epsilon(eps={EPS:g})",
             relevance_out=per_sample_sum(relevance),
-            relevance_in=per_sample_sum(values * coefficient),
+            relevance_in=handed_on,
             bias=per_sample_sum((share * shift).expand_as(share)),
-            stabiliser=EPS * per_sample_sum(torch.where(output < 0, -share, share)),
+            stabiliser=taken_by_stabiliser(share, output, EPS, nonnegative=step.output_nonnegative),
             size=per_sample_size(relevance),
         )
-        return [Contribution(coefficient=coefficient)]
+        return [contribution]
 
     def describe(self, step: Step) -> str:
         return f"Epsilon(eps={EPS:g})"

@@ -12,7 +12,17 @@ from torch import Tensor
 from seqplrp.errors import SeqplrpError
 from seqplrp.lrp.ledger import Ledger, per_sample_size, per_sample_sum
 from seqplrp.lrp.rules import Branch, Relative, Term, ZBox
-from seqplrp.lrp.steps import Contribution, Handler, LinearLayer, Run, Step, Vanishing, register, stabilised
+from seqplrp.lrp.steps import (
+    Contribution,
+    Handler,
+    LinearLayer,
+    Run,
+    Step,
+    Vanishing,
+    Winners,
+    register,
+    stabilised,
+)
 
 aten = torch.ops.aten
 
@@ -28,13 +38,13 @@ class _Conv:
     # extra zeros on the right of each axis, where "same" padding can't be even
     extra_right: list[int]
 
-    def apply(self, values: Tensor, weight: Tensor) -> Tensor:
+    def apply(self, values: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         if any(self.extra_right):
             values = torch.nn.functional.pad(values, self._pads())
         return torch.convolution(
             values,
             weight,
-            None,
+            bias,
             self.stride,
             self.padding,
             self.dilation,
@@ -96,50 +106,51 @@ class LinearHandler(Handler):
 
     def forward(self, step: Step, run: Run) -> Tensor:
         layer: LinearLayer = step.extra
-        return _plus_bias(layer.apply(run.values[step.inputs[0]], layer.weight), layer.bias, layer)
+        return layer.apply(run.values[step.inputs[0]], layer.weight, layer.bias)
 
     def needs(self, step: Step) -> tuple[str, ...]:
         layer: LinearLayer = step.extra
+        if isinstance(layer.rule, Relative) or step.pooled:
+            return (step.inputs[0],)
         reads_output = any(
             branch.is_forward or (branch.outputs != "all" and not step.gated) for branch in layer.branches
         )
-        if isinstance(layer.rule, Relative):
-            reads_output = False
         return (step.inputs[0], step.value_of_output) if reads_output else (step.inputs[0],)
 
     def backward(self, step: Step, relevance: Tensor, run: Run, ledger: Ledger) -> list[Contribution]:
         return [self.share(step, relevance, run, ledger)[0]]
 
-    def share(self, step: Step, relevance: Tensor, run: Run, ledger: Ledger) -> tuple[Contribution, list[Quotient]]:
+    def share(
+        self, step: Step, relevance: Tensor | Winners, run: Run, ledger: Ledger
+    ) -> tuple[Contribution, list[Quotient]]:
         """Share the output's relevance among the inputs; also return what matrix mode needs to do so again."""
         layer: LinearLayer = step.extra
-        values = run.values[step.inputs[0]]
-        signs = InputSigns(step.inputs_nonnegative[0])
+        arrived = relevance.relevance if isinstance(relevance, Winners) else relevance
         if isinstance(layer.rule, Relative):
-            return _share_relative(step, layer, relevance, values, ledger), []
-        quotients = _quotients(step, layer, relevance, values, signs, run)
-        bias = stabiliser = values.new_zeros(len(values), dtype=torch.float64)
-        parts = Parts(layer, values, signs)
-        assert layer.rule is not None
+            spread_out = relevance.spread(arrived) if isinstance(relevance, Winners) else arrived
+            return _share_relative(step, layer, arrived, spread_out, run, ledger), []
+        parts = Parts(layer, run.values[step.inputs[0]], nonnegative=step.inputs_nonnegative[0])
+        bias = stabiliser = arrived.new_zeros(len(arrived), dtype=torch.float64)
+        quotients = _quotients(step, layer, relevance, parts, run)
         for q in quotients:
-            share = q.relevance / stabilised(q.denominator, layer.rule.eps)
-            parts.add(q.branch, share)
+            share = q.share_by(q.denominator, layer)
+            parts.add(q.branch, q.spread(share))
             per_channel = _channel_sums(share, layer)
             if q.branch.bias is not None:
                 bias = bias + (per_channel * q.branch.bias).sum(1, dtype=torch.float64)
             if not q.nonnegative:
                 per_channel = _channel_sums(torch.where(q.denominator < 0, -share, share), layer)
-            stabiliser = stabiliser + layer.rule.eps * per_channel.sum(1, dtype=torch.float64)
-        contribution = parts.contribution()
+            stabiliser = stabiliser + layer.rule.eps * per_channel.sum(1, dtype=torch.float64)  # type: ignore[union-attr]
+        contribution, handed_on = parts.shared_out(step, run)
         ledger.add(
             step.path,
             step.op,
             repr(layer.rule),
-            relevance_out=per_sample_sum(relevance),
-            relevance_in=per_sample_sum(parts.relevance()),
+            relevance_out=per_sample_sum(arrived),
+            relevance_in=handed_on,
             bias=bias,
             stabiliser=stabiliser,
-            size=per_sample_size(relevance),
+            size=per_sample_size(arrived),
         )
         return contribution, quotients
 
@@ -148,63 +159,89 @@ class LinearHandler(Handler):
 
 
 @dataclass(frozen=True)
-class InputSigns:
-    """What is known of the signs of a layer's inputs."""
-
-    nonnegative: bool
-
-
-@dataclass(frozen=True)
 class Quotient:
-    """One branch at work: the relevance it shares and the denominator it shares it by, per output."""
+    """One branch at work: the relevance it shares and the denominator it shares it by, per output.
+
+    Attributes
+    ----------
+    branch : Branch
+        The branch.
+    relevance, denominator : Tensor
+        At all outputs, or at the winners where `winners` is given.
+    nonnegative : bool
+        Whether the denominator can't be negative where there is relevance.
+    winners : Winners or None
+        Where the outputs stand, if only a max pool's winners are at hand.
+    """
 
     branch: Branch
     relevance: Tensor
     denominator: Tensor
     nonnegative: bool
+    winners: Winners | None
+
+    def share_by(self, denominator: Tensor, layer: LinearLayer) -> Tensor:
+        """Divide the relevance by a stabilised denominator."""
+        assert layer.rule is not None
+        return self.relevance / stabilised(denominator, layer.rule.eps, nonnegative=self.nonnegative)
+
+    def read(self, outputs: Tensor) -> Tensor:
+        """Return a tensor over all outputs at those that this quotient has."""
+        return outputs if self.winners is None else self.winners.read(outputs)
+
+    def spread(self, share: Tensor) -> Tensor:
+        """Return a share over all outputs."""
+        return share if self.winners is None else self.winners.spread(share)
 
 
-def _quotients(
-    step: Step, layer: LinearLayer, relevance: Tensor, values: Tensor, signs: InputSigns, run: Run
-) -> list[Quotient]:
+def _quotients(step: Step, layer: LinearLayer, relevance: Tensor | Winners, parts: Parts, run: Run) -> list[Quotient]:
+    winners = relevance if isinstance(relevance, Winners) else None
+    arrived = relevance.relevance if isinstance(relevance, Winners) else relevance
     quotients = []
     for branch in layer.branches:
-        shared = relevance
-        if branch.outputs != "all" and step.gated:
-            # no relevance arrives where z <= 0
-            if branch.outputs == "negative":
-                continue
-        elif branch.outputs != "all":
+        if branch.outputs == "negative" and step.gated:
+            continue  # no relevance arrives where z <= 0
+        shared = arrived
+        if branch.outputs != "all" and not step.gated:
             negative = run.values[step.value_of_output] < 0
-            shared = relevance.masked_fill(negative if branch.outputs == "nonnegative" else ~negative, 0)
+            shared = arrived.masked_fill(negative if branch.outputs == "nonnegative" else ~negative, 0)
         if branch.coefficient != 1:
             shared = shared * branch.coefficient
         if branch.is_forward:
-            denominator = run.values[step.value_of_output]
+            denominator = winners.value if winners is not None else run.values[step.value_of_output]
         else:
-            denominator = _plus_bias(numerator_sums(branch, layer, values, signs), branch.bias, layer)
-        quotients.append(
-            Quotient(branch, shared, denominator, branch.nonnegative or (branch.is_forward and step.gated))
-        )
+            denominator = parts.numerator_sums(branch, branch.bias)
+            denominator = denominator if winners is None else winners.read(denominator)
+            if branch.outputs == "nonnegative":
+                # it can only be negative where z is, and there it shares nothing; but it must not cancel eps there
+                denominator = denominator.clamp_(min=0)
+        nonnegative = branch.nonnegative or (branch.is_forward and step.gated)
+        quotients.append(Quotient(branch, shared, denominator, nonnegative, winners))
     return quotients
 
 
-def _share_relative(step: Step, layer: LinearLayer, relevance: Tensor, values: Tensor, ledger: Ledger) -> Contribution:
+def _share_relative(
+    step: Step, layer: LinearLayer, arrived: Tensor, spread_out: Tensor, run: Run, ledger: Ledger
+) -> Contribution:
     """Relative LRP: no division by the outputs, one constant per sample (METHODS.md, section 2)."""
-    coefficient = layer.adjoint(relevance, layer.weight, values.shape)
-    size_in, size_out = per_sample_size(values * coefficient), per_sample_size(relevance)
+    values = run.values[step.inputs[0]]
+    coefficient = layer.adjoint(spread_out, layer.weight, values.shape)
+    relevance = values * coefficient
+    size_in, size_out = per_sample_size(relevance), per_sample_size(spread_out)
     scale = torch.where((size_in > 0) & (size_out > 0), size_in / size_out, 1.0)
-    coefficient = coefficient / scale.to(coefficient.dtype).view(-1, *(1,) * (coefficient.dim() - 1))
+    divisor = scale.to(values.dtype).view(-1, *(1,) * (values.dim() - 1))
     ledger.add(
         step.path,
         step.op,
         "Relative",
-        relevance_out=per_sample_sum(relevance),
-        relevance_in=per_sample_sum(values * coefficient),
+        relevance_out=per_sample_sum(arrived),
+        relevance_in=per_sample_sum(relevance) / scale,
         size=size_out,
         scale=scale,
     )
-    return Contribution(coefficient=coefficient)
+    if step.reads_input[0]:
+        return Contribution(coefficient=coefficient / divisor)
+    return Contribution(relevance=relevance / divisor)
 
 
 def _channel_sums(tensor: Tensor, layer: LinearLayer) -> Tensor:
@@ -214,62 +251,63 @@ def _channel_sums(tensor: Tensor, layer: LinearLayer) -> Tensor:
     return tensor.sum(others) if others else tensor
 
 
-def _plus_bias(tensor: Tensor, bias: Tensor | None, layer: LinearLayer) -> Tensor:
-    if bias is None:
-        return tensor
-    shape = [1] * tensor.dim()
-    shape[layer.channel_axis] = -1
-    return tensor + bias.view(shape)
-
-
-def part_of(term: Term, values: Tensor, signs: InputSigns, rule: object) -> Tensor | None:
-    """Return what a term multiplies its weight with; None where that is known to be all 0."""
-    if term.part == "input" or (term.part == "positive" and signs.nonnegative):
-        return values
-    if term.part == "positive":
-        return values.clamp(min=0)
-    if term.part == "negative":
-        return None if signs.nonnegative else values.clamp(max=0)
-    if term.part == "one":
-        return torch.ones_like(values)
-    assert isinstance(rule, ZBox)
-    bound = rule.low if term.part == "low" else rule.high
-    if isinstance(bound, Tensor):
-        return bound.to(values).expand_as(values)
-    return torch.full_like(values, bound)
-
-
-def numerator_sums(branch: Branch, layer: LinearLayer, values: Tensor, signs: InputSigns) -> Tensor:
-    """Return the sums over the inputs of a branch's numerators, without the bias, per output."""
-    total: Tensor | None = None
-    for term in branch.terms:
-        part = part_of(term, values, signs, layer.rule)
-        if part is not None:
-            product = layer.apply(part, term.weight)
-            total = product if total is None else total + product
-    assert total is not None
-    return total
-
-
 class Parts:
-    """Adds up what the branches of a rule hand to the inputs, kept apart by the part of the input that carries it."""
+    """A layer's input, taken apart as its rule's terms need it, and what the branches hand back to each part.
 
-    def __init__(self, layer: LinearLayer, values: Tensor, signs: InputSigns) -> None:
-        self.layer, self.values, self.signs = layer, values, signs
+    Parameters
+    ----------
+    layer : LinearLayer
+        The layer.
+    values : Tensor
+        Its input.
+    nonnegative : bool
+        Whether no value can be negative: then the negative part is left out and the positive part is the input.
+    """
+
+    def __init__(self, layer: LinearLayer, values: Tensor, *, nonnegative: bool) -> None:
+        self.layer, self.values, self.nonnegative = layer, values, nonnegative
         self.coefficients: dict[str, Tensor] = {}
         self.direct: Tensor | None = None
 
-    def add(self, branch: Branch, share: Tensor) -> None:
-        """Send an output's share back through each of a branch's terms."""
+    def part(self, term: Term) -> Tensor | None:
+        """Return what a term multiplies its weight with; None where that is known to be all 0."""
+        if term.part == "input" or (term.part == "positive" and self.nonnegative):
+            return self.values
+        if term.part == "positive":
+            return self.values.clamp(min=0)
+        if term.part == "negative":
+            return None if self.nonnegative else self.values.clamp(max=0)
+        if term.part == "one":
+            return torch.ones_like(self.values)
+        rule = self.layer.rule
+        assert isinstance(rule, ZBox)
+        bound = rule.low if term.part == "low" else rule.high
+        if isinstance(bound, Tensor):
+            return bound.to(self.values).expand_as(self.values)
+        return torch.full_like(self.values, bound)
+
+    def numerator_sums(self, branch: Branch, bias: Tensor | None) -> Tensor:
+        """Return the sums over the inputs of a branch's numerators, plus a bias, per output."""
+        total: Tensor | None = None
         for term in branch.terms:
-            if term.part == "negative" and self.signs.nonnegative:
+            part = self.part(term)
+            if part is not None:
+                product = self.layer.apply(part, term.weight, bias if total is None else None)
+                total = product if total is None else total + product
+        assert total is not None
+        return total
+
+    def add(self, branch: Branch, share: Tensor) -> None:
+        """Send the outputs' shares back through each of a branch's terms."""
+        for term in branch.terms:
+            if term.part == "negative" and self.nonnegative:
                 continue
             back = self.layer.adjoint(share, term.weight, self.values.shape)
             if term.part in ("input", "positive", "negative"):
                 known = self.coefficients.get(term.part)
                 self.coefficients[term.part] = back if known is None else known + back
             else:
-                part = part_of(term, self.values, self.signs, self.layer.rule)
+                part = self.part(term)
                 assert part is not None
                 self.direct = part * back if self.direct is None else self.direct + part * back
 
@@ -292,11 +330,13 @@ class Parts:
         relevance = self.values * coefficient
         return relevance if self.direct is None else relevance + self.direct
 
-    def contribution(self) -> Contribution:
-        """Return the coefficient where the rule is proportional to its input, and the relevance otherwise."""
-        if self.direct is None:
-            return Contribution(coefficient=self.coefficient())
-        return Contribution(relevance=self.relevance())
+    def shared_out(self, step: Step, run: Run) -> tuple[Contribution, Tensor]:
+        """Return what the input is handed, and the sum of its relevance (N,)."""
+        coefficient = self.coefficient()
+        if self.direct is None and coefficient is not None:
+            return step.share_out(0, coefficient, run)
+        relevance = self.relevance()
+        return Contribution(relevance=relevance), per_sample_sum(relevance)
 
 
 def propagate_again(
@@ -326,16 +366,17 @@ def propagate_again(
     """
     layer: LinearLayer = step.extra
     assert layer.rule is not None
-    signs = InputSigns(step.inputs_nonnegative[0])
-    parts = Parts(layer, values, signs)
+    parts = Parts(layer, values, nonnegative=step.inputs_nonnegative[0])
     guarded = values.new_zeros(len(values), dtype=torch.float64)
     for q in quotients:
-        among_kept = numerator_sums(q.branch, layer, values, signs)
+        among_kept = q.read(parts.numerator_sums(q.branch, None))
         if tau > 0:
-            enough = among_kept / stabilised(q.denominator, layer.rule.eps) > tau
+            enough = among_kept / stabilised(q.denominator, layer.rule.eps, nonnegative=q.nonnegative) > tau
             guarded = guarded + (~enough & (q.relevance != 0)).flatten(1).sum(1)
             among_kept = torch.where(enough, among_kept, q.denominator)
-        parts.add(q.branch, q.relevance / stabilised(among_kept, layer.rule.eps))
+        # without the guard the kept inputs' part may have either sign
+        share = q.relevance / stabilised(among_kept, layer.rule.eps, nonnegative=q.nonnegative and tau > 0)
+        parts.add(q.branch, q.spread(share))
     relevance = parts.relevance()
     return (relevance if parts.direct is None else relevance * kept), guarded
 
@@ -375,8 +416,8 @@ class Convolution(LinearHandler):
         return LinearLayer(weight, bias, conv.apply, conv.adjoint, channel_axis=1)
 
 
-def _apply_linear(values: Tensor, weight: Tensor) -> Tensor:
-    return torch.nn.functional.linear(values, weight)
+def _apply_linear(values: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    return torch.nn.functional.linear(values, weight, bias)
 
 
 def _adjoint_linear(grad: Tensor, weight: Tensor, shape: torch.Size) -> Tensor:

@@ -8,8 +8,19 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from seqplrp.lrp.ledger import Ledger, per_sample_size, per_sample_sum
-from seqplrp.lrp.steps import EPS, Contribution, Handler, Run, Step, Vanishing, register, stabilised
+from seqplrp.lrp.ledger import Ledger, per_sample_size, per_sample_sum, taken_by_stabiliser
+from seqplrp.lrp.steps import (
+    EPS,
+    Contribution,
+    Handler,
+    Run,
+    Step,
+    Vanishing,
+    Winners,
+    register,
+    spread,
+    stabilised,
+)
 
 aten = torch.ops.aten
 
@@ -69,13 +80,15 @@ class MaxPool(Handler):
     def nonnegative(self, step: Step, inputs: Sequence[bool]) -> bool:
         return inputs[0]
 
+    def needs(self, step: Step) -> tuple[str, ...]:
+        return (step.extra,) if step.extra else ()
+
     def backward(self, step: Step, relevance: Tensor, run: Run, ledger: Ledger) -> list[Contribution]:
         shape = run.shapes[step.inputs[0]]
-        axes = 1 if step.op.endswith("1d") else 2
         indices = run.extras[step.output]
-        units = relevance.new_zeros(shape).flatten(-axes)
-        units.scatter_add_(-1, indices.flatten(-axes), relevance.flatten(-axes))
-        return [Contribution(relevance=units.view(shape))]
+        if step.extra:  # a layer's outputs, whose ReLU was moved behind this pool; its value has this name
+            return [Contribution(winners=Winners(relevance, run.values[step.extra], indices, shape))]
+        return [Contribution(relevance=spread(relevance, indices, shape))]
 
     def describe(self, step: Step) -> str:
         return "winner takes all"
@@ -98,18 +111,18 @@ class SharedByContribution(Handler):
 
     def backward(self, step: Step, relevance: Tensor, run: Run, ledger: Ledger) -> list[Contribution]:
         output = run.values[step.output]
-        share = relevance / stabilised(output, EPS)
-        coefficient = self.adjoint(step, share, run)
+        share = relevance / stabilised(output, EPS, nonnegative=step.output_nonnegative)
+        contribution, handed_on = step.share_out(0, self.adjoint(step, share, run), run)
         ledger.add(
             step.path,
             step.op,
             f"Epsilon(eps={EPS:g})",
             relevance_out=per_sample_sum(relevance),
-            relevance_in=per_sample_sum(run.values[step.inputs[0]] * coefficient),
-            stabiliser=EPS * per_sample_sum(torch.where(output < 0, -share, share)),
+            relevance_in=handed_on,
+            stabiliser=taken_by_stabiliser(share, output, EPS, nonnegative=step.output_nonnegative),
             size=per_sample_size(relevance),
         )
-        return [Contribution(coefficient=coefficient)]
+        return [contribution]
 
     def describe(self, step: Step) -> str:
         return f"Epsilon(eps={EPS:g})"
