@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import OrderedDict, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
@@ -107,17 +109,16 @@ class Session:
         self._model, self._config, self._method = model, config, method
         self._device, self._batch_size = device, batch_size
         self._explainers: OrderedDict[int, Explainer] = OrderedDict()
-        explainer = self._explainer(one_hot([example.sequence]))
-        shape = explainer.graph.output_shape
+        self.classes = [] if config is None else list(config.classes)
+        shape = _output_shape(model, example)
         if len(shape) > 2:
             raise SeqplrpError(
                 "--target",
                 f"the model gives {' x '.join(map(str, shape[1:]))} numbers a sequence, no list of scores",
                 "wrap the model in one that gives a score, or a list of them, and name that as --model",
             )
-        self._outputs = 1 if len(shape) == 1 else int(shape[1] or 1)
-        self.classes = [] if config is None else list(config.classes)
-        self.target = resolve_target(target, self._outputs, self.classes)
+        self.target = resolve_target(target, 1 if len(shape) == 1 else shape[1], self.classes)
+        explainer = self._explainer(one_hot([example.sequence]))
         self.device = str(explainer.device)
         self.has_hypothetical = self.explain([example]).hypothetical is not None
 
@@ -167,7 +168,7 @@ class Session:
     def _explainer(self, example: Tensor) -> Explainer:
         length = example.shape[2]
         if length not in self._explainers:
-            with as_options("method", "rule", "p", "budget", "center", "reverse_complement", "device"):
+            with _quiet_tracing(), as_options("method", "rule", "p", "budget", "center", "device"):
                 self._explainers[length] = Explainer(self._model, example, self._method, device=self._device)
             if len(self._explainers) > _TRACED_LENGTHS:
                 self._explainers.popitem(last=False)
@@ -190,6 +191,60 @@ class Session:
         size = self._batch_size or 256
         with torch.inference_mode():
             return torch.cat([self._model(part) for part in torch.split(x, size)])
+
+
+def check_model_takes(model: nn.Module, record: Record) -> None:
+    """Run the model once, as it is, on one record.
+
+    Raises
+    ------
+    SeqplrpError
+        If it fails, or gives what is not a finite number.
+    """
+    _output_shape(model, record)
+
+
+def _output_shape(model: nn.Module, record: Record) -> tuple[int, ...]:
+    x = one_hot([record.sequence])
+    place = next((p for p in model.parameters() if p.is_floating_point()), x)
+    try:
+        with torch.inference_mode():
+            output = model(x.to(place.device, place.dtype))
+    except SeqplrpError:
+        raise
+    except Exception as error:  # a user's own forward may raise anything
+        reason = " ".join(str(error).split())
+        raise SeqplrpError(
+            f"record {record.id!r}",
+            f"the model fails on its {len(record)} bases ({type(error).__name__}: {reason})",
+            "give sequences of the length that the model takes, or mend its forward",
+        ) from error
+    if isinstance(output, tuple | list) and output:
+        output = output[0]  # the first one is what the engine explains
+    if not isinstance(output, Tensor):
+        raise SeqplrpError(
+            "--model",
+            f"its output is a {type(output).__name__}, no tensor",
+            "wrap the model in one that gives the scores as (N, outputs)",
+        )
+    if not bool(torch.isfinite(output).all()):
+        raise SeqplrpError(
+            "--model",
+            f"its output on record {record.id!r} is not finite",
+            "check its weights: some may be NaN or infinite",
+        )
+    return tuple(output.shape)
+
+
+@contextmanager
+def _quiet_tracing() -> Iterator[None]:
+    # torch logs what it could not trace at length before it raises; the error itself says it in a line.
+    previous = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logging.disable(previous)
 
 
 def resolve_target(text: str | None, outputs: int, classes: Sequence[str]) -> int | Literal["predicted"]:

@@ -19,7 +19,7 @@ import torch
 from torch import nn
 
 from seqplrp._version import __version__
-from seqplrp.cli.chunks import Chunk, Session, chunks_of
+from seqplrp.cli.chunks import Chunk, Session, check_model_takes, chunks_of
 from seqplrp.cli.console import progress
 from seqplrp.cli.errors import as_options
 from seqplrp.errors import SeqplrpError
@@ -207,18 +207,18 @@ def _check_model_takes(config: ModelConfig | None, request: Request, scan: _Scan
 
 def _session(request: Request, scan: _Scan, model: nn.Module, config: ModelConfig | None) -> Session:
     device = ("cuda" if torch.cuda.is_available() else None) if request.device == "auto" else request.device
-    lengths = sorted(scan.first_of_length)
+    examples = [record for _, record in sorted(scan.first_of_length.items())]
+    for example in examples[:1] + examples[-1:]:  # what takes the shortest and the longest takes those between
+        check_model_takes(model, example)
     session = Session(
         model,
         config,
         request.method,
         target=request.target,
-        example=scan.first_of_length[lengths[0]],
+        example=examples[0],
         device=device,
         batch_size=request.batch_size,
     )
-    if len(lengths) > 1:  # what takes the shortest and the longest will take those between
-        session.explain([scan.first_of_length[lengths[-1]]])
     if "h5" in request.formats and not session.has_hypothetical:
         raise SeqplrpError(
             "--formats",

@@ -1,0 +1,233 @@
+"""Whatever a user can mend is one line, `error: WHERE: WHAT; REMEDY`, exit code 2, and no output at all."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import LENGTH, random_dna
+
+DNA = random_dna(3, LENGTH)
+GOOD = f">a\n{DNA[0]}\n>b\n{DNA[1]}\n"
+
+
+@pytest.fixture
+def place(tmp_path, model_directory, monkeypatch):
+    """A directory with a good model and a good FASTA file to spoil, as the current directory."""
+    shutil.copytree(model_directory, tmp_path / "model")
+    (tmp_path / "x.fa").write_text(GOOD)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def refused(done, *patterns):
+    """Check the one line and the exit code, and that each pattern is in it."""
+    assert done.code == 2
+    assert done.out == ""
+    assert re.fullmatch(r"error: .+: .+; .+\n", done.err), done.err
+    assert done.err.count("\n") == 1
+    for pattern in patterns:
+        assert re.search(pattern, done.err), done.err
+
+
+def explain(run, *extra):
+    before = sorted(str(p) for p in Path().rglob("*"))
+    given = [a for a in extra if str(a).startswith("--")]
+    usual = {"--model": "model", "--fasta": "x.fa", "--out": "out", "--target": "0"}
+    arguments = [part for name, value in usual.items() if name not in given for part in (name, value)]
+    done = run("explain", *arguments, *extra)
+    after = sorted(str(p) for p in Path().rglob("*") if "__pycache__" not in str(p))
+    assert after == before, "something was written"
+    return done
+
+
+@pytest.mark.parametrize(
+    ("content", "patterns"),
+    [
+        ("", [r"x\.fa"]),
+        ("\n\n", [r"x\.fa"]),
+        (f">a\n{DNA[0]}\n>a\n{DNA[1]}\n", [r"x\.fa, line 3", "'a'"]),
+        (f">a\n{DNA[0]}\n>b\n{DNA[1][:20]}J{DNA[1][21:]}\n", [r"x\.fa, line 4", "'J'"]),
+        (f">a\n{DNA[0][:-1]}R\n", [r"x\.fa, line 2", "'R'", "ambiguity"]),
+        (">a\n>b\nACGT\n", [r"x\.fa, line 1", "no sequence"]),
+        (f"{DNA[0]}\n", [r"x\.fa, line 1", "header"]),
+        (f">a\n{DNA[0][:-2]}\n", ["'a'", f"{LENGTH - 2} bases", f"takes {LENGTH}"]),
+        (f">a\n{DNA[0]}\n>long\n{DNA[0]}A\n", ["'long'", f"{LENGTH + 1}"]),
+        (f">chr1:0-7\n{DNA[0]}\n", [r"x\.fa, line 1", "span 7"]),
+        (f">#1\n{DNA[0]}\n", ["'#1'", "comment"]),
+    ],
+    ids=lambda value: repr(value)[:30] if isinstance(value, str) else "",
+)
+def test_bad_fasta(run, place, content, patterns):
+    (place / "x.fa").write_text(content)
+    refused(explain(run), *patterns)
+
+
+def test_fasta_that_is_missing_a_directory_or_cut_short(run, place):
+    refused(explain(run, "--fasta", "none.fa"), r"none\.fa")
+    refused(explain(run, "--fasta", "model"), "model")
+    whole = gzip.compress(GOOD.encode() * 50)
+    (place / "x.fa").write_bytes(whole[: len(whole) // 2])
+    refused(explain(run), r"x\.fa")
+    (place / "x.fa").write_bytes(b">a\n\xff\xfe\x00\n")
+    refused(explain(run), r"x\.fa, line 2")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "patterns"),
+    [
+        (["--target", "2"], ["--target: 2 is out of range", "2 outputs"]),
+        (["--target", "-1"], ["--target: -1 is out of range"]),
+        (["--target", "SOX2"], ["--target: 'SOX2'", "CTCF"]),
+        (["--target", "0.5"], ["--target: '0.5'"]),
+        (["--method", "plpr"], ["--method: 'plpr'", "did you mean 'plrp'"]),
+        (["--method", "lrp", "--p", "0.5"], ["method lrp", "'p'"]),
+        (["--rule", "gama"], ["--rule: 'gama'", "gamma"]),
+        (["--rule", "gamma(x)"], ["--rule: "]),
+        (["--rule", "conv9=gamma", "--rule", "epsilon"], ["'conv9'", "matches no layer"]),
+        (["--rule", "a=gamma", "--rule", "a=epsilon"], ["--rule: gives 'a' twice"]),
+        (["--p", "1.5"], ["--p: 1.5"]),
+        (["--p", "half"], ["--p: 'half'"]),
+        (["--p", "0.5", "--budget", "0.5"], ["--p, --budget: both"]),
+        (["--p-neg", "-1"], ["--p-neg: -1"]),
+        (["--mode", "both"], ["--mode: 'both'"]),
+        (["--threshold", "size"], ["--threshold: 'size'"]),
+        (["--tau", "-0.1"], ["--tau: -0.1"]),
+        (["--center", "middle"], ["--center: 'middle'"]),
+        (["--formats", "npz,wig"], ["--formats: 'wig'"]),
+        (["--formats", ","], ["--formats: "]),
+        (["--batch-size", "0"], ["--batch-size: "]),
+        (["--device", "abacus"], ["--device: 'abacus'"]),
+        (["--iupac", "keep"], ["--iupac: 'keep'"]),
+        (["--weights", "w.pt"], ["--weights: "]),
+        (["--model", "nowhere"], ["nowhere: "]),
+        (["--model", "nomodule:Net"], ["--model: ", "'nomodule'"]),
+        (["--model", "json:loads"], ["--model: "]),
+        (["--model", "x.fa"], [r"x\.fa: "]),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_bad_arguments(run, place, arguments, patterns):
+    refused(explain(run, *arguments), *patterns)
+
+
+def test_no_target_for_a_model_of_several_outputs(run, place):
+    done = run("explain", "--model", "model", "--fasta", "x.fa", "--out", "out")
+    refused(done, "--target: the model has 2 outputs", "0 is CTCF, 1 is GATA1")
+
+
+def spoil_weights_missing(model):
+    (model / "model.safetensors").unlink()
+
+
+def spoil_weights_not_safetensors(model):
+    (model / "model.safetensors").write_text("not a tensor")
+
+
+def spoil_architecture_of_other_size(model):
+    config = json.loads((model / "config.json").read_text())
+    config["options"]["filters"] = 5
+    (model / "config.json").write_text(json.dumps(config))
+
+
+def spoil_architecture_unknown(model):
+    config = json.loads((model / "config.json").read_text())
+    config["architecture"] = "transformer"
+    (model / "config.json").write_text(json.dumps(config))
+
+
+def spoil_config_missing(model):
+    (model / "config.json").unlink()
+
+
+def spoil_config_not_json(model):
+    (model / "config.json").write_text("{\n 'a'")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "patterns"),
+    [
+        (spoil_weights_missing, [r"model\.safetensors", "missing"]),
+        (spoil_weights_not_safetensors, [r"model\.safetensors"]),
+        (spoil_architecture_of_other_size, [r"model\.safetensors", "do not fit", r"\(4, 4, 7\)", r"\(5, 4, 7\)"]),
+        (spoil_architecture_unknown, [r"config\.json", "'transformer'"]),
+        (spoil_config_missing, [r"config\.json"]),
+        (spoil_config_not_json, [r"config\.json, line 2"]),
+    ],
+)
+def test_bad_model_directory(run, place, spoil, patterns):
+    spoil(place / "model")
+    refused(explain(run), *patterns)
+
+
+def test_bad_weights_of_a_callable(run, external):
+    (external / "x.fa").write_text(GOOD)
+    arguments = ["--model", "mynet:Net", "--weights", "w.pt"]
+    refused(explain(run, *arguments), r"w\.pt: there is no such weights file")
+    torch.save({"conv.weight": torch.zeros(6, 4, 9)}, "w.pt")
+    refused(explain(run, *arguments), r"w\.pt: the weights do not fit", r"\(6, 4, 9\)", r"\(6, 4, 5\)")
+    torch.save({"a": np.array(Path("x.fa"), dtype=object)}, "w.pt")
+    refused(explain(run, *arguments), r"w\.pt: holds more than tensors")
+
+
+def test_a_length_that_a_callable_cannot_take(run, external):
+    (external / "x.fa").write_text(f">a\n{DNA[0][:-7]}\n")
+    refused(explain(run, "--model", "mynet:Fixed", "--target", "0"), "record 'a'", f"{LENGTH - 7} bases")
+    (external / "x.fa").write_text(f">a\n{DNA[0]}\n>b\n{DNA[0][:-7]}\n")
+    refused(explain(run, "--model", "mynet:Fixed", "--formats", "npz"), "record 'b'", f"{LENGTH - 7} bases")
+
+
+def test_mixed_lengths_for_h5_name_both(run, external):
+    (external / "x.fa").write_text(f">a\n{DNA[0]}\n>b\n{DNA[0][:-7]}\n")
+    refused(explain(run, "--model", "mynet:Net"), f"'b' has {LENGTH - 7} bases and 'a' {LENGTH}", "leave h5 out")
+
+
+def test_weights_that_are_not_finite(run, external):
+    import mynet
+
+    (external / "x.fa").write_text(GOOD)
+    weights = mynet.Net().state_dict()
+    weights["conv.bias"][0] = np.nan
+    torch.save(weights, "w.pt")
+    refused(explain(run, "--model", "mynet:Net", "--weights", "w.pt"), "finite")
+
+
+def test_bad_output_places(run, place):
+    (place / "full").mkdir()
+    (place / "full" / "mine.txt").write_text("mine")
+    refused(explain(run, "--out", "full"), "full: exists and is not empty", "--overwrite")
+    refused(explain(run, "--out", "full", "--overwrite"), "full: holds files that seqplrp did not write")
+    refused(explain(run, "--out", "x.fa"), r"x\.fa: exists and is not a directory")
+    refused(explain(run, "--out", "x.fa/below"), "not a directory")
+    locked = place / "locked"
+    locked.mkdir(mode=0o500)
+    # the superuser may write anywhere but here
+    unwritable = Path("/proc/seqplrp-out") if os.access(locked, os.W_OK) else locked / "out"
+    refused(explain(run, "--out", unwritable), "cannot be written")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "pattern"),
+    [
+        (["--fasta", "bad.fa"], r"bad\.fa, line 2"),
+        (["--seed", "x"], "--seed: "),
+    ],
+)
+def test_a_real_process_says_the_same(place, arguments, pattern):
+    (place / "bad.fa").write_text(">a\nACGT!\n")
+    program = [sys.executable, "-c", "import sys; from seqplrp.cli import main; sys.exit(main())"]
+    usual = ["explain", "--model", "model", "--fasta", "x.fa", "--out", "out", "--target", "0"]
+    done = subprocess.run([*program, *usual, *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert re.fullmatch(rf"error: .*{pattern}.*; .*\n", done.stderr)
+    assert not (place / "out").exists()
