@@ -19,6 +19,7 @@ from seqplrp.evaluate.statistics import (
     compare_methods,
     holm,
     paired_wilcoxon,
+    summarise,
 )
 
 __all__ = [
@@ -44,5 +45,6 @@ __all__ = [
     "rra",
     "snr",
     "sparsity",
+    "summarise",
     "zero_share",
 ]

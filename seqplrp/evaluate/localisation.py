@@ -31,9 +31,7 @@ _LOUDEST = 10
 IntArray = npt.NDArray[np.int64]
 
 
-def localisation(
-    relevance: Any, truth: Any, *, ignore: Any = None, distractor: Any = None
-) -> dict[str, FloatArray]:
+def localisation(relevance: Any, truth: Any, *, ignore: Any = None, distractor: Any = None) -> dict[str, FloatArray]:
     """Give all localisation measures of a batch, by one sort.
 
     Parameters

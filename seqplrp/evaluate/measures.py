@@ -35,9 +35,7 @@ LOCALISATION_MEASURES: tuple[Measure, ...] = (
     Measure("auroc", "AUROC", "higher", "chance that a truth position ranks above a background position"),
     Measure("auprc", "AUPRC", "higher", "average precision of the ranking against the truth"),
     Measure("pointing", "Pointing", "higher", "whether the highest position lies on the truth"),
-    Measure(
-        "snr", "SNR", "higher", "mean relevance on the truth over the mean of the 10 loudest background bases"
-    ),
+    Measure("snr", "SNR", "higher", "mean relevance on the truth over the mean of the 10 loudest background bases"),
     Measure(
         "distractor_mass",
         "Distractor mass",
@@ -49,9 +47,7 @@ LOCALISATION_MEASURES: tuple[Measure, ...] = (
 SPARSITY_MEASURES: tuple[Measure, ...] = (
     Measure("gini", "Gini", "higher", "inequality of |r|: 0 for a flat map, near 1 for a single base"),
     Measure("hoyer", "Hoyer", "higher", "sparsity from the ratio of the L1 to the L2 norm, 0 to 1"),
-    Measure(
-        "entropy", "Entropy", "lower", "entropy of |r| in bits; 2 to its power is the number of bases in play"
-    ),
+    Measure("entropy", "Entropy", "lower", "entropy of |r| in bits; 2 to its power is the number of bases in play"),
     Measure("zeros", "Exact zeros", "neither", "share of bases with a relevance of exactly 0"),
 )
 

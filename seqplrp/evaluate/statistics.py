@@ -13,7 +13,6 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy import stats
 
 from seqplrp.errors import SeqplrpError
 from seqplrp.evaluate.arrays import FloatArray
@@ -108,6 +107,31 @@ def bootstrap_mean(
     return MeanInterval(float(array[defined].mean()), float(low), float(high), n, undefined)
 
 
+def summarise(
+    values: Mapping[str, npt.ArrayLike], *, confidence: float = 0.95, draws: int = 2000, seed: int = 0
+) -> pd.DataFrame:
+    """Give the mean and bootstrap interval of each of several measures.
+
+    Parameters
+    ----------
+    values : mapping of str to array-like, shape (N,)
+        By measure, one value per sequence.
+    confidence, draws, seed
+        As in :func:`bootstrap_mean`.
+
+    Returns
+    -------
+    DataFrame
+        ``measure, mean, low, high, n, undefined``.
+    """
+    columns = ["measure", *MeanInterval.__dataclass_fields__]
+    rows = [
+        {"measure": name, **vars(bootstrap_mean(of, confidence=confidence, draws=draws, seed=seed))}
+        for name, of in values.items()
+    ]
+    return pd.DataFrame(rows, columns=columns)
+
+
 @dataclass(frozen=True)
 class PairedTest:
     """A paired Wilcoxon signed-rank test of ``a - b``.
@@ -134,9 +158,7 @@ class PairedTest:
     p: float
 
 
-def paired_wilcoxon(
-    a: npt.ArrayLike, b: npt.ArrayLike, *, alternative: Alternative = "two-sided"
-) -> PairedTest:
+def paired_wilcoxon(a: npt.ArrayLike, b: npt.ArrayLike, *, alternative: Alternative = "two-sided") -> PairedTest:
     """Test whether ``a`` and ``b``, measured on the same sequences, differ.
 
     Zero differences keep their place in the ranking (Pratt 1959), so many equal pairs make the test more
@@ -168,6 +190,8 @@ def paired_wilcoxon(
         return PairedTest(0, undefined, np.nan, np.nan, np.nan, np.nan)
     if not difference.any():
         return PairedTest(difference.size, undefined, 0.0, 0.0, 0.0, 1.0)
+    from scipy import stats  # loading it takes longer than most commands that need a mean alone
+
     outcome = stats.wilcoxon(difference, zero_method="pratt", alternative=alternative)
     # Pratt: ranks are given with the zeros in, and the zeros' ranks are dropped.
     rank = stats.rankdata(np.abs(difference)) * (difference != 0)
@@ -231,9 +255,7 @@ def compare_methods(
         If the reference is not among the methods.
     """
     if reference not in values:
-        raise SeqplrpError(
-            "reference", f"is {reference!r}, which has no values", f"choose one of {', '.join(values)}"
-        )
+        raise SeqplrpError("reference", f"is {reference!r}, which has no values", f"choose one of {', '.join(values)}")
     rows: list[dict[str, Any]] = []
     for other in values:
         if other != reference:

@@ -1,0 +1,173 @@
+"""What ``seqplrp explain`` left in a directory, read back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from seqplrp.errors import SeqplrpError
+from seqplrp.genomics.tracks import RelevanceArrays, read_npz, read_regions
+from seqplrp.recovery.truth import Places
+
+_SETTINGS = ("rule", "p", "budget", "p_neg", "mode", "threshold", "gain", "tau", "center", "reverse_complement")
+
+
+@dataclass(frozen=True)
+class ExplanationSet:
+    """The explanations of one run.
+
+    Attributes
+    ----------
+    directory : Path
+        Where they were read from.
+    method : str
+        The method with all its settings, as its repr, from the manifest.
+    title : str
+        The method with the settings that were asked for, to stand over a picture.
+    arrays : RelevanceArrays
+        Relevance and letters, flat over all records.
+    places : Places
+        Where the records lie.
+    summary : DataFrame or None
+        ``summary.tsv`` in the order of the arrays: ``output`` is the explained score, ``class`` the
+        explained class's name, empty where the model has none. None if the run did not write it.
+    """
+
+    directory: Path
+    method: str
+    title: str
+    arrays: RelevanceArrays
+    places: Places
+    summary: pd.DataFrame | None
+
+    def __len__(self) -> int:
+        return len(self.arrays)
+
+    @property
+    def outputs(self) -> npt.NDArray[np.float64]:
+        """The explained score of each record: (N,).
+
+        Raises
+        ------
+        SeqplrpError
+            If the run wrote no ``summary.tsv``.
+        """
+        return self._summary()["output"].to_numpy(dtype=np.float64)
+
+    @property
+    def classes(self) -> npt.NDArray[np.str_]:
+        """The name of the explained class of each record, empty where the model names none: (N,)."""
+        return self._summary()["class"].to_numpy(dtype=str)
+
+    @property
+    def missed(self) -> npt.NDArray[np.bool_]:
+        """Where a multi-class model predicts another class than the explained one: (N,)."""
+        summary = self._summary()
+        if "predicted" not in summary:
+            return np.zeros(len(self), dtype=bool)
+        return ((summary["predicted"] != "") & (summary["predicted"] != summary["target"])).to_numpy(dtype=bool)
+
+    def _summary(self) -> pd.DataFrame:
+        if self.summary is None:
+            path = self.directory / "summary.tsv"
+            raise SeqplrpError(path, "there is no such file", "explain again with tsv among --formats")
+        return self.summary
+
+
+def read_explanations(directory: Path | str) -> ExplanationSet:
+    """Read a directory that ``seqplrp explain`` wrote.
+
+    Parameters
+    ----------
+    directory : path
+        Must hold ``relevance.npz``, ``regions.bed`` and ``manifest.json``; ``summary.tsv`` is read if it is
+        there.
+
+    Raises
+    ------
+    SeqplrpError
+        If it is no such directory, a file is missing or damaged, or the files do not belong together.
+    """
+    folder = Path(directory)
+    if not folder.is_dir():
+        raise SeqplrpError(folder, "there is no such directory", "name one that `seqplrp explain` wrote")
+    manifest = _read_manifest(folder / "manifest.json")
+    if not (folder / "relevance.npz").is_file():
+        path = folder / "relevance.npz"
+        raise SeqplrpError(path, "there is no such file", "explain again with npz among --formats")
+    arrays = read_npz(folder / "relevance.npz")
+    places = _read_places(folder / "regions.bed", arrays)
+    return ExplanationSet(
+        directory=folder,
+        method=str(manifest["method"]),
+        title=_title(manifest),
+        arrays=arrays,
+        places=places,
+        summary=_read_summary(folder / "summary.tsv", arrays),
+    )
+
+
+def _read_manifest(path: Path) -> dict[str, Any]:
+    remedy = "name a directory that `seqplrp explain` wrote"
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise SeqplrpError(path, "there is no such file", remedy) from None
+    except (OSError, ValueError) as error:
+        raise SeqplrpError(path, f"can't be read ({error})", "explain again") from error
+    if not isinstance(content, dict) or "method" not in content:
+        raise SeqplrpError(path, "is no manifest of `seqplrp explain`", remedy)
+    return content
+
+
+def _title(manifest: Mapping[str, Any]) -> str:
+    """The method's name and those of its settings that the command line gave."""
+    arguments = manifest.get("arguments")
+    if not isinstance(arguments, dict) or "method" not in arguments:
+        return str(manifest["method"])
+    words = [str(arguments["method"])]
+    for name in _SETTINGS:
+        value = arguments.get(name)
+        if value is True:
+            words.append(name.replace("_", " "))
+        elif value not in (None, False, "none", [], [""]):
+            words.append(f"{name.replace('_', ' ')} {' '.join(value) if isinstance(value, list) else value}")
+    return ", ".join(words)
+
+
+def _read_places(path: Path, arrays: RelevanceArrays) -> Places:
+    if not path.is_file():
+        raise SeqplrpError(path, "there is no such file", "explain again")
+    table = read_regions(path)
+    same = len(table) == len(arrays) and bool((table["name"].to_numpy(dtype=str) == arrays.ids).all())
+    if not same or (table["end"] - table["start"]).tolist() != np.diff(arrays.offsets).tolist():
+        raise SeqplrpError(path, "holds other records than relevance.npz beside it", "explain again")
+    return Places(
+        ids=arrays.ids,
+        contigs=table["contig"].to_numpy(dtype=str),
+        starts=table["start"].to_numpy(dtype=np.int64),
+        ends=table["end"].to_numpy(dtype=np.int64),
+        strands=table["strand"].to_numpy(dtype=str),
+    )
+
+
+def _read_summary(path: Path, arrays: RelevanceArrays) -> pd.DataFrame | None:
+    if not path.is_file():
+        return None
+    try:
+        # As text: a record may be called NA or 1.0.
+        table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False, encoding="utf-8")
+        table["output"] = table["output"].astype(np.float64)
+        fits = table["id"].tolist() == arrays.ids.tolist() and {"target", "class"} <= set(table.columns)
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError, KeyError, ValueError) as error:
+        raise SeqplrpError(path, f"is no table of `seqplrp explain` ({error})", "explain again") from error
+    if not fits:
+        raise SeqplrpError(path, "holds other records than relevance.npz beside it", "explain again")
+    return table
