@@ -93,7 +93,8 @@ def _find(run: ExplanationSet, record: str) -> int:
     ids: list[str] = run.arrays.ids.tolist()
     if record in ids:
         return ids.index(record)
-    near = difflib.get_close_matches(record, ids[:100_000], n=3, cutoff=0.5) or ids[:3]
+    begin_alike = [name for name in ids if name.startswith(record)][:3]
+    near = begin_alike or difflib.get_close_matches(record, ids[:100_000], n=3, cutoff=0.5) or ids[:3]
     what = f"{record!r} is not among the {len(ids)} records of {run.directory}"
     raise SeqplrpError("record", what, f"try {' or '.join(near)}")
 

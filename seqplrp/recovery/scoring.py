@@ -23,6 +23,8 @@ OTHER_CLASS = "not of the explained class"
 NO_TRUTH = "no motif of the explained class"
 NOT_POSITIVE = "explained score not above 0"
 MISSED = "another class predicted"
+REASONS = (OTHER_CLASS, NO_TRUTH, MISSED, NOT_POSITIVE)
+"""Why a sequence is left out; the first that applies is told."""
 
 _CELLS = 4_000_000
 _UNKNOWN_BASE = 4
@@ -54,8 +56,8 @@ class Scores:
     @property
     def left_out(self) -> dict[str, int]:
         """How many sequences were left out, by reason."""
-        counts = self.table.loc[self.table["status"] != SCORED, "status"].value_counts()
-        return {str(reason): int(count) for reason, count in counts.items()}
+        counts = self.table["status"].value_counts()
+        return {reason: int(counts[reason]) for reason in REASONS if reason in counts}
 
     def summary(self, *, seed: int = 0) -> pd.DataFrame:
         """Mean of each measure over the scored sequences, with a 95 % bootstrap interval.
@@ -180,18 +182,9 @@ def _status(
     labels: pd.DataFrame | None,
 ) -> npt.NDArray[np.object_]:
     """Say of each sequence whether it is scored, or the first reason that leaves it out."""
-    reasons = {
-        OTHER_CLASS: np.zeros(len(classes), dtype=bool)
-        if labels is None
-        else ~_labelled(labels, explanations, classes),
-        NO_TRUTH: truth_bases == 0,
-        MISSED: explanations.missed,
-        NOT_POSITIVE: ~(explanations.outputs > 0),
-    }
-    status = np.full(len(classes), SCORED, dtype=object)
-    for reason, applies in reversed(reasons.items()):
-        status[applies] = reason
-    return status
+    labelled = truth_bases >= 0 if labels is None else _labelled(labels, explanations, classes)
+    applies = (~labelled, truth_bases == 0, explanations.missed, ~(explanations.outputs > 0))
+    return np.select(applies, REASONS, SCORED).astype(object)
 
 
 def _labelled(

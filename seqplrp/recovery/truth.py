@@ -107,9 +107,10 @@ def place_truth(truth: pd.DataFrame, places: Places, *, where: object = "truth",
     by_genome = ~np.isin(np.arange(len(truth)), own_row)
     row, record = _rows_by_overlap(chrom, start, end, by_genome, places)
     if required and not len(own_row) + len(row):
+        what = f"none of its {len(truth)} motifs lies on an explained record"
         raise SeqplrpError(
             where,
-            f"none of its {len(truth)} motifs lies on an explained record ({str(chrom[0])!r} is no record's id or contig)",
+            f"{what} ({str(chrom[0])!r} is no record's id or contig)",
             "give the truth of the sequences that were explained",
         )
     flipped = places.strands[record] == "-"
