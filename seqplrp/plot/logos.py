@@ -90,7 +90,7 @@ def value_range(frame: pd.DataFrame) -> tuple[float, float]:
 def draw_logo(ax: Axes, frame: pd.DataFrame, *, limits: tuple[float, float] | None = None) -> None:
     """Draw a logo table on an axes: positive letters upwards, negative ones hanging upside down and paler.
 
-    Glyphs are logomaker's: about 3 ms for each position with relevance, nothing for positions that are 0.
+    Glyphs are logomaker's: about 4 ms for each position with relevance, nothing for positions that are 0.
 
     Parameters
     ----------

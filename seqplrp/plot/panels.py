@@ -25,7 +25,7 @@ _PER_BASE = 0.085
 _NARROWEST, _WIDEST = 5.0, 26.0
 _TRACK, _TRACK_TITLE = 0.82, 0.2
 _LANE, _AXIS = 0.19, 0.5
-_TITLE, _BETWEEN = 0.34, 0.12
+_TITLE, _BETWEEN, _KEY = 0.34, 0.12, 0.24
 _LEFT, _RIGHT = 0.72, 0.18
 _NAME_SIZE = 7.5  # points
 _LETTER = 0.066  # mean width of a letter of a name of that size
@@ -110,6 +110,12 @@ class SequencePanel:
         """One past the last position shown."""
         return int(self.tracks[0].frame.index[-1]) + 1
 
+    @property
+    def visible(self) -> list[Mark]:
+        """The marks that lie, at least in part, on the positions shown, from left to right."""
+        inside = (m for m in self.marks if m.end > self.start and m.start < self.end)
+        return sorted(inside, key=lambda m: (m.start, m.end))
+
 
 def logo_panel(panel: SequencePanel, *, shared_scale: bool = False) -> Figure:
     """Draw one sequence: its logos by one or more methods over one x axis, known motifs under them.
@@ -152,7 +158,10 @@ def comparison_panel(panels: Sequence[SequencePanel], *, columns: int = 1, share
     rows = [panels[i : i + columns] for i in range(0, len(panels), columns)]
     widths = [max(_width(row[c]) for row in rows if c < len(row)) for c in range(columns)]
     heights = [max(_height(panel, width) for panel, width in zip(row, widths)) for row in rows]
-    sheet = _Sheet(sum(widths) + columns * (_LEFT + _RIGHT), sum(heights) + (len(rows) - 1) * _BETWEEN)
+    kinds = {mark.supports for panel in panels for mark in panel.visible}
+    key = _KEY if kinds == {True, False} else 0.0
+    high = sum(heights) + (len(rows) - 1) * _BETWEEN + key
+    sheet = _Sheet(sum(widths) + columns * (_LEFT + _RIGHT), high)
     top = sheet.height
     for row, height in zip(rows, heights):
         left = _LEFT
@@ -160,7 +169,8 @@ def comparison_panel(panels: Sequence[SequencePanel], *, columns: int = 1, share
             _draw_panel(sheet, panel, left, top, width, shared_scale)
             left += width + _RIGHT + _LEFT
         top -= height + _BETWEEN
-    _draw_key(sheet.figure, panels)
+    if key:
+        _draw_key(sheet.figure)
     return sheet.figure
 
 
@@ -208,7 +218,7 @@ def _draw_panel(sheet: _Sheet, panel: SequencePanel, left: float, top: float, wi
             )
             plain_text(title)
     height = _LANE * max(1, len(lanes))
-    _draw_lanes(sheet.axes(left, bottom - height, width, height), panel, lanes)
+    _draw_lanes(sheet.axes(left, bottom - height, width, height), panel, lanes, width)
 
 
 def _style_track(ax: Axes, title: str, marks: Sequence[Mark], width: float) -> None:
@@ -239,9 +249,7 @@ class _PlacedMark:
 def _lanes(panel: SequencePanel, width: float) -> list[list[_PlacedMark]]:
     """Spread marks over as few lanes as keep bars and names apart (first fit, from the left)."""
     lanes: list[list[_PlacedMark]] = []
-    for mark in sorted(panel.marks, key=lambda m: (m.start, m.end)):
-        if mark.end <= panel.start or mark.start >= panel.end:
-            continue
+    for mark in panel.visible:
         placed = _place(mark, panel, width)
         for lane in lanes:
             if all(placed.left >= other.right or placed.right <= other.left for other in lane):
@@ -266,7 +274,7 @@ def _place(mark: Mark, panel: SequencePanel, width: float) -> _PlacedMark:
     return _PlacedMark(cut, label, start - 0.5 - gap, "right", start - gap - needed, end)
 
 
-def _draw_lanes(ax: Axes, panel: SequencePanel, lanes: Sequence[Sequence[_PlacedMark]]) -> None:
+def _draw_lanes(ax: Axes, panel: SequencePanel, lanes: Sequence[Sequence[_PlacedMark]], width: float) -> None:
     for row, lane in enumerate(lanes):
         for placed in lane:
             mark = placed.mark
@@ -286,7 +294,7 @@ def _draw_lanes(ax: Axes, panel: SequencePanel, lanes: Sequence[Sequence[_Placed
     ax.set_xlim(panel.start - 0.5, panel.end - 0.5)
     ax.set_ylim(max(1, len(lanes)), 0)
     ax.set_yticks([])
-    ax.xaxis.set_major_locator(MaxNLocator(nbins=12, integer=True, min_n_ticks=1))
+    ax.xaxis.set_major_locator(MaxNLocator(nbins=max(6, round(1.2 * width)), integer=True, min_n_ticks=1))
     ax.ticklabel_format(axis="x", style="plain", useOffset=False)
     ax.tick_params(axis="x", labelsize=7, length=2.5)
     ax.spines[["top", "right", "left"]].set_visible(False)
@@ -307,21 +315,19 @@ def _bar(supports: bool, corner: tuple[float, float], width: float, height: floa
     )
 
 
-def _draw_key(figure: Figure, panels: Sequence[SequencePanel]) -> None:
-    """Say what the two kinds of bars are, where both occur."""
-    kinds = {mark.supports for panel in panels for mark in panel.marks}
-    if kinds == {True, False}:
-        figure.legend(
-            [_bar(True, (0, 0), 1, 1), _bar(False, (0, 0), 1, 1)],
-            ["motif of the explained class", "other motif"],
-            loc="lower right",
-            ncols=2,
-            frameon=False,
-            fontsize=7.5,
-            handlelength=1.6,
-            handleheight=0.8,
-            borderaxespad=0.4,
-        )
+def _draw_key(figure: Figure) -> None:
+    """Say what the two kinds of bars are."""
+    figure.legend(
+        [_bar(True, (0, 0), 1, 1), _bar(False, (0, 0), 1, 1)],
+        ["motif of the explained class", "other motif"],
+        loc="lower right",
+        ncols=2,
+        frameon=False,
+        fontsize=7.5,
+        handlelength=1.6,
+        handleheight=0.8,
+        borderaxespad=0.4,
+    )
 
 
 def _span(frame: pd.DataFrame) -> str:

@@ -70,7 +70,8 @@ def sequence_panel(
                 "stack explanations of the same FASTA file",
             )
         whole = logo_frame(_heights(run, here, hypothetical), None if hypothetical else letters)
-        tracks.append(LogoTrack(title, whole.loc[start : end - 1]))
+        shown = f"{title}, hypothetical contributions" if hypothetical else title
+        tracks.append(LogoTrack(shown, whole.loc[start : end - 1]))
     marks = _marks(first, number, truth, explained_class)
     return SequencePanel(_title(first, number), tracks, marks)
 

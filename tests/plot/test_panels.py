@@ -50,7 +50,8 @@ def test_a_decoy_looks_different_from_a_motif_of_the_class_and_a_key_says_which_
     assert truth.get_facecolor()[:3] == to_rgb(TRUTH_COLOUR)
     assert (decoy.get_facecolor()[:3], decoy.get_edgecolor()[:3]) == ((1.0, 1.0, 1.0), to_rgb(DECOY_COLOUR))
     assert [t.get_text() for t in figure.legends[0].get_texts()] == ["motif of the explained class", "other motif"]
-    assert not logo_panel(SequencePanel("s", [track("plrp")], MARKS[:1])).legends
+    # No key where only one kind is in sight.
+    assert not logo_panel(SequencePanel("s", [track("plrp", 20)], MARKS)).legends
 
 
 @given(
