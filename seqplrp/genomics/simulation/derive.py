@@ -7,7 +7,7 @@ pair its negatives hold both motifs in a wrong order, too far apart, or on wrong
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import product
 
@@ -74,7 +74,7 @@ def derive_groups(node: Node, task: Task, position: Position | None) -> tuple[Gr
         for state in states[labels]:
             variants = list(_plants(task, state, position))
             share = Fraction(1, len(states) * len(states[labels]) * len(variants))
-            groups += [Group(name, share, plants, classes) for name, plants in variants]
+            groups += [Group(name, share, singles, couples, classes) for name, singles, couples in variants]
     if len(groups) > _MOST_GROUPS:
         raise _too_many(node, f"{len(groups)} groups")
     return _with_unique_names(groups)
@@ -140,15 +140,18 @@ def _true(rule: Rule, state: _State) -> bool:
             raise ValueError("'otherwise' stands at the top only")
 
 
-def _plants(task: Task, state: _State, position: Position | None) -> Iterator[tuple[str, tuple[Single | Couple, ...]]]:
+def _plants(
+    task: Task, state: _State, position: Position | None
+) -> Iterator[tuple[str, tuple[Single, ...], tuple[Couple, ...]]]:
     """Yield the ways to plant a combination, each with a name: one way for each way to break a pair."""
     left = dict(state.counts)
-    fixed: list[Single | Couple] = []
+    singles: list[Single] = []
+    couples: list[Couple] = []
     words = []
     broken: list[list[tuple[str, Couple]]] = []
     for pair, stands in state.pairs.items():
         if stands:
-            fixed.append(Couple(pair.first, pair.second, pair.spacing, pair.orientation, position=position))
+            couples.append(Couple(pair.first, pair.second, pair.spacing, pair.orientation, position=position))
             words.append(f"{pair.first}-{pair.second}")
             left[pair.first] -= 1
             left[pair.second] -= 1
@@ -160,11 +163,11 @@ def _plants(task: Task, state: _State, position: Position | None) -> Iterator[tu
             left[pair.second] -= 1
     for motif, count in left.items():
         if count:
-            fixed.append(Single(motif, Range(count, count), position))
+            singles.append(Single(motif, Range(count, count), position))
             words.append(motif if count == 1 else f"{count}x{motif}")
     for chosen in product(*broken):
         names = [name for name, _ in chosen] + words
-        yield "+".join(names) or "nothing", (*fixed, *(couple for _, couple in chosen))
+        yield "+".join(names) or "nothing", tuple(singles), (*couples, *(couple for _, couple in chosen))
 
 
 def _possible(task: Task, couple: Couple) -> bool:
@@ -191,7 +194,7 @@ def _with_unique_names(groups: list[Group]) -> tuple[Group, ...]:
     for group in groups:
         seen[group.name] = seen.get(group.name, 0) + 1
         again = f"{group.name}-{seen[group.name]}" if seen[group.name] > 1 else group.name
-        named.append(Group(again, group.share, group.plants, group.classes))
+        named.append(replace(group, name=again))
     return tuple(named)
 
 

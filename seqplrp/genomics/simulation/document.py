@@ -14,6 +14,7 @@ import yaml
 from seqplrp.errors import SeqplrpError
 
 _MOST_NODES = 200_000  # aliases of aliases would otherwise unfold without end
+_TAGS = ("str", "int", "float", "bool", "null", "timestamp", "seq", "map")
 _LABEL = re.compile(r"[A-Za-z0-9_.:()+-]+")
 _RANGE = re.compile(r"\s*(\d{1,9})\s*-\s*(\d{1,9})\s*")
 # short exponents only: 1e999999999 is a number too, but an exact one would fill the memory
@@ -150,10 +151,10 @@ class Node:
             value = None
         if value is None:
             raise self._not("a number")
-        self._check_bounds(value, low, high)
+        self._check_bounds(float(value), low, high)  # as a float: 0.1 itself is a little more than 1/10
         return value
 
-    def _check_bounds(self, value: int | Fraction, low: float, high: float | None) -> None:
+    def _check_bounds(self, value: float, low: float, high: float | None) -> None:
         if value < low:
             raise self.error(f"is {_shown(self.value)}", f"give {low} or more")
         if high is not None and value > high:
@@ -212,7 +213,7 @@ class _Converter:
         self.count += 1
         if self.count > _MOST_NODES or id(node) in above:
             raise here.error("the document repeats itself without end", "remove the YAML aliases")
-        if not node.tag.startswith("tag:yaml.org,2002:"):
+        if node.tag.removeprefix("tag:yaml.org,2002:") not in _TAGS:
             raise here.error(f"tag {node.tag[:60]!r} is not allowed", "remove it")
         inside = (*above, id(node))
         value: Any

@@ -249,8 +249,7 @@ def holds(rule: Rule, planted: Planted, number: Mapping[str, int]) -> Bools:
             enough: Bools = (planted.motif == number[motif]).sum(axis=1) >= at_least
             return enough
         case Pair():
-            stands: Bools = _paired(rule, planted, number).any(axis=1)
-            return stands
+            return np.asarray(_paired(rule, planted, number).any(axis=1))
         case Not(inner):
             return ~holds(inner, planted, number)
         case And(rules) | Or(rules):

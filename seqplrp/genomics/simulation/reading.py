@@ -313,13 +313,10 @@ def _read_groups(
     for name, entry in entries.items():
         Node(name, entry.source, entry.path, entry.line).label()
         inner = entry.mapping(("share", "class", "plant", "pairs"))
-        plants: tuple[Single | Couple, ...] = ()
-        if "plant" in inner:
-            plants += _read_singles(inner["plant"], motifs, position)
-        if "pairs" in inner:
-            plants += _read_couples(inner["pairs"], motifs, position)
+        singles = _read_singles(inner["plant"], motifs, position) if "plant" in inner else ()
+        couples = _read_couples(inner["pairs"], motifs, position) if "pairs" in inner else ()
         labelled = _read_labels(inner["class"], classes, kind, negative) if "class" in inner else None
-        groups.append(Group(name, shares[name], plants, labelled))
+        groups.append(Group(name, shares[name], singles, couples, labelled))
     return tuple(groups)
 
 

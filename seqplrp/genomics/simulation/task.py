@@ -105,16 +105,22 @@ class Group:
     name : str
     share : Fraction
         Of all sequences.
-    plants : tuple of Single and Couple
-        Without the task's decoys.
+    singles : tuple of Single
+    couples : tuple of Couple
     classes : tuple of str, optional
         The classes that these sequences must belong to; None leaves it to what the rules say of each.
     """
 
     name: str
     share: Fraction
-    plants: tuple[Single | Couple, ...] = ()
+    singles: tuple[Single, ...] = ()
+    couples: tuple[Couple, ...] = ()
     classes: tuple[str, ...] | None = None
+
+    @property
+    def plants(self) -> tuple[Single | Couple, ...]:
+        """All that is planted, without the task's decoys."""
+        return (*self.singles, *self.couples)
 
 
 @dataclass(frozen=True)
@@ -275,12 +281,10 @@ class Task:
         if group.classes is not None:
             names = list(group.classes) or [self.negative]
             plain["class"] = names if len(names) > 1 else names[0]
-        singles = [p for p in group.plants if isinstance(p, Single)]
-        couples = [p for p in group.plants if isinstance(p, Couple)]
-        if singles:
-            plain["plant"] = {s.motif: _plain_single(s) for s in singles}
-        if couples:
-            plain["pairs"] = [_plain_couple(c) for c in couples]
+        if group.singles:
+            plain["plant"] = {s.motif: _plain_single(s) for s in group.singles}
+        if group.couples:
+            plain["pairs"] = [_plain_couple(c) for c in group.couples]
         return plain
 
 
