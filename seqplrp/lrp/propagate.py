@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from seqplrp.errors import SeqplrpError
-from seqplrp.lrp.ledger import Ledger, per_sample_size, per_sample_sum
+from seqplrp.lrp.ledger import Ledger, per_sample_sum
 from seqplrp.lrp.ops.linear import LinearHandler, Quotient, propagate_again
 from seqplrp.lrp.plan import Plan, PrunePoint
-from seqplrp.lrp.prune import Pruning, described, find_cut, shares_of
+from seqplrp.lrp.prune import Cut, Pruning, count_nonzero, described, find_cut, shares_of, size_by_sign
 from seqplrp.lrp.rules import Relative
 from seqplrp.lrp.steps import Contribution, MoveHandler, Run, Step, Winners
 
@@ -240,18 +240,18 @@ class _Backward:
         if not shares.prunes:
             return relevance
         flat = relevance.flatten(1)
-        keeps = find_cut(flat, pruning, shares).keeps(flat)
-        kept = torch.where(keeps, flat, 0)
+        cut = find_cut(flat, pruning, shares)
         guarded = None
-        again = kept
-        if arrived.layers:
-            mask = keeps.view_as(relevance)
-            again, guarded = self._again(mask, arrived, pruning.tau)
-            again = again.flatten(1)
-        scales = _scales(flat, again)
-        scaled = pruning.tau > 0 or pruning.mode == "lambda" or not arrived.layers
-        result = torch.where(again > 0, scales[0], scales[1]).to(again.dtype) * again if scaled else again
-        self._record(point, flat, kept, result, scales if scaled else None, guarded, described(pruning, shares))
+        scales: Tensor | None
+        if not arrived.layers:
+            factors = _factors(cut.total, cut.kept)
+            result, scales = cut.scaled(flat, factors), factors
+        else:
+            again, guarded = self._again(cut.keeps(flat).view_as(relevance), arrived, pruning.tau)
+            result = again.flatten(1)
+            scales = _factors(cut.total, size_by_sign(result)) if pruning.tau > 0 else None
+            result = result if scales is None else _by_sign(result, scales)
+        self._record(point, flat, result, cut, scales, guarded, described(pruning, shares))
         return result.view_as(relevance)
 
     def _again(self, mask: Tensor, arrived: _Arrived, tau: float) -> tuple[Tensor, Tensor]:
@@ -276,27 +276,26 @@ class _Backward:
         self,
         point: PrunePoint,
         before: Tensor,
-        kept: Tensor,
         after: Tensor,
-        scales: tuple[Tensor, Tensor] | None,
+        cut: Cut,
+        scales: Tensor | None,
         guarded: Tensor | None,
         how: str,
     ) -> None:
-        size, size_kept = per_sample_size(before), per_sample_size(kept)
-        total, result = per_sample_sum(before), per_sample_sum(after)
-        nonzero = before.count_nonzero(1).clamp(min=1)
+        size, size_kept = cut.total.sum(1), cut.kept.sum(1)
+        total, result = cut.total[:, 0] - cut.total[:, 1], per_sample_sum(after)
         numbers = {
             "relevance_out": total,
             "relevance_in": result,
             "residue": total - result,
             "size": size,
             "pruned": size - size_kept,
-            "lambda": torch.where(size_kept > 0, per_sample_size(after) / size_kept, 1.0),
-            "kept_share": kept.count_nonzero(1) / nonzero,
+            "lambda": torch.where(size_kept > 0, size / size_kept, 1.0),
+            "kept_share": count_nonzero(after) / count_nonzero(before).clamp(min=1),
             "kept_mass": torch.where(size > 0, size_kept / size, 1.0),
         }
         if scales is not None:
-            numbers["lambda_pos"], numbers["lambda_neg"] = scales[0].squeeze(1), scales[1].squeeze(1)
+            numbers["lambda_pos"], numbers["lambda_neg"] = scales[:, 0], scales[:, 1]
         if guarded is not None:
             numbers["guarded"] = guarded
         self.ledger.add(" + ".join(point.readers), "prune", how, **numbers)
@@ -321,18 +320,11 @@ class _Backward:
         if not shares.prunes:
             return result
         flat = result.relevance.flatten(1)
-        kept = torch.where(find_cut(flat, pruning, shares).keeps(flat), flat, 0)
-        scales = _scales(flat, kept)
-        pruned = torch.where(kept > 0, scales[0], scales[1]).to(kept.dtype) * kept
-        self._record(
-            PrunePoint(self.plan.graph.input, ("(input)",)),
-            flat,
-            kept,
-            pruned,
-            scales,
-            None,
-            described(pruning, shares),
-        )
+        cut = find_cut(flat, pruning, shares)
+        scales = _factors(cut.total, cut.kept)
+        pruned = cut.scaled(flat, scales)
+        point = PrunePoint(self.plan.graph.input, ("(input)",))
+        self._record(point, flat, pruned, cut, scales, None, described(pruning, shares))
         relevance = pruned.view_as(result.relevance)
         coefficient = result.coefficient
         if coefficient is not None:
@@ -356,14 +348,15 @@ def _moved(step: Step, values: Tensor, run: Run) -> Tensor:
             run.values[name] = own
 
 
-def _scales(before: Tensor, kept: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the factors (N, 1) that bring what is kept, sign by sign, to its total before; 1 where nothing is kept."""
-    scales = []
-    for sign in (1, -1):
-        total = (before if sign > 0 else -before).clamp(min=0).sum(1, dtype=torch.float64, keepdim=True)
-        rest = (kept if sign > 0 else -kept).clamp(min=0).sum(1, dtype=torch.float64, keepdim=True)
-        scales.append(torch.where(rest > 0, total / rest, 1.0))
-    return scales[0], scales[1]
+def _factors(total: Tensor, kept: Tensor) -> Tensor:
+    """Return the factors (N, 2) that bring what is kept, sign by sign, to its total before; 1 where nothing is kept."""
+    return torch.where(kept > 0, total / kept, 1.0)
+
+
+def _by_sign(flat: Tensor, scales: Tensor) -> Tensor:
+    """Multiply the positive and the negative entries of (N, units) by their factors (N, 2)."""
+    factors = scales.to(flat.dtype)
+    return torch.where(flat > 0, factors[:, :1], factors[:, 1:]).mul_(flat)
 
 
 def propagate(plan: Plan, run: Run, start: Tensor, pruning: Pruning | None = None, *, free: bool = True) -> Propagated:

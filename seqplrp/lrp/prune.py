@@ -128,14 +128,30 @@ def described(pruning: Pruning, shares: Shares) -> str:
 
 @dataclass(frozen=True)
 class Cut:
-    """What one activation keeps: entries above `positive` or below ``-negative``; (N, 1) thresholds in r's dtype."""
+    """Where one activation is cut, and what that leaves of each sign.
+
+    Attributes
+    ----------
+    positive, negative : Tensor
+        (N, 1) in the relevance's dtype: entries above `positive` or below ``-negative`` are kept.
+    total, kept : Tensor
+        (N, 2) float64: sum of the size of the positive and of the negative entries, of all and of those kept.
+    """
 
     positive: Tensor
     negative: Tensor
+    total: Tensor
+    kept: Tensor
 
     def keeps(self, flat: Tensor) -> Tensor:
         """Return the mask of kept entries of the flattened relevance (N, units)."""
         return (flat > self.positive) | (flat < -self.negative)
+
+    def scaled(self, flat: Tensor, scales: Tensor) -> Tensor:
+        """Return the kept entries, those of each sign times their factor (N, 2), and 0 elsewhere."""
+        factors = scales.to(flat.dtype)
+        below = torch.where(flat < -self.negative, factors[:, 1:], 0)
+        return torch.where(flat > self.positive, factors[:, :1], below).mul_(flat)
 
 
 def find_cut(flat: Tensor, pruning: Pruning, shares: Shares) -> Cut:
@@ -145,57 +161,76 @@ def find_cut(flat: Tensor, pruning: Pruning, shares: Shares) -> Cut:
     return _mass_cut(flat, shares)
 
 
+def size_by_sign(flat: Tensor) -> Tensor:
+    """Return the sums of the size of the positive and of the negative entries: (N, units) -> (N, 2), float64."""
+    sums = [flat.clamp(min=0).sum(1), flat.clamp(max=0).sum(1).neg_()]
+    return torch.stack(sums, dim=1).to(torch.float64)
+
+
+def count_nonzero(flat: Tensor) -> Tensor:
+    """Count the nonzero entries: (N, units) -> (N,), float64, in one pass."""
+    count: Tensor = torch.linalg.vector_norm(flat, ord=0, dim=1)
+    return count.to(torch.float64)
+
+
 def _gain_cut(flat: Tensor, gain: float, shares: Shares) -> Cut:
-    thresholds = []
+    """Gain thresholds: prune v < gain * mean of the nonzero entries of that sign, but never the largest."""
+    cuts, totals, kepts = [], [], []
     for sign, share in ((1, shares.positive), (-1, shares.negative)):
-        part = (flat if sign > 0 else -flat).clamp(min=0)
-        limit = gain * part.sum(1, dtype=torch.float64) / part.count_nonzero(1).clamp(min=1)
-        # Entries below the limit go and those at it stay, so the cut is the largest number below the limit; and the
-        # largest entry always stays.
-        limit = torch.minimum(limit.to(flat.dtype), part.amax(1))
-        below = torch.nextafter(limit, torch.zeros_like(limit))
-        thresholds.append((below if share > 0 else torch.zeros_like(below)).unsqueeze(1))
-    return Cut(*thresholds)
+        part = flat.clamp(min=0) if sign > 0 else flat.clamp(max=0).neg_()
+        total = part.sum(1).to(torch.float64)
+        limit = (gain * total / count_nonzero(part).clamp(min=1)).to(flat.dtype)
+        if gain > 1:
+            limit = torch.minimum(limit, part.amax(1))
+        # entries below the limit go and those at it stay: the cut is the largest number below the limit
+        cut = torch.nextafter(limit, torch.zeros_like(limit)) if share > 0 else torch.zeros_like(limit)
+        cuts.append(cut.unsqueeze(1))
+        totals.append(total)
+        kepts.append(torch.where(part > cuts[-1], part, 0).sum(1).to(torch.float64))
+    return Cut(cuts[0], cuts[1], torch.stack(totals, 1), torch.stack(kepts, 1))
 
 
-# The bits of a float, read as an integer, order non-negative floats as their values do. So the leading 16 bits bin the
-# entries by sign and size without a sort; only the entries of the bin where the cumulative mass crosses its limit need
-# a closer look.
-_LEADING_BITS = 16
-_BINS = 1 << (_LEADING_BITS - 1)  # per sign
+# The bits of a float, read as an integer, order non-negative floats as their values do. So its leading bits (sign,
+# exponent, a few of the fraction) bin the entries by sign and size without a sort; only the entries of the bin where
+# the cumulative mass crosses its limit need a closer look. More bits make that look shorter and the histogram longer.
+_LEADING_BITS = {32: 14, 64: 16}
 
 
 def _mass_cut(flat: Tensor, shares: Shares) -> Cut:
     """Mass thresholds: prune v > 0 where the sum of all positive entries <= v is at most p times their total."""
     samples = flat.shape[0]
     width = torch.finfo(flat.dtype).bits
+    leading = _LEADING_BITS[width]
+    half = 1 << (leading - 1)
     bits = flat.contiguous().view(torch.int32 if width == 32 else torch.int64)
-    # sign bit leads: bins [0, _BINS) hold positive entries by size, bins [_BINS, 2 _BINS) negative ones by size
-    bins = ((bits >> (width - _LEADING_BITS)) & (2 * _BINS - 1)).long()
-    mass = flat.abs().to(torch.float64)
-    histogram = torch.zeros(samples, 2 * _BINS, dtype=torch.float64, device=flat.device)
-    histogram.scatter_add_(1, bins, mass)
-    cumulative = histogram.view(samples, 2, _BINS).cumsum(2)
+    # the sign bit leads, so the shift gives negative entries [-half, 0) and positive ones [0, half), each by size
+    bins = (bits >> (width - leading)).add_(half)
+    histogram = torch.zeros(samples, 2 * half, dtype=torch.float64, device=flat.device)
+    histogram.scatter_add_(1, bins.long(), flat.abs().to(torch.float64))
+    cumulative = histogram.view(samples, 2, half).flip(1).cumsum(2)  # positive first
     share = torch.tensor([shares.positive, shares.negative], dtype=torch.float64, device=flat.device)
-    limit = cumulative[:, :, -1] * share
-    crossing = (cumulative <= limit.unsqueeze(2)).sum(2).clamp(max=_BINS - 1)
-    below = torch.where(crossing > 0, cumulative.gather(2, (crossing - 1).clamp(min=0).unsqueeze(2)).squeeze(2), 0.0)
-    # everything in the bins below the crossing bin goes: the largest float below the bin's lowest one
-    lowest = (crossing << (width - _LEADING_BITS)) - 1
+    total = cumulative[:, :, -1]
+    limit = total * share
+    crossing = torch.searchsorted(cumulative, limit.unsqueeze(2), right=True).squeeze(2).clamp_(max=half - 1)
+    below = cumulative.gather(2, (crossing - 1).clamp(min=0).unsqueeze(2)).squeeze(2)
+    below = torch.where(crossing > 0, below, 0.0)
+    # everything in the bins below the crossing bin goes: the cut is the largest float below that bin's lowest one
+    lowest = (crossing << (width - leading)) - 1
     cut = lowest.clamp(min=0).to(bits.dtype).view(flat.dtype).clone()
-    chosen = crossing + torch.tensor([0, _BINS], device=flat.device)
-    inside = ((bins == chosen[:, :1]) | (bins == chosen[:, 1:])) & (flat != 0)
+    chosen = (crossing + torch.tensor([half, 0], device=flat.device)).to(bins.dtype)
+    inside = (bins == chosen[:, :1]).logical_or_(bins == chosen[:, 1:])
     sample, unit = inside.nonzero(as_tuple=True)
+    pruned = below.clone()
     if len(sample):
-        _refine(cut.view(-1), limit.flatten(), below.flatten(), flat[sample, unit], sample)
-    return Cut(cut[:, :1], cut[:, 1:])
+        _refine(cut.view(-1), pruned.view(-1), limit.flatten(), flat[sample, unit], sample)
+    return Cut(cut[:, :1], cut[:, 1:], total, total - pruned)
 
 
-def _refine(cut: Tensor, limit: Tensor, below: Tensor, values: Tensor, sample: Tensor) -> None:
-    """Raise each cut to the largest entry of its crossing bin that can still go.
+def _refine(cut: Tensor, pruned: Tensor, limit: Tensor, values: Tensor, sample: Tensor) -> None:
+    """Raise each cut to the largest entry of its crossing bin that can still go, and what is pruned with it.
 
-    `cut`, `limit` and the mass `below` the bin are flat over (sample, sign). Each group is summed by itself, in order
-    of size, so that rounding can't make one sample's cut depend on another's entries.
+    `cut`, `pruned` (so far: the mass below the bin) and `limit` are flat over (sample, sign). Each group is summed by
+    itself, in order of size, so that rounding can't make one sample's cut depend on another's entries.
     """
     group = sample * 2 + (values < 0)
     size, by_size = values.abs().sort()
@@ -206,8 +241,9 @@ def _refine(cut: Tensor, limit: Tensor, below: Tensor, values: Tensor, sample: T
     place = torch.arange(len(group), device=group.device) - starts[group]
     rows = size.new_zeros((cut.numel(), int(counts.max())), dtype=torch.float64)
     rows[group, place] = size.to(torch.float64)
-    mass = below[group] + rows.cumsum(1)[group, place]
+    mass = pruned[group] + rows.cumsum(1)[group, place]
     is_last_of_equals = torch.ones_like(group, dtype=torch.bool)
     is_last_of_equals[:-1] = (size[1:] != size[:-1]) | (group[1:] != group[:-1])
     goes = is_last_of_equals & (mass <= limit[group])
     cut.scatter_reduce_(0, group[goes], size[goes], reduce="amax")
+    pruned.scatter_reduce_(0, group[goes], mass[goes], reduce="amax")
