@@ -149,7 +149,7 @@ class Session:
         explanation = explainer(x, self.target, batch_size=self._batch_size)
         per_base = explanation.per_base.numpy()
         seconds = time.perf_counter() - began
-        probability = self._probability(explanation, x, explainer.graph.left_out)
+        probability, predicted = self._certainty(explanation, x, explainer.graph.left_out)
         ids = np.array([record.id for record in records], dtype=object)
         ledger = explanation.ledger
         within = ledger["sequence"].to_numpy(dtype=int)
@@ -158,7 +158,7 @@ class Session:
         return Chunk(
             per_base=list(per_base),
             hypothetical=list(explanation.hypothetical.numpy()) if explanation.has_hypothetical else None,
-            summary=summarise(records, x, explanation, probability, self.classes),
+            summary=summarise(records, x, explanation, probability, predicted, self.classes),
             ledger=ledger,
             # The number of negative scores in a chunk means nothing to the reader: all are counted at the end.
             notes=tuple(note for note in explanation.notes if not note[:1].isdigit()),
@@ -175,22 +175,33 @@ class Session:
         self._explainers.move_to_end(length)
         return self._explainers[length]
 
-    def _probability(self, explanation: Explanation, x: Tensor, left_out: str | None) -> np.ndarray:
-        """Return the explained output's probability (N,), NaN where the model does not tell how it is meant."""
+    def _certainty(
+        self, explanation: Explanation, x: Tensor, left_out: str | None
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        """Return the explained output's probability (N,), and which output is the most probable (N,).
+
+        The first is NaN and the second None where the model's kind, or its own last step, does not tell.
+        """
         kind = None if self._config is None else self._config.kind
         if kind in ("binary", "multilabel") or left_out == "sigmoid":
-            return torch.sigmoid(explanation.output.double()).numpy()
-        if kind != "multiclass" or explanation.target is None:
-            return np.full(len(x), np.nan)
-        logits = self._logits(x)
+            return torch.sigmoid(explanation.output.double()).numpy(), None
+        if not (kind == "multiclass" or left_out == "softmax") or explanation.target is None:
+            return np.full(len(x), np.nan), None
+        scores = self._scores(x)
         if self._method.reverse_complement:
-            logits = (logits + self._logits(reverse_complement(x))) / 2
-        return logits.double().softmax(1).gather(1, explanation.target[:, None]).squeeze(1).numpy()
+            scores = (scores + self._scores(reverse_complement(x))) / 2
+        probabilities = scores if left_out == "softmax" else scores.softmax(1)
+        explained = probabilities.gather(1, explanation.target[:, None]).squeeze(1)
+        return explained.numpy(), probabilities.argmax(1).numpy()
 
-    def _logits(self, x: Tensor) -> Tensor:
-        size = self._batch_size or 256
+    def _scores(self, x: Tensor) -> Tensor:
+        """Return what the model itself gives: (N, outputs)."""
+        place = next((p for p in self._model.parameters() if p.is_floating_point()), x)
         with torch.inference_mode():
-            return torch.cat([self._model(part) for part in torch.split(x, size)])
+            parts = [
+                self._model(part.to(place.device, place.dtype)) for part in torch.split(x, self._batch_size or 256)
+            ]
+            return torch.cat([part[0] if isinstance(part, tuple | list) else part for part in parts]).cpu().double()
 
 
 def check_model_takes(model: nn.Module, record: Record) -> None:
@@ -298,15 +309,17 @@ def summarise(
     x: Tensor,
     explanation: Explanation,
     probability: np.ndarray,
+    predicted: np.ndarray | None,
     classes: Sequence[str],
 ) -> pd.DataFrame:
     """Describe each record's map in one row.
 
     The columns: ``id``; ``contig``, ``start``, ``end``, ``strand`` (0-based, half-open); ``target`` and its
-    ``class``; ``output``, the explained score; ``probability``, where the model's kind tells it;
-    ``relevance_sum``; ``kept_share``, the share of the bases other than N that carry any relevance; ``gini`` of
-    its absolute values; ``top_position`` on the contig, ``top_base`` (as read) and ``top_relevance``, those of
-    the base with the largest absolute relevance.
+    ``class``; ``output``, the explained score; its ``probability``, where the model's kind tells it;
+    ``predicted``, the number of the most probable output of a multi-class model; ``relevance_sum``;
+    ``kept_share``, the share of the bases other than N that carry any relevance; ``gini`` of its absolute
+    values; ``top_position`` on the contig, ``top_base`` (as read) and ``top_relevance``, those of the base with
+    the largest absolute relevance.
     """
     per_base = explanation.per_base.numpy()
     known = (x.sum(1) > 0).numpy()
@@ -326,6 +339,7 @@ def summarise(
             "class": [classes[t] if classes else "" for t in target],
             "output": explanation.output.numpy(),
             "probability": probability,
+            "predicted": pd.array([pd.NA] * len(records) if predicted is None else predicted, dtype="Int64"),
             "relevance_sum": per_base.sum(1, dtype=np.float64),
             "kept_share": kept,
             "gini": gini(per_base, ignore=~known),

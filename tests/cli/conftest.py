@@ -6,46 +6,13 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
+from commandline import EXTERNAL_MODULE, LENGTH, random_dna
 
 from seqplrp.cli import main
 from seqplrp.genomics import write_fasta
 from seqplrp.models import ModelConfig, build_model, save_model
-
-LENGTH = 40
-
-EXTERNAL_MODULE = '''
-import torch
-from torch import nn
-
-
-class Net(nn.Module):
-    """Takes any length: convolution, global mean, two outputs."""
-
-    def __init__(self):
-        super().__init__()
-        torch.manual_seed(0)
-        self.conv = nn.Conv1d(4, 6, 5)
-        self.head = nn.Linear(6, 2)
-
-    def forward(self, x):
-        return self.head(torch.relu(self.conv(x)).mean(2))
-
-
-class Fixed(nn.Module):
-    """Takes 40 bases only, one output."""
-
-    def __init__(self):
-        super().__init__()
-        torch.manual_seed(1)
-        self.conv = nn.Conv1d(4, 6, 5)
-        self.head = nn.Linear(6 * 36, 1)
-
-    def forward(self, x):
-        return self.head(torch.relu(self.conv(x)).flatten(1))
-'''
 
 
 @dataclass(frozen=True)
@@ -71,11 +38,6 @@ def run(capsys) -> Run:
         return Finished(code, captured.out, captured.err)
 
     return run
-
-
-def random_dna(n: int, length: int, seed: int = 0) -> list[str]:
-    letters = np.random.default_rng(seed).choice(list("ACGT"), size=(n, length))
-    return ["".join(row) for row in letters]
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ import pandas as pd
 import pyBigWig
 import pytest
 import torch
-from conftest import EXTERNAL_MODULE, LENGTH, random_dna
+from commandline import EXTERNAL_MODULE, LENGTH, random_dna
 
 import seqplrp as sp
 from seqplrp.genomics import read_fasta, tracks, write_fasta
@@ -96,6 +96,11 @@ def test_probability_of_a_multiclass_model_is_the_softmax(run, model_directory, 
     table = pd.read_csv(tmp_path / "out" / "summary.tsv", sep="\t")
     assert table["target"].tolist() == softmax.argmax(1).tolist()
     np.testing.assert_allclose(table["probability"], softmax.max(1).values, rtol=1e-5)
+    explain(run, *arguments[:-4], "--target", "0", "--formats", "tsv", "--out", tmp_path / "first")
+    table = pd.read_csv(tmp_path / "first" / "summary.tsv", sep="\t")
+    assert set(table["target"]) == {0}
+    assert table["predicted"].tolist() == softmax.argmax(1).tolist()
+    np.testing.assert_allclose(table["probability"], softmax[:, 0], rtol=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,43 @@
+"""Small inputs for the tests of the command line."""
+
+from __future__ import annotations
+
+import numpy as np
+
+LENGTH = 40
+
+EXTERNAL_MODULE = '''
+import torch
+from torch import nn
+
+
+class Net(nn.Module):
+    """Takes any length: convolution, global mean, two outputs."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.conv = nn.Conv1d(4, 6, 5)
+        self.head = nn.Linear(6, 2)
+
+    def forward(self, x):
+        return self.head(torch.relu(self.conv(x)).mean(2))
+
+
+class Fixed(nn.Module):
+    """Takes 40 bases only, one output."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(1)
+        self.conv = nn.Conv1d(4, 6, 5)
+        self.head = nn.Linear(6 * 36, 1)
+
+    def forward(self, x):
+        return self.head(torch.relu(self.conv(x)).flatten(1))
+'''
+
+
+def random_dna(n: int, length: int, seed: int = 0) -> list[str]:
+    letters = np.random.default_rng(seed).choice(list("ACGT"), size=(n, length))
+    return ["".join(row) for row in letters]
