@@ -104,8 +104,8 @@ class Ledger:
 
 
 def per_sample_sum(tensor: Tensor) -> Tensor:
-    """Sum everything but the first axis, in float64: (N, ...) -> (N,)."""
-    return tensor.flatten(1).sum(1).to(torch.float64)
+    """Sum everything but the first axis, in float64: (N, ...) -> (N,), also where that is the only one."""
+    return tensor.reshape(len(tensor), -1).sum(1).to(torch.float64)
 
 
 def taken_by_stabiliser(share: Tensor, denominator: Tensor, eps: float, *, nonnegative: bool = False) -> Tensor:
@@ -116,5 +116,5 @@ def taken_by_stabiliser(share: Tensor, denominator: Tensor, eps: float, *, nonne
 
 def per_sample_size(tensor: Tensor) -> Tensor:
     """Sum |.| over everything but the first axis: (N, ...) -> (N,), float64."""
-    size: Tensor = torch.linalg.vector_norm(tensor.flatten(1), ord=1, dim=1)
+    size: Tensor = torch.linalg.vector_norm(tensor.reshape(len(tensor), -1), ord=1, dim=1)
     return size.to(torch.float64)

@@ -14,6 +14,7 @@ from seqplrp.errors import SeqplrpError
 from seqplrp.lrp import ops
 from seqplrp.lrp.ops.elementwise import BatchNorm, Relu, batch_norm_affine
 from seqplrp.lrp.ops.linear import LinearHandler, fold_affine
+from seqplrp.lrp.ops.movement import Pad
 from seqplrp.lrp.ops.pooling import MaxPool
 from seqplrp.lrp.prune import Pruning, described, shares_of
 from seqplrp.lrp.rules import Epsilon, Rule
@@ -110,7 +111,7 @@ def make_plan(graph: Graph, model: nn.Module, rules: Rules | None = None, device
     SeqplrpError
         Where an operation has no handler, or a mapping of rules leaves a layer out or names none.
     """
-    with torch.no_grad():
+    with torch.inference_mode(False), torch.no_grad():
         steps = _live(graph, _make_steps(graph, model, device))
         steps, output = _fold_batch_norms(steps, graph.output)
         graph = replace(graph, output=output)
@@ -136,10 +137,10 @@ def make_plan(graph: Graph, model: nn.Module, rules: Rules | None = None, device
 
 def _make_steps(graph: Graph, model: nn.Module, device: torch.device | None) -> list[Step]:
     """Split the graph into what can be computed now (weights), sizes, and steps that depend on the input."""
-    known: dict[str, Any] = dict(graph.constants)
-    known.update({name: _attribute(model, path) for name, path in graph.weights.items()})
-    if device is not None:
-        known = {name: tensor.to(device) for name, tensor in known.items()}
+    tensors = dict(graph.constants)
+    tensors.update({name: _attribute(model, path) for name, path in graph.weights.items()})
+    # copies: a plan stays what it is while the model trains on, and is not torn between old and new weights
+    known: dict[str, Any] = {name: tensor.to(device, copy=True) for name, tensor in tensors.items()}
     data = {graph.input}
     steps: list[Step] = []
     runtime: set[str] = set()  # sizes, and what is made of sizes alone
@@ -264,7 +265,7 @@ def _place_rules(steps: Sequence[Step], rules: Rules | None) -> None:
             rule = rules[pattern]
         else:
             rule = rules
-        if not isinstance(rule, Rule):
+        if not isinstance(rule, Rule) or isinstance(rule, type):
             raise SeqplrpError(
                 f"rule for {step.path}",
                 f"{rule!r} is no rule",
@@ -385,6 +386,8 @@ def _prune_points(
         while value in made_by and made_by[value].handler.hoists:
             chain.append(made_by[value])
             value = made_by[value].inputs[0]
+        if _promise(step) == "never" and any(isinstance(move.handler, Pad) for move in chain):
+            step.padded_by = tuple(reversed(chain))
         if value in input_like:
             continue
         readers.setdefault(value, []).append(step.path)

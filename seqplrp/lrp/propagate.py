@@ -14,7 +14,7 @@ from seqplrp.lrp.ops.linear import LinearHandler, Quotient, propagate_again
 from seqplrp.lrp.plan import Plan, PrunePoint
 from seqplrp.lrp.prune import Cut, Pruning, count_nonzero, described, find_cut, shares_of, size_by_sign
 from seqplrp.lrp.rules import Relative
-from seqplrp.lrp.steps import Contribution, MoveHandler, Run, Step, Winners
+from seqplrp.lrp.steps import Contribution, MoveHandler, Run, Step, Winners, moved
 
 
 @dataclass(frozen=True)
@@ -263,7 +263,7 @@ class _Backward:
             kept = mask.to(dtype)
             chain = self.plan.chains[step.output]
             for move in chain:
-                kept = _moved(move, kept, self.run)
+                kept = moved(move, kept, self.run)
             share, count = propagate_again(step, quotients, values * kept, kept, tau)
             for move in reversed(chain):
                 assert isinstance(move.handler, MoveHandler)
@@ -332,20 +332,6 @@ class _Backward:
             coefficient = coefficient * factor
             relevance = self.run.values[self.plan.graph.input] * coefficient
         return Propagated(relevance, coefficient, self.ledger)
-
-
-def _moved(step: Step, values: Tensor, run: Run) -> Tensor:
-    """Apply a move's forward operation to other values than those of the pass."""
-    name = step.inputs[0]
-    own = run.values.get(name)
-    run.values[name] = values
-    try:
-        return step.handler.forward(step, run)
-    finally:
-        if own is None:
-            run.values.pop(name, None)
-        else:
-            run.values[name] = own
 
 
 def _factors(total: Tensor, kept: Tensor) -> Tensor:

@@ -19,7 +19,12 @@ EPS = 1e-6
 
 
 def stabilised(denominator: Tensor, eps: float, *, nonnegative: bool = False) -> Tensor:
-    """Return ``d + eps sgn d`` with sgn 0 = +1; one pass where the denominator is known not to be negative."""
+    """Return ``d + eps sgn d`` with sgn 0 = +1; one pass where the denominator is known not to be negative.
+
+    Where eps is too small to be seen beside 0, a denominator of 0 is taken for infinity: 0 / 0 shares nothing.
+    """
+    if eps < torch.finfo(denominator.dtype).tiny:
+        return denominator.masked_fill(denominator == 0, float("inf"))
     if nonnegative:
         return denominator + eps
     return torch.where(denominator < 0, denominator - eps, denominator + eps)
@@ -108,6 +113,9 @@ class Step:
         For each input, whether it is the explained input, moved: there a share stays a coefficient.
     pooled : bool
         Whether the output's relevance arrives at the winners of a max pool.
+    padded_by : tuple of Step
+        For a layer under a rule that gives relevance to units of value 0: the moves that lead to its input, if one of
+        them is a pad.
     in_place : bool
         Whether the step may overwrite its input, which nothing else needs.
     """
@@ -125,6 +133,7 @@ class Step:
     output_nonnegative: bool = False
     reads_input: tuple[bool, ...] = ()
     pooled: bool = False
+    padded_by: tuple[Step, ...] = ()
     in_place: bool = False
 
     def refs(self) -> list[str]:
@@ -260,6 +269,20 @@ class MoveHandler(Handler):
 
     def describe(self, step: Step) -> str:
         return "moved"
+
+
+def moved(step: Step, values: Tensor, run: Run) -> Tensor:
+    """Apply a move's forward operation to other values than those of the pass."""
+    name = step.inputs[0]
+    own = run.values.get(name)
+    run.values[name] = values
+    try:
+        return step.handler.forward(step, run)
+    finally:
+        if own is None:
+            run.values.pop(name, None)
+        else:
+            run.values[name] = own
 
 
 HANDLERS: dict[Operation, Handler] = {}

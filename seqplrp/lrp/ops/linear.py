@@ -20,6 +20,7 @@ from seqplrp.lrp.steps import (
     Step,
     Vanishing,
     Winners,
+    moved,
     register,
     stabilised,
 )
@@ -129,7 +130,8 @@ class LinearHandler(Handler):
         if isinstance(layer.rule, Relative):
             spread_out = relevance.spread(arrived) if isinstance(relevance, Winners) else arrived
             return _share_relative(step, layer, arrived, spread_out, run, ledger), []
-        parts = Parts(layer, run.values[step.inputs[0]], nonnegative=step.inputs_nonnegative[0])
+        values = run.values[step.inputs[0]]
+        parts = Parts(layer, values, nonnegative=step.inputs_nonnegative[0], present=_not_padding(step, values, run))
         bias = stabiliser = arrived.new_zeros(len(arrived), dtype=torch.float64)
         quotients = _quotients(step, layer, relevance, parts, run)
         for q in quotients:
@@ -244,6 +246,16 @@ def _share_relative(
     return Contribution(relevance=relevance / divisor)
 
 
+def _not_padding(step: Step, values: Tensor, run: Run) -> Tensor | None:
+    """Return 0 at what an explicit pad put beside a layer's input, and 1 elsewhere; None without such a pad."""
+    if not step.padded_by:
+        return None
+    present = values.new_ones(run.shapes[step.padded_by[0].inputs[0]])
+    for move in step.padded_by:
+        present = moved(move, present, run)
+    return present
+
+
 def _channel_sums(tensor: Tensor, layer: LinearLayer) -> Tensor:
     """Sum over everything but sample and channel: (N, ...) -> (N, C)."""
     axis = layer.channel_axis % tensor.dim()
@@ -262,10 +274,13 @@ class Parts:
         Its input.
     nonnegative : bool
         Whether no value can be negative: then the negative part is left out and the positive part is the input.
+    present : Tensor or None
+        1 at the units that can be handed relevance, 0 at those that can't (padding, pruned units), for the rules that
+        hand some to a unit whose value is 0.
     """
 
-    def __init__(self, layer: LinearLayer, values: Tensor, *, nonnegative: bool) -> None:
-        self.layer, self.values, self.nonnegative = layer, values, nonnegative
+    def __init__(self, layer: LinearLayer, values: Tensor, *, nonnegative: bool, present: Tensor | None = None) -> None:
+        self.layer, self.values, self.nonnegative, self.present = layer, values, nonnegative, present
         self.coefficients: dict[str, Tensor] = {}
         self.direct: Tensor | None = None
 
@@ -277,14 +292,13 @@ class Parts:
             return self.values.clamp(min=0)
         if term.part == "negative":
             return None if self.nonnegative else self.values.clamp(max=0)
+        present = torch.ones_like(self.values) if self.present is None else self.present
         if term.part == "one":
-            return torch.ones_like(self.values)
+            return present
         rule = self.layer.rule
         assert isinstance(rule, ZBox)
         bound = rule.low if term.part == "low" else rule.high
-        if isinstance(bound, Tensor):
-            return bound.to(self.values).expand_as(self.values)
-        return torch.full_like(self.values, bound)
+        return present * (bound.to(self.values) if isinstance(bound, Tensor) else bound)
 
     def numerator_sums(self, branch: Branch, bias: Tensor | None) -> Tensor:
         """Return the sums over the inputs of a branch's numerators, plus a bias, per output."""
@@ -366,7 +380,7 @@ def propagate_again(
     """
     layer: LinearLayer = step.extra
     assert layer.rule is not None
-    parts = Parts(layer, values, nonnegative=step.inputs_nonnegative[0])
+    parts = Parts(layer, values, nonnegative=step.inputs_nonnegative[0], present=kept)
     guarded = values.new_zeros(len(values), dtype=torch.float64)
     for q in quotients:
         among_kept = q.read(parts.numerator_sums(q.branch, None))
@@ -377,8 +391,7 @@ def propagate_again(
         # without the guard the kept inputs' part may have either sign
         share = q.relevance / stabilised(among_kept, layer.rule.eps, nonnegative=q.nonnegative and tau > 0)
         parts.add(q.branch, q.spread(share))
-    relevance = parts.relevance()
-    return (relevance if parts.direct is None else relevance * kept), guarded
+    return parts.relevance(), guarded
 
 
 @register(
