@@ -10,8 +10,9 @@ import operator
 import warnings
 import weakref
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -123,6 +124,8 @@ class Graph:
         Its shape.
     left_out : str or None
         The closing activation that was left out ("sigmoid", "softmax", "log_softmax"), if any.
+    closing : Node or None
+        Its operation, where its result is the model's output as it is.
     """
 
     nodes: tuple[Node, ...]
@@ -133,6 +136,7 @@ class Graph:
     output: str
     output_shape: tuple[int | None, ...]
     left_out: str | None = None
+    closing: Node | None = None
 
 
 @contextmanager
@@ -196,7 +200,7 @@ def trace(model: nn.Module, example: Tensor, target: Target | None = None) -> Gr
                 f"torch.export can't trace the model with an input {tuple(example.shape)}: {_first_line(error)}",
                 _REMEDY,
             ) from error
-    return _without_closing_activation(_read(exported, type(model).__name__))
+    return _without_closing_activation(_read(exported, model))
 
 
 def _first_line(error: Exception) -> str:
@@ -204,7 +208,7 @@ def _first_line(error: Exception) -> str:
     return f"{type(error).__name__}: {lines[0] if lines else ''}"
 
 
-def _read(exported: torch.export.ExportedProgram, model_name: str) -> Graph:
+def _read(exported: torch.export.ExportedProgram, model: nn.Module) -> Graph:
     """Turn an exported program into a Graph."""
     signature = exported.graph_signature
     lifted = {
@@ -212,7 +216,7 @@ def _read(exported: torch.export.ExportedProgram, model_name: str) -> Graph:
         **signature.inputs_to_buffers,
         **signature.inputs_to_lifted_tensor_constants,
     }
-    builder = _Builder(model_name)
+    builder = _Builder(model)
     for node in exported.graph.nodes:
         if node.op == "placeholder":
             builder.placeholder(node, lifted.get(node.name), exported.constants)
@@ -231,7 +235,7 @@ def _read(exported: torch.export.ExportedProgram, model_name: str) -> Graph:
 
 @dataclass
 class _Builder:
-    model_name: str
+    model: nn.Module
     nodes: list[Node] = field(default_factory=list)
     weights: dict[str, str] = field(default_factory=dict)
     constants: dict[str, Tensor] = field(default_factory=dict)
@@ -244,10 +248,26 @@ class _Builder:
         self.shapes[node.name] = _shape(node)
         if attribute is None:
             self.inputs.append((node.name, _shape(node) or ()))
+        elif attribute in constants and not self.has(attribute):
+            # made in forward, or held by the model in a list, say: shared, so that a change in place is seen
+            self.constants[node.name] = constants[attribute].detach()
         elif attribute.startswith(_PREFIX):
             self.weights[node.name] = attribute.removeprefix(_PREFIX)
         else:
-            self.constants[node.name] = constants[attribute].detach().clone()
+            raise SeqplrpError(
+                "target", "is a module with weights of its own", "explain torch.nn.Sequential(model, target) instead"
+            )
+
+    def has(self, attribute: str) -> bool:
+        """Say whether a name is one of the model's attributes, and not one that the exporter made up."""
+        value: Any = self.model
+        for name in attribute.removeprefix(_PREFIX).split("."):
+            value = getattr(value, name, None)
+        return attribute.startswith(_PREFIX) and isinstance(value, Tensor)
+
+    @property
+    def model_name(self) -> str:
+        return type(self.model).__name__
 
     def call(self, node: FxNode) -> None:
         if node.target is operator.getitem and isinstance(node.args[0], FxNode) and node.args[1] == 0:
@@ -364,7 +384,13 @@ def _without_closing_activation(graph: Graph) -> Graph:
     source = node.refs()[0]
     renames = {node.name: source}
     nodes = tuple(n.reading(renames) for n in graph.nodes if n.name != node.name)
-    return replace(graph, nodes=nodes, output=renames.get(graph.output, graph.output), left_out=_CLOSING[node.op])
+    return replace(
+        graph,
+        nodes=nodes,
+        output=renames.get(graph.output, graph.output),
+        left_out=_CLOSING[node.op],
+        closing=node if node.name == graph.output else None,
+    )
 
 
 _CACHE: weakref.WeakKeyDictionary[nn.Module, dict[Any, tuple[Graph, Target | None]]] = weakref.WeakKeyDictionary()
@@ -383,8 +409,9 @@ def cached_trace(model: nn.Module, example: Tensor, target: Target | None = None
     if key not in graphs:
         while len(graphs) >= _GRAPHS_PER_MODEL:
             graphs.pop(next(iter(graphs)))
-        # the target stays beside its graph, so that no other object can take over an id that the key holds
-        graphs[key] = (trace(model, example, target), target)
+        # The target stays beside its graph, so that no other object can take over an id that the key holds; not so
+        # where it holds the model, which would then never be freed.
+        graphs[key] = (trace(model, example, target), None if _reaches(target, model) else target)
     return graphs[key][0]
 
 
@@ -394,12 +421,39 @@ def forget(model: nn.Module) -> None:
 
 
 def _function(target: Target | None) -> Any:
-    """Tell targets apart by what they do: a lambda written anew in each call of a loop is one target, not many."""
-    code = getattr(target, "__code__", None)
-    if code is None:
-        return target
-    cells = tuple(_frozen(cell.cell_contents) for cell in getattr(target, "__closure__", None) or ())
-    return (code, cells, _frozen(getattr(target, "__defaults__", None)), getattr(target, "__self__", None))
+    """Tell targets apart by what they do."""
+    return None if target is None else _frozen(target)
+
+
+def _held(function: Any) -> dict[str, Any]:
+    """Return what a function's result may depend on besides its arguments, by name."""
+    code = function.__code__
+    held = {f"{name} (global)": function.__globals__[name] for name in code.co_names if name in function.__globals__}
+    for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=True):
+        with suppress(ValueError):  # a cell that is still empty
+            held[name] = cell.cell_contents
+    held["defaults"] = (function.__defaults__, function.__kwdefaults__)
+    held["self"] = getattr(function, "__self__", None)
+    return held
+
+
+def _reaches(value: Any, model: nn.Module, depth: int = 4) -> bool:
+    """Say whether something holds the model: a bound method of it, a closure over it, an object with it inside."""
+    if value is model:
+        return True
+    if depth == 0 or isinstance(value, Tensor | type | ModuleType):
+        return False
+    if isinstance(value, nn.Module):
+        return any(module is model for module in value.modules())
+    if isinstance(value, tuple | list | set | frozenset):
+        held: list[Any] = list(value)
+    elif isinstance(value, dict):
+        held = list(value.values())
+    elif hasattr(value, "__code__"):
+        held = [item for name, item in _held(value).items() if not name.endswith("(global)")]
+    else:
+        held = list(getattr(value, "__dict__", {}).values())
+    return any(_reaches(item, model, depth - 1) for item in held)
 
 
 _BOOKKEEPING = {"training", "_parameters", "_buffers", "_modules"}
@@ -420,14 +474,21 @@ def _structure(model: nn.Module) -> tuple[Any, ...]:
     return tuple(parts)
 
 
-def _frozen(value: Any) -> Any:
-    """Return something hashable that differs where a trace may differ."""
+def _frozen(value: Any, depth: int = 4) -> Any:
+    """Return something hashable that differs where a trace may differ, and holds none of the user's objects."""
     if value is None or isinstance(value, bool | int | float | str | bytes | torch.dtype | torch.device):
-        return value
+        return (type(value).__name__, value)  # 1, 1.0 and True are equal, but trace differently
     if isinstance(value, Tensor):
-        return ("tensor", tuple(value.shape), value.dtype, value.device)
+        # a tensor that is an attribute is read anew for every plan; one inside a list or an object is part of the trace
+        return ("tensor", tuple(value.shape), value.dtype, value.device, None if depth == 4 else id(value))
+    name = (type(value).__qualname__, id(value))
+    if depth == 0 or isinstance(value, nn.Module | type | ModuleType):
+        return name
     if isinstance(value, tuple | list | set | frozenset):
-        return (type(value).__name__, tuple(_frozen(item) for item in value))
+        return (type(value).__name__, tuple(_frozen(item, depth - 1) for item in value))
     if isinstance(value, dict):
-        return tuple((str(key), _frozen(item)) for key, item in value.items())
-    return (type(value).__qualname__, id(value))
+        return tuple((str(key), _frozen(item, depth - 1)) for key, item in value.items())
+    if hasattr(value, "__code__"):
+        # by what it does, not by its id: a lambda written anew in each call of a loop is one function, not many
+        return (value.__code__, tuple((key, _frozen(item, depth - 1)) for key, item in _held(value).items()))
+    return (*name, tuple((key, _frozen(item, depth - 1)) for key, item in getattr(value, "__dict__", {}).items()))

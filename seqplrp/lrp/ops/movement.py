@@ -49,6 +49,14 @@ class Reshape(MoveHandler):
                 "pass training=self.training to it",
             )
 
+    def forward(self, step: Step, run: Run) -> Tensor:
+        shape = step.node.shape
+        if step.op != "squeeze" or shape is None or shape.count(None) != 1:
+            return super().forward(step, run)
+        # as it was traced: a batch of one must keep its axis
+        values: Tensor = run.values[step.inputs[0]]
+        return values.reshape([-1 if size is None else size for size in shape])
+
     def back(self, step: Step, moved: Tensor, run: Run) -> list[Tensor]:
         return [moved.reshape(run.shapes[step.inputs[0]])]
 
