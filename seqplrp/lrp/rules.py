@@ -9,6 +9,7 @@ so a rule of your own needs nothing but a frozen dataclass with a ``branches`` m
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
@@ -206,7 +207,8 @@ class AlphaBeta:
 
     def __post_init__(self) -> None:
         _check_eps("AlphaBeta", self.eps)
-        if abs(self.alpha - self.beta - 1) > 1e-9 or self.beta < 0:
+        numbers = all(isinstance(v, int | float) and math.isfinite(v) for v in (self.alpha, self.beta))
+        if not numbers or abs(self.alpha - self.beta - 1) > 1e-9 or self.beta < 0:
             raise SeqplrpError(
                 f"AlphaBeta({self.alpha}, {self.beta})",
                 "alpha - beta must be 1 and beta >= 0, or relevance is not conserved",
@@ -292,9 +294,13 @@ class ZBox:
 
     def __post_init__(self) -> None:
         _check_eps("ZBox", self.eps)
-        low, high = self.low, self.high
-        reversed_ = low > high
-        if bool(reversed_.any() if isinstance(reversed_, Tensor) else reversed_):
+        for name, bound in (("low", self.low), ("high", self.high)):
+            if not (isinstance(bound, Tensor) or (isinstance(bound, int | float) and math.isfinite(bound))):
+                raise SeqplrpError(
+                    f"ZBox({name}={bound!r})", "is no finite number or tensor", "use for example 0 and 1"
+                )
+        ordered = self.low <= self.high
+        if not bool(ordered.all() if isinstance(ordered, Tensor) else ordered):
             raise SeqplrpError("ZBox", "low is above high", "give the input's lowest and highest values in that order")
 
     def branches(self, weight: Tensor, bias: Tensor | None) -> tuple[Branch, ...]:

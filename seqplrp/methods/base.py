@@ -80,6 +80,8 @@ class Method:
     def __post_init__(self) -> None:
         if self.center not in (None, "uniform", "composition"):
             raise SeqplrpError("center", f"{self.center!r} is not known", "use None, 'uniform' or 'composition'")
+        if not isinstance(self.reverse_complement, bool):
+            raise SeqplrpError("reverse_complement", f"{self.reverse_complement!r} is neither", "use True or False")
 
     def prepare(self, model: nn.Module, graph: Graph, device: torch.device | None) -> Prepared:
         """Make a traced model ready; a method on the engine places its rules here."""

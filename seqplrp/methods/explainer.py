@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
 
 from seqplrp.errors import SeqplrpError
 from seqplrp.lrp import Graph, cached_trace, evaluation_mode, forget, output_of, run_forward
@@ -414,19 +415,31 @@ def _disagreement(
     model: nn.Module, prepared: Prepared, x: Tensor, at_model: Tensor, target: Callable[[Any], Tensor] | None
 ) -> str | None:
     """Return how far plan and model differ on one input; None where they agree to rounding."""
-    if prepared.graph.left_out not in (None, "sigmoid"):
-        return None
+    graph = prepared.graph
     with torch.inference_mode():
         run = run_forward(prepared.plan, x, keep=False)
         ours = output_of(prepared.plan, run)
-        if prepared.graph.left_out == "sigmoid":
+        if ours.dim() == 0 or len(ours) != len(x):
+            raise SeqplrpError(
+                type(model).__name__,
+                f"the explained output has shape {tuple(ours.shape)} for {len(x)} sequence: no score a sequence",
+                "return (N,) or (N, outputs) from the model, or from a callable target",
+            )
+        if graph.left_out == "sigmoid":
             ours = ours.sigmoid()
+        elif graph.closing is not None:
+            ours = graph.closing.op(ours, *graph.closing.args[1:], **graph.closing.kwargs)
+        elif graph.left_out is not None:  # a softmax of which the model picks some: the logits that it drops are gone
+            return None
+    # on copies of the buffers, as some models count their calls in one
+    buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
     with torch.no_grad(), evaluation_mode(model):
-        theirs = model(at_model)
+        theirs = torch.func.functional_call(model, buffers, (at_model,))
         theirs = theirs if target is None else target(theirs)
-    if isinstance(theirs, tuple | list):
-        theirs = theirs[0]
+    theirs = tree_leaves(theirs)[0]
     ours = ours.to(theirs.device)
+    if theirs.numel() == ours.numel():  # squeeze() takes the axis of a batch of one away, too
+        theirs = theirs.reshape(ours.shape)
     if ours.shape != theirs.shape:
         return f"shapes {tuple(ours.shape)} and {tuple(theirs.shape)}"
     tolerance = 1e-3 if x.dtype == torch.float32 else 1e-8

@@ -17,11 +17,11 @@ def score_and_gradient(prepared: Prepared, x: Tensor, target: Tensor | None) -> 
     The traced graph runs, not the model, so the score is the same logit that relevance propagation explains, and no
     gradient is left on the model's parameters.
     """
-    with torch.enable_grad():
+    with torch.inference_mode(False), torch.enable_grad():
         leaf = x.detach().clone().requires_grad_()
         run = run_forward(prepared.plan, leaf)
         output = output_of(prepared.plan, run)
-        score = output if target is None else output.gather(1, target.unsqueeze(1))
+        score = output if target is None else output.gather(1, target.clone().unsqueeze(1))
         score = score.reshape(len(x))
         (gradient,) = torch.autograd.grad(score.sum(), leaf)
     return score.detach(), gradient
