@@ -214,9 +214,7 @@ def test_single_functions_give_the_same_as_all_at_once_and_take_tensors() -> Non
         (np.ones((2, 3, 4)), np.ones((2, 3)), "relevance: has shape (2, 3, 4), expected (N, L)"),
     ],
 )
-def test_maps_and_masks_that_make_no_sense_are_refused(
-    relevance: np.ndarray, truth: np.ndarray, text: str
-) -> None:
+def test_maps_and_masks_that_make_no_sense_are_refused(relevance: np.ndarray, truth: np.ndarray, text: str) -> None:
     with pytest.raises(SeqplrpError) as error:
         localisation(relevance, truth)
     assert text in str(error.value)

@@ -27,8 +27,7 @@ def test_the_interval_agrees_with_scipys_percentile_bootstrap() -> None:
 def test_a_95_percent_interval_covers_the_true_mean_about_95_times_in_100() -> None:
     rng = np.random.default_rng(2)
     covered = [
-        (interval := bootstrap_mean(rng.normal(size=60), draws=400, seed=i)).low < 0 < interval.high
-        for i in range(300)
+        (interval := bootstrap_mean(rng.normal(size=60), draws=400, seed=i)).low < 0 < interval.high for i in range(300)
     ]
     # Three standard errors of a share of 0.95 over 300 trials are 0.038.
     assert np.mean(covered) == pytest.approx(0.95, abs=0.045)
