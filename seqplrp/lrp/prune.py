@@ -180,14 +180,20 @@ def _gain_cut(flat: Tensor, gain: float, shares: Shares) -> Cut:
         part = flat.clamp(min=0) if sign > 0 else flat.clamp(max=0).neg_()
         total = part.sum(1).to(torch.float64)
         limit = (gain * total / count_nonzero(part).clamp(min=1)).to(flat.dtype)
-        if gain > 1:
-            limit = torch.minimum(limit, part.amax(1))
-        # entries below the limit go and those at it stay: the cut is the largest number below the limit
-        cut = torch.nextafter(limit, torch.zeros_like(limit)) if share > 0 else torch.zeros_like(limit)
-        cuts.append(cut.unsqueeze(1))
+        cut, kept = _cut_below(limit if share > 0 else torch.zeros_like(limit), part)
+        lost = (kept == 0) & (total > 0)
+        if bool(lost.any()):  # rounding may lift the mean of equal entries above them all, and gain > 1 does so at will
+            cut, kept = _cut_below(torch.where(lost, part.amax(1), limit), part)
+        cuts.append(cut)
         totals.append(total)
-        kepts.append(torch.where(part > cuts[-1], part, 0).sum(1).to(torch.float64))
+        kepts.append(kept)
     return Cut(cuts[0], cuts[1], torch.stack(totals, 1), torch.stack(kepts, 1))
+
+
+def _cut_below(limit: Tensor, part: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the cut (N, 1) by which entries below a limit (N,) go and those at it stay, and the mass kept (N,)."""
+    cut = torch.nextafter(limit, torch.zeros_like(limit)).unsqueeze(1)
+    return cut, torch.where(part > cut, part, 0).sum(1).to(torch.float64)
 
 
 # The bits of a float, read as an integer, order non-negative floats as their values do. So its leading bits (sign,
