@@ -19,14 +19,18 @@ def register(app: typer.Typer) -> None:
 
 def score(
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="A directory that `seqplrp explain` wrote.")],
+    out: Annotated[Path, typer.Option(help="The table to write.")],
     truth: Annotated[
-        Path,
+        Path | None,
         typer.Option(
             help="The known motifs, on records by id or on the genome: BED6, the motif's name, and the classes that it "
             "speaks for (commas between; a dot for a motif that no class uses)."
         ),
-    ],
-    out: Annotated[Path, typer.Option(help="The table to write.")],
+    ] = None,
+    kmers: Annotated[
+        int | None,
+        typer.Option(help="Without a truth: count the words of this many bases under the peaks of relevance."),
+    ] = None,
     motifs: Annotated[
         Path | None,
         typer.Option(
@@ -51,10 +55,21 @@ def score(
 
     Writes one row per explained sequence with the measures of localisation and sparsity (empty where undefined, and
     where the sequence was left out: the column status says why), and prints their means with 95 % intervals.
+    With --kmers K in place of --truth, counts the words under the sequences' highest windows of K bases, both strands
+    as one.
     """
+    from seqplrp.errors import SeqplrpError
+
+    if (truth is None) == (kmers is None):
+        raise SeqplrpError(
+            "--truth, --kmers", "one of them is needed, and one alone", "give --truth truth.bed, or --kmers 6"
+        )
+    if kmers is not None:
+        _count_kmers(directory, kmers, out, overwrite)
+        return
+    assert truth is not None
     from seqplrp.cli.errors import as_options
     from seqplrp.cli.output import output_file
-    from seqplrp.errors import SeqplrpError
     from seqplrp.genomics import read_truth_bed
     from seqplrp.recovery import read_explanations, read_labels, score_explanations
 
@@ -77,6 +92,21 @@ def score(
         table = scores.tidy() if tidy else scores.table
         table.to_csv(stage, sep="\t", index=False, float_format="%.6g", lineterminator="\n")
     typer.echo(_report(scores, len(known)))
+    typer.echo(f"wrote {out}")
+
+
+def _count_kmers(directory: Path, k: int, out: Path, overwrite: bool) -> None:
+    from seqplrp.cli.errors import as_options
+    from seqplrp.cli.output import output_file
+    from seqplrp.recovery import peak_kmers, read_explanations
+
+    with output_file(out, overwrite=overwrite) as stage:
+        with as_options("kmers"):
+            table = peak_kmers(read_explanations(directory).arrays, k)
+        table.to_csv(stage, sep="\t", index=False, float_format="%.6g", lineterminator="\n")
+    typer.echo(f"{'word':<{k}}  {'other strand':<{max(k, 12)}}  sequences  share")
+    for row in table.head(10).rename(columns={"count": "count_"}).itertuples():
+        typer.echo(f"{row.kmer:<{k}}  {row.reverse_complement:<{max(k, 12)}}  {row.count_:>9}  {row.share:.3f}")
     typer.echo(f"wrote {out}")
 
 

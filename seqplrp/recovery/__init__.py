@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from seqplrp.recovery.explanations import ExplanationSet, read_explanations
+from seqplrp.recovery.kmers import peak_kmers
 from seqplrp.recovery.labels import read_labels
 from seqplrp.recovery.looking import parse_region, sequence_panel
 from seqplrp.recovery.scoring import MEASURE_NAMES, Scores, score_explanations
@@ -16,6 +17,7 @@ __all__ = [
     "Places",
     "Scores",
     "parse_region",
+    "peak_kmers",
     "read_explanations",
     "read_labels",
     "score_explanations",

@@ -153,13 +153,24 @@ def test_matrices_beside_the_truth_are_used_unless_others_are_given(run, there) 
         (["plrp", "--truth", "data/truth.bed", "--class", "GATA1"], "--class: 'GATA1' is not in the truth"),
         (["plrp", "--truth", "data/truth.bed", "--labels", "data/sequences.tsv"], r"sequences\.tsv, line 2"),
         (["plrp", "--truth", "data/truth.bed", "--motifs", "data/truth.bed"], r"truth\.bed, line 1"),
-        (["plrp"], "--truth is missing"),
+        (["plrp"], "--truth, --kmers: one of them is needed"),
+        (["plrp", "--truth", "data/truth.bed", "--kmers", "6"], "--truth, --kmers: one of them is needed"),
+        (["plrp", "--kmers", "40"], "--kmers: 40 is no length"),
     ],
 )
 def test_what_can_not_be_scored_is_one_line_and_leaves_nothing(run, there, arguments, pattern: str) -> None:
     before = sorted(str(p) for p in there.rglob("*"))
     refused(run("score", *arguments, "--out", "scores.tsv"), pattern)
     assert sorted(str(p) for p in there.rglob("*")) == before
+
+
+def test_the_words_under_the_peaks_are_counted_without_a_truth(run, there) -> None:
+    done = run("score", "plrp", "--kmers", "4", "--out", "words.tsv")
+    assert done.code == 0
+    table = pd.read_csv("words.tsv", sep="\t")
+    assert list(table.columns) == ["kmer", "reverse_complement", "count", "share"]
+    assert table["share"].sum() == pytest.approx(1, abs=1e-4)
+    assert table.iloc[0]["kmer"] in done.out
 
 
 def test_a_table_that_is_there_is_not_overwritten_unasked(run, there) -> None:
