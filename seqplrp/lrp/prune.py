@@ -216,7 +216,7 @@ def _mass_cut(flat: Tensor, shares: Shares) -> Cut:
     cumulative = histogram.view(samples, 2, half).flip(1).cumsum(2)  # positive first
     share = torch.tensor([shares.positive, shares.negative], dtype=torch.float64, device=flat.device)
     total = cumulative[:, :, -1]
-    limit = total * share
+    limit = torch.minimum(total * share, torch.nextafter(total, torch.zeros_like(total)))
     crossing = torch.searchsorted(cumulative, limit.unsqueeze(2), right=True).squeeze(2).clamp_(max=half - 1)
     below = cumulative.gather(2, (crossing - 1).clamp(min=0).unsqueeze(2)).squeeze(2)
     below = torch.where(crossing > 0, below, 0.0)
@@ -228,15 +228,17 @@ def _mass_cut(flat: Tensor, shares: Shares) -> Cut:
     sample, unit = inside.nonzero(as_tuple=True)
     pruned = below.clone()
     if len(sample):
-        _refine(cut.view(-1), pruned.view(-1), limit.flatten(), flat[sample, unit], sample)
+        is_top = cumulative.gather(2, crossing.unsqueeze(2)).squeeze(2) == total
+        _refine(cut.view(-1), pruned.view(-1), limit.flatten(), is_top.flatten(), flat[sample, unit], sample)
     return Cut(cut[:, :1], cut[:, 1:], total, total - pruned)
 
 
-def _refine(cut: Tensor, pruned: Tensor, limit: Tensor, values: Tensor, sample: Tensor) -> None:
+def _refine(cut: Tensor, pruned: Tensor, limit: Tensor, is_top: Tensor, values: Tensor, sample: Tensor) -> None:
     """Raise each cut to the largest entry of its crossing bin that can still go, and what is pruned with it.
 
-    `cut`, `pruned` (so far: the mass below the bin) and `limit` are flat over (sample, sign). Each group is summed by
-    itself, in order of size, so that rounding can't make one sample's cut depend on another's entries.
+    `cut`, `pruned` (so far: the mass below the bin), `limit` and `is_top` (no bin above holds anything) are flat over
+    (sample, sign). Each group is summed by itself, in order of size, so that rounding can't make one sample's cut
+    depend on another's entries; nor can it take the largest entry of all along.
     """
     group = sample * 2 + (values < 0)
     size, by_size = values.abs().sort()
@@ -250,6 +252,7 @@ def _refine(cut: Tensor, pruned: Tensor, limit: Tensor, values: Tensor, sample: 
     mass = pruned[group] + rows.cumsum(1)[group, place]
     is_last_of_equals = torch.ones_like(group, dtype=torch.bool)
     is_last_of_equals[:-1] = (size[1:] != size[:-1]) | (group[1:] != group[:-1])
-    goes = is_last_of_equals & (mass <= limit[group])
+    is_largest = (place == counts[group] - 1) & is_top[group]
+    goes = is_last_of_equals & (mass <= limit[group]) & ~is_largest
     cut.scatter_reduce_(0, group[goes], size[goes], reduce="amax")
     pruned.scatter_reduce_(0, group[goes], mass[goes], reduce="amax")
