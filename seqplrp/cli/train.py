@@ -53,7 +53,7 @@ def train(
     learning_rate: Annotated[
         float | None, typer.Option(help="The schedule's peak; the architecture's own if not given.")
     ] = None,
-    weight_decay: Annotated[float, typer.Option(help="AdamW's weight decay.")] = 1e-2,
+    weight_decay: Annotated[float, typer.Option(help="AdamW's weight decay.")] = 0.5,
     class_weights: Annotated[str, typer.Option(help="balanced or none.")] = "balanced",
     reverse_complement: Annotated[
         bool,

@@ -68,7 +68,7 @@ class DeepBindConfig(ArchitectureConfig):
     dropout: float = 0.2
 
     description: ClassVar[str] = "one convolution, its maximum over the sequence, one hidden layer"
-    learning_rate: ClassVar[float] = 5e-3
+    learning_rate: ClassVar[float] = 3e-3
 
 
 @dataclass(frozen=True)
@@ -185,6 +185,9 @@ class DeepSEAConfig(ConvTowerConfig):
 class ResNet1dConfig(ArchitectureConfig):
     """A residual network of basic blocks (He et al. 2016), in one dimension, with global average pooling.
 
+    Strided convolutions shorten the sequence everywhere; the original's one max pooling, after the first convolution,
+    is left out, because torch exports it for one length alone.
+
     Parameters
     ----------
     filters : tuple of int
@@ -195,8 +198,8 @@ class ResNet1dConfig(ArchitectureConfig):
         Width of the blocks' convolutions (odd).
     stem_kernel : int
         Width of the first convolution (odd).
-    stem_pool : int
-        Width and stride of the max pooling after the first convolution.
+    stem_stride : int
+        Stride of the first convolution.
     dropout : float
         Share of the pooled activations that is dropped in training.
     """
@@ -205,7 +208,7 @@ class ResNet1dConfig(ArchitectureConfig):
     blocks: int = 1
     kernel: int = 5
     stem_kernel: int = 15
-    stem_pool: int = 2
+    stem_stride: int = 2
     dropout: float = 0.2
 
     description: ClassVar[str] = "residual blocks with batch norm and global average pooling; any length"
@@ -390,10 +393,9 @@ class ResNet1d(SequenceModel):
         super().__init__()
         channels = options.filters[0]
         self.stem = nn.Sequential(
-            nn.Conv1d(4, channels, options.stem_kernel, padding=options.stem_kernel // 2, bias=False),
+            nn.Conv1d(4, channels, options.stem_kernel, options.stem_stride, options.stem_kernel // 2, bias=False),
             nn.BatchNorm1d(channels),
             nn.ReLU(),
-            nn.MaxPool1d(options.stem_pool),
         )
         blocks = []
         for stage, filters in enumerate(options.filters):
@@ -530,8 +532,6 @@ def minimum_length(config: ArchitectureConfig) -> int:
             return need
         case DeepBindConfig():
             return max(1, config.kernel - 2 * (config.kernel // 2))
-        case ResNet1dConfig():
-            return config.stem_pool
         case _:
             return 1
 
