@@ -77,7 +77,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
-        code = _run(arguments)
+        code = run_command(arguments)
         sys.stdout.flush()
     except SeqplrpError as error:
         return _fail(error)
@@ -98,7 +98,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     return code
 
 
-def _run(arguments: list[str]) -> int:
+def run_command(arguments: list[str]) -> int:
+    """Run one command; failures come out as exceptions.
+
+    Returns
+    -------
+    int
+        The exit code that the command asked for.
+    """
     # Not the command's own main(): that would format errors, end the process and hide Ctrl-C from us.
     command = cast(_Command, typer.main.get_command(build_app()))
     try:

@@ -161,6 +161,8 @@ def _write_list(directory: Path, command: str, files: set[str]) -> None:
 def _add_to_list(path: Path) -> None:
     """Enter a file written into one of our directories later (a logo, a table of scores) into its list."""
     for directory in path.parents:
+        if directory.name.startswith(_STAGE):
+            return  # whoever stages this directory lists all of it at the end
         listed = _read_list(directory)
         if listed is not None:
             command = json.loads((directory / MARKER).read_text(encoding="utf-8")).get("command", "")
