@@ -160,7 +160,7 @@ def kept_by_mass(r: np.ndarray, p: float, p_neg: float) -> np.ndarray:
 
 
 def kept_by_gain(r: np.ndarray, gain: float) -> np.ndarray:
-    """Mask of the entries that a gain threshold keeps: v >= gain x mean of its sign's nonzero entries, or the largest."""
+    """Mask of the entries that a gain threshold keeps: at least gain times their sign's mean, or the largest."""
     keep = np.zeros(r.shape, dtype=bool)
     for sign in (1, -1):
         v = np.where(sign * r > 0, sign * r, 0).astype(np.float64)
