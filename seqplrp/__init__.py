@@ -36,7 +36,30 @@ _PUBLIC = {
     "load_model": "seqplrp.models",
 }
 
-__all__ = ["SeqplrpError", "__version__", *_PUBLIC]
+__all__ = [
+    "LRP",
+    "PLRP",
+    "AlphaBeta",
+    "Epsilon",
+    "Explainer",
+    "Explanation",
+    "Flat",
+    "Gamma",
+    "GradientTimesInput",
+    "Relative",
+    "Saliency",
+    "SeqplrpError",
+    "WSquare",
+    "ZBox",
+    "ZPlus",
+    "__version__",
+    "explain",
+    "load_model",
+    "motifs",
+    "one_hot",
+    "read_fasta",
+    "reverse_complement",
+]
 
 
 def __getattr__(name: str) -> Any:
