@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import pickle
 import sys
+import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -136,18 +137,18 @@ def _read_weights(path: Path, trust_pickle: bool) -> dict[str, Tensor]:
         return read_safetensors(path)
     try:
         content = torch.load(path, map_location="cpu", weights_only=not trust_pickle)
-    except pickle.UnpicklingError as error:
-        if trust_pickle:
-            raise SeqplrpError(path, "is not a torch file", "give safetensors, or a saved state dict") from error
+    except Exception as error:  # whatever bytes a file holds can make the unpickler fail in any way
+        if isinstance(error, pickle.UnpicklingError) and not trust_pickle and zipfile.is_zipfile(path):
+            raise SeqplrpError(
+                path,
+                "holds more than tensors: pickled objects, which run code when they are read",
+                "save model.state_dict() instead, or add --trust-pickle if you trust where it comes from",
+            ) from error
+        reason = " ".join(str(error).split()) or type(error).__name__
         raise SeqplrpError(
             path,
-            "holds more than tensors (pickled objects, which run code when they are read), or is no torch file",
-            "save model.state_dict() instead, or add --trust-pickle if you trust where it comes from",
-        ) from error
-    except (RuntimeError, EOFError, OSError, AttributeError, ImportError, ValueError) as error:
-        reason = " ".join(str(error).split())
-        raise SeqplrpError(
-            path, f"can't be read as a torch file ({reason})", "give safetensors, or a saved state dict"
+            f"can't be read as a torch file ({reason[:200]})",
+            "give safetensors, or what torch.save(model.state_dict(), ...) wrote",
         ) from error
     return _state_dict(content, path)
 
