@@ -62,17 +62,15 @@ class Add(Handler):
     def backward(self, step: Step, relevance: Tensor, run: Run, ledger: Ledger) -> list[Contribution]:
         output = run.values[step.output]
         share = relevance / stabilised(output, EPS, nonnegative=step.output_nonnegative)
-        coefficients: dict[str, Tensor] = {}
+        shared: list[tuple[Contribution, Tensor]] = []  # in the order of step.inputs, where x + x has x twice
         constants: dict[str, Tensor] = {}
         for argument, sign in zip(step.args, (1, -1 if step.op == "sub" else 1), strict=True):
             coefficient = share if sign > 0 else -share
             if isinstance(argument, Ref) and argument.name in step.inputs:
                 coefficient = coefficient.sum_to_size(run.shapes[argument.name])
-                known = coefficients.get(argument.name)  # x + x reads one value twice
-                coefficients[argument.name] = coefficient if known is None else known + coefficient
+                shared.append(step.share_out(len(shared), coefficient, run))
             else:
                 constants["bias"] = per_sample_sum(run.filled(argument) * coefficient)
-        shared = [step.share_out(place, coefficients[name], run) for place, name in enumerate(step.inputs)]
         ledger.add(
             step.path,
             step.op,
@@ -154,15 +152,27 @@ def batch_norm_affine(step: Step) -> tuple[Tensor, Tensor]:
         _, weight, bias, mean, variance, _, eps = step.args[:7]
         training = False
     if training or mean is None or variance is None:
-        raise SeqplrpError(
-            step.path,
-            "batch norm without running statistics makes one sequence's output depend on the others",
-            "train it with track_running_stats=True",
-        )
+        raise _without_running_statistics(step)
     scale = (variance + eps).rsqrt()
     scale = scale if weight is None else scale * weight
     shift = -mean * scale
     return scale, shift if bias is None else shift + bias
+
+
+@register(aten._native_batch_norm_legit.default, aten._native_batch_norm_legit.no_stats, aten.native_batch_norm.default)
+class BatchStatistics(Handler):
+    """Batch norm by the statistics of the batch: there is no explanation of one sequence by itself."""
+
+    def prepare(self, step: Step) -> None:
+        raise _without_running_statistics(step)
+
+
+def _without_running_statistics(step: Step) -> SeqplrpError:
+    return SeqplrpError(
+        step.path,
+        "batch norm without running statistics makes one sequence's output depend on the others",
+        "train it with track_running_stats=True",
+    )
 
 
 @register(aten.mul.Tensor, aten.mul.Scalar, aten.div.Tensor, aten.div.Scalar)

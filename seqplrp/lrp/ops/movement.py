@@ -43,11 +43,7 @@ class Reshape(MoveHandler):
 
     def prepare(self, step: Step) -> None:
         if step.op in ("dropout", "feature_dropout") and _argument(step, 2):
-            raise SeqplrpError(
-                step.path,
-                "dropout stays switched on in evaluation mode, so the model's output is random",
-                "pass training=self.training to it",
-            )
+            raise _random(step)
 
     def forward(self, step: Step, run: Run) -> Tensor:
         shape = step.node.shape
@@ -59,6 +55,22 @@ class Reshape(MoveHandler):
 
     def back(self, step: Step, moved: Tensor, run: Run) -> list[Tensor]:
         return [moved.reshape(run.shapes[step.inputs[0]])]
+
+
+@register(aten.native_dropout.default)
+class RandomDropout(Reshape):
+    """Dropout that runs in evaluation mode: refused."""
+
+    def prepare(self, step: Step) -> None:
+        raise _random(step)
+
+
+def _random(step: Step) -> SeqplrpError:
+    return SeqplrpError(
+        step.path,
+        "dropout stays switched on in evaluation mode, so the model's output is random",
+        "pass training=self.training to it",
+    )
 
 
 @register(aten.permute.default)
@@ -123,6 +135,7 @@ class Pad(MoveHandler):
                 moved = moved.narrow(axis, left, min(size, moved.shape[axis] - left))
             else:
                 moved = torch.nn.functional.pad(moved, _one_axis(moved.dim(), axis, -left, 0))
+                moved = moved.narrow(axis, 0, min(size, moved.shape[axis]))
             if moved.shape[axis] < size:  # a negative pad on the right cut values off
                 moved = torch.nn.functional.pad(moved, _one_axis(moved.dim(), axis, 0, size - moved.shape[axis]))
         return [moved]
