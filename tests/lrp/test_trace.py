@@ -1,0 +1,571 @@
+"""Tracing: ways of writing a model agree, the model is left as it was, and what can't be traced says why."""
+
+from __future__ import annotations
+
+import copy
+import gc
+import types
+import weakref
+from collections.abc import Callable
+from functools import cache
+
+import pytest
+import torch
+import torch.nn.functional as F
+from engine import Calls, one_hot, seeded
+from torch import Tensor, nn
+
+import seqplrp as sp
+from seqplrp.lrp import cached_trace, forget, trace
+
+X = one_hot(3, 20)
+LRP = sp.LRP()
+PLRP = sp.PLRP(p=0.5)
+
+
+def relevance(model: nn.Module, x: Tensor = X, target=0, method: sp.LRP = PLRP) -> Tensor:
+    return sp.explain(model, x, target=target, method=method).relevance
+
+
+class Small(nn.Module):
+    """conv, ReLU, residual conv, ReLU, pool, linear: the net that the twins below write in other ways."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv1d(4, 6, 5, padding=2)
+        self.second = nn.Conv1d(6, 6, 3, padding=1)
+        self.relu_one, self.relu_two = nn.ReLU(), nn.ReLU()
+        self.pool = nn.MaxPool1d(2)
+        self.flat = nn.Flatten()
+        self.out = nn.Linear(60, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.relu_one(self.first(x))
+        h = torch.add(h, self.relu_two(self.second(h)))
+        return self.out(self.flat(self.pool(h)))
+
+
+class Functional(Small):
+    def forward(self, x: Tensor) -> Tensor:
+        h = F.relu(F.conv1d(x, self.first.weight, self.first.bias, padding=2))
+        h = F.max_pool1d(h + F.conv1d(h, self.second.weight, self.second.bias, padding="same").relu(), 2)
+        return F.linear(h.view(h.size(0), -1), self.out.weight, self.out.bias)
+
+
+class OneRelu(Small):
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.relu_one(self.first(x))
+        h = h + self.relu_one(self.second(h))
+        return self.out(self.pool(h).flatten(1))
+
+
+class InPlace(Small):
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.first(x).relu_()
+        skip = h
+        h = F.relu(self.second(h), inplace=True)
+        h += skip
+        return self.out(self.pool(h).reshape(x.shape[0], -1))
+
+
+class Padded(Small):
+    def forward(self, x: Tensor) -> Tensor:
+        h = F.conv1d(F.pad(x, (2, 2)), self.first.weight, self.first.bias).relu()
+        h = h + F.conv1d(F.pad(h, (1, 1)), self.second.weight, self.second.bias).relu()
+        return self.out(self.flat(self.pool(h)))
+
+
+class Squeezed(Small):
+    """Detours that move values and bring them back, and dropout."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.first(x.unsqueeze(1).squeeze(1).clone()).relu().transpose(1, 2).transpose(2, 1)
+        h = h + F.dropout(self.second(h).relu(), training=self.training)
+        return self.out(self.pool(h).unsqueeze(2).permute(0, 1, 2, 3).flatten(1, 3))
+
+
+class Product(Small):
+    """The same linear layer as a matrix product."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.relu_one(self.first(x))
+        h = self.pool(h + self.relu_two(self.second(h))).flatten(1)
+        return h @ self.out.weight.T + self.out.bias
+
+
+TWINS = [Functional, OneRelu, InPlace, Padded, Squeezed]
+
+
+@cache
+def small(kind: type[Small] = Small) -> Small:
+    model = seeded(kind, seed=1)
+    assert isinstance(model, Small)
+    return model
+
+
+METHODS = {
+    "lrp epsilon": sp.LRP(),
+    "lrp gamma": sp.LRP(rule=sp.Gamma(0.25)),
+    "plrp lambda": sp.PLRP(p=0.5),
+    "plrp matrix": sp.PLRP(p=0.5, mode="matrix"),
+    "plrp gain": sp.PLRP(threshold="gain", rule=sp.Epsilon()),
+    "plrp budget": sp.PLRP(budget=0.6, rule=sp.ZPlus()),
+    "plrp relative": sp.PLRP(rule=sp.Relative()),
+    "flat below": sp.LRP(rule=sp.Flat()),
+    "box below": sp.LRP(rule=sp.ZBox(0, 1)),
+    "w-square": sp.LRP(rule=sp.WSquare()),
+    "gradient x input": sp.GradientTimesInput(),
+}
+
+
+@pytest.mark.parametrize("twin", TWINS, ids=lambda t: t.__name__)
+@pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
+def test_twins_that_compute_the_same_get_the_same_map(twin: type[Small], method) -> None:
+    expected = sp.explain(small(), X, target=1, method=method)
+    found = sp.explain(small(twin), X, target=1, method=method)
+    torch.testing.assert_close(found.output, expected.output, rtol=1e-12, atol=1e-13)
+    torch.testing.assert_close(found.relevance, expected.relevance, rtol=1e-9, atol=1e-11)
+
+
+def test_a_matrix_product_is_the_linear_layer_that_it_writes_out() -> None:
+    """Under epsilon, where a bias added apart takes what it takes within the layer."""
+    expected, found = (relevance(small(kind), method=LRP) for kind in (Small, Product))
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_a_linear_layer_with_tied_weights_is_two_layers_of_the_plan() -> None:
+    class Tied(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.hidden, self.out = nn.Conv1d(4, 2, 1), nn.Linear(40, 40), nn.Linear(40, 2)
+
+        def forward(self, x: Tensor) -> Tensor:
+            h = self.conv(x).relu().flatten(1)
+            return self.out(self.hidden(self.hidden(h).relu()).relu())
+
+    class Twice(Tied):
+        def __init__(self) -> None:
+            super().__init__()
+            self.again = nn.Linear(40, 40)
+            self.again.weight, self.again.bias = self.hidden.weight, self.hidden.bias
+
+        def forward(self, x: Tensor) -> Tensor:
+            h = self.conv(x).relu().flatten(1)
+            return self.out(self.again(self.hidden(h).relu()).relu())
+
+    tied, twice = seeded(Tied), Twice().double()
+    twice.load_state_dict({**tied.state_dict(), **{f"again.{k}": v for k, v in tied.hidden.state_dict().items()}})
+    torch.testing.assert_close(relevance(tied), relevance(twice), rtol=1e-10, atol=1e-12)
+    e = sp.explain(tied, X, target=0, method=LRP)
+    assert list(e.ledger[e.ledger.sequence == 0].layer) == ["out", "hidden", "hidden", "conv"]
+
+
+def state_of(model: nn.Module) -> dict:
+    return {
+        "weights": {name: tensor.clone() for name, tensor in model.state_dict().items()},
+        "identity": {name: (id(t), t._version) for name, t in [*model.named_parameters(), *model.named_buffers()]},
+        "training": {name: module.training for name, module in model.named_modules()},
+        "hooks": {
+            name: [len(value) for key, value in vars(module).items() if "hooks" in key and value is not None]
+            for name, module in model.named_modules()
+        },
+        "requires_grad": {name: p.requires_grad for name, p in model.named_parameters()},
+        "grads": {name: None if p.grad is None else p.grad.clone() for name, p in model.named_parameters()},
+        "attributes": {name: sorted(vars(module)) for name, module in model.named_modules()},
+        "methods": {name: module.forward.__func__ for name, module in model.named_modules()},
+    }
+
+
+def assert_same_state(before: dict, after: dict) -> None:
+    for aspect, values in before.items():
+        for name, value in values.items():
+            other = after[aspect][name]
+            assert torch.equal(value, other) if isinstance(value, Tensor) else value == other, (aspect, name)
+        assert values.keys() == after[aspect].keys()
+
+
+class Fragile(Small):
+    """Raises on demand, deep inside forward; counts its calls in a buffer; has frozen parts and hooks."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm1d(6)
+        self.register_buffer("calls", torch.zeros(()))
+        self.fails = False
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.calls.add_(1)
+        h = self.norm(self.first(x)).relu()
+        if self.fails:
+            raise KeyError("deep inside forward")
+        return self.out(self.pool(h + self.second(h).relu()).flatten(1))
+
+
+def unlike_every_default(model: nn.Module) -> nn.Module:
+    """Training mode but for one part, gradients on some parameters, hooks."""
+    model.train()
+    model.norm.eval()
+    model.first.weight.requires_grad_(False)
+    model.out.weight.grad = torch.ones_like(model.out.weight)
+    model.second.register_forward_hook(lambda module, inputs, output: None)
+    model.register_forward_pre_hook(lambda module, inputs: None)
+    return model
+
+
+@pytest.mark.parametrize("method", ["plrp", "lrp", "saliency", sp.PLRP(p=0.5, mode="matrix")], ids=str)
+def test_the_model_is_left_as_it_was(method) -> None:
+    model = unlike_every_default(seeded(Fragile))
+    before = state_of(model)
+    sp.explain(model, X, target=0, method=method)
+    assert_same_state(before, state_of(model))
+
+
+def test_the_model_is_left_as_it_was_when_its_forward_fails() -> None:
+    model = unlike_every_default(seeded(Fragile))
+    model.fails = True
+    before = state_of(model)
+    with pytest.raises(sp.SeqplrpError, match="deep inside forward"):
+        sp.explain(model, X, target=0)
+    assert_same_state(before, state_of(model))
+    model.fails = False
+    assert relevance(model).any()
+
+
+def test_an_interrupt_leaves_the_model_as_it_was() -> None:
+    def interrupt(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    model = unlike_every_default(seeded(Fragile))
+    before = state_of(model)
+    with pytest.raises(KeyboardInterrupt):
+        sp.explain(model, X, target=0, progress=interrupt)
+    assert_same_state(before, state_of(model))
+
+
+def test_dropout_and_batch_norm_are_explained_as_in_evaluation() -> None:
+    model = seeded(lambda: nn.Sequential(nn.Conv1d(4, 5, 3), nn.BatchNorm1d(5), nn.Dropout(0.9), nn.Flatten()))
+    in_training = copy.deepcopy(model).train()
+    assert torch.equal(relevance(in_training), relevance(model))
+
+
+def test_x_itself_is_left_alone() -> None:
+    x = one_hot(2, 20).clone().requires_grad_()
+    kept = x.detach().clone()
+    result = sp.explain(small(InPlace), x, target=0)
+    assert torch.equal(x, kept)
+    assert x.grad is None
+    assert not result.relevance.requires_grad
+
+
+def test_an_unknown_operation_is_named_with_its_place_and_a_remedy() -> None:
+    model = nn.Sequential(nn.Conv1d(4, 2, 1), nn.Sequential(nn.ReLU(), nn.Softsign()), nn.Flatten())
+    with pytest.raises(sp.SeqplrpError) as caught:
+        sp.explain(model, X.float(), target=0)
+    assert caught.value.where.startswith("1.1")
+    assert "aten." in caught.value.what
+    assert "no relevance handler" in caught.value.what
+    assert "register" in caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("forward", "text"),
+    [
+        (lambda s, x: s.out(s.conv(x).flatten(1)) if x.sum() > 0 else x, "can't trace"),
+        (lambda s, x: s.out(s.conv(x).flatten(1)).numpy(), "can't trace"),
+        (lambda s, x: s.out(s.conv(x).flatten(1)).sum(), "no score a sequence"),
+        (lambda s, x: s.out(s.conv(x).view(3, 40)), "can't trace|batch size"),
+        (lambda s, x: s.out.weight[:1].expand(x.shape[0], -1), "does not depend on the input"),
+        (lambda s, x: (s.out(s.conv(x).flatten(1)), x), "returns 2 values"),
+        (lambda s, x: s.out(s.conv(x).flatten(1)) + torch.rand(1, dtype=x.dtype), "randomness|no relevance handler"),
+    ],
+)
+def test_what_can_not_be_explained_is_an_error_not_a_map(forward, text: str) -> None:
+    model = Calls(forward, conv=nn.Conv1d(4, 2, 1), out=nn.Linear(40, 2)).double()
+    with pytest.raises(sp.SeqplrpError, match=text) as caught:
+        sp.explain(model, X, target=0, method=LRP)
+    assert "\n" not in str(caught.value)
+    assert caught.value.remedy
+
+
+def logits() -> nn.Module:
+    return seeded(lambda: nn.Sequential(nn.Conv1d(4, 3, 3), nn.ReLU(), nn.Flatten(), nn.Linear(54, 3)), seed=2)
+
+
+CLOSINGS: dict[str, tuple[Callable[[Tensor], Tensor], int | None, str]] = {
+    "sigmoid": (lambda z: z.sigmoid(), 1, "sigmoid"),
+    "softmax": (lambda z: z.softmax(1), 1, "softmax"),
+    "softmax of the last axis": (lambda z: F.softmax(z, dim=-1), 1, "softmax"),
+    "log_softmax": (lambda z: F.log_softmax(z, dim=1), 1, "log_softmax"),
+    "sigmoid, then select": (lambda z: z.sigmoid()[:, 1], None, "sigmoid"),
+    "softmax, then select": (lambda z: z.softmax(1)[:, 1], None, "softmax"),
+    "sigmoid of one, then squeeze": (lambda z: z[:, 1:2].sigmoid().squeeze(1), None, "sigmoid"),
+    "sigmoid of one, then squeeze()": (lambda z: z[:, 1:2].sigmoid().squeeze(), None, "sigmoid"),
+    "softmax, then slice": (lambda z: z.softmax(1)[:, 1:], 0, "softmax"),
+    "softmax, then view": (lambda z: z.softmax(1).view(-1, 3), 1, "softmax"),
+}
+
+
+@pytest.mark.parametrize("name", list(CLOSINGS))
+def test_a_closing_activation_is_left_out(name: str) -> None:
+    close, target, left_out = CLOSINGS[name]
+    net = logits()
+    model = Calls(lambda s, x: close(s.net(x)), net=net)
+    with torch.no_grad():
+        z = net(X)
+    for x in (X, X[:1]):
+        expected = sp.explain(net, x, target=1, method=PLRP)
+        e = sp.explain(model, x, target=target, method=PLRP)
+        torch.testing.assert_close(e.output, z[: len(x), 1])
+        torch.testing.assert_close(e.relevance, expected.relevance, rtol=1e-10, atol=1e-13)
+        assert any(left_out in note for note in e.notes)
+    forget(model)
+
+
+def test_an_activation_in_the_middle_is_not_taken_for_a_closing_one() -> None:
+    model = Calls(lambda s, x: s.net(x).sigmoid() * 2, net=logits())
+    with pytest.raises(sp.SeqplrpError, match=r"aten\.sigmoid"):
+        sp.explain(model, X, target=0)
+
+
+def test_several_outputs_need_a_target_that_picks() -> None:
+    class TwoHeads(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.body, self.count, self.profile = nn.Conv1d(4, 5, 3), nn.Linear(5, 1), nn.Conv1d(5, 2, 3)
+
+        def forward(self, x: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+            h = self.body(x).relu()
+            return self.profile(h), {"count": self.count(h.mean(2))}
+
+    model = seeded(TwoHeads)
+    with pytest.raises(sp.SeqplrpError, match="returns 2 values"):
+        sp.explain(model, X, target=0)
+    profile, counts = model(X)
+    by_count = sp.explain(model, X, target=lambda out: out[1]["count"].squeeze(-1), method=LRP)
+    torch.testing.assert_close(by_count.output, counts["count"][:, 0].detach())
+    by_profile = sp.explain(model, X, target=lambda out: out[0].mean((1, 2)), method=LRP)
+    torch.testing.assert_close(by_profile.output, profile.mean((1, 2)).detach())
+    assert not torch.allclose(by_count.relevance, by_profile.relevance)
+
+
+def test_a_single_output_may_come_in_a_tuple_or_a_dict() -> None:
+    net = logits()
+    expected = relevance(net)
+    for wrap in (lambda y: (y,), lambda y: [y], lambda y: {"logits": y}):
+        assert torch.equal(relevance(Calls(lambda s, x, wrap=wrap: wrap(s.net(x)), net=net)), expected)
+
+
+def test_one_sequence_and_many_share_a_trace() -> None:
+    model = logits()
+    graph = cached_trace(model, X[:1])
+    assert cached_trace(model, X) is graph
+    assert graph.input_shape == (None, 4, 20)
+    assert graph.output_shape == (None, 3)
+    one_by_one = torch.cat([relevance(model, X[n : n + 1]) for n in range(3)])
+    torch.testing.assert_close(one_by_one, relevance(model, X), rtol=1e-12, atol=1e-14)
+
+
+def test_weights_changed_in_place_are_seen() -> None:
+    """The cache holds graphs only: after an optimiser's step the next call explains the new weights."""
+    model = seeded(Fragile)
+    first = relevance(model)
+    optimiser = torch.optim.SGD(model.parameters(), lr=0.5)
+    model(X).square().sum().backward()
+    optimiser.step()
+    model.norm.running_mean += 0.3
+    second = relevance(model)
+    assert not torch.allclose(first, second)
+    torch.testing.assert_close(second, relevance(copy.deepcopy(model)), rtol=1e-12, atol=1e-14)
+
+
+def test_a_weight_that_is_replaced_is_seen() -> None:
+    model = logits()
+    first = relevance(model)
+    model[0].weight = nn.Parameter(-model[0].weight.detach())
+    assert not torch.allclose(first, relevance(model))
+    torch.testing.assert_close(relevance(model), relevance(copy.deepcopy(model)))
+
+
+def test_an_explainer_keeps_the_weights_that_it_was_made_with() -> None:
+    """All of them: not the new ones where the plan reads them and the old where it had copied them."""
+    model = seeded(Fragile)
+    for method in (LRP, PLRP, sp.GradientTimesInput()):
+        explainer = sp.Explainer(model, X[:1], method=method)
+        before = explainer(X, target=0).relevance
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.mul_(-1.5)
+        assert torch.equal(explainer(X, target=0).relevance, before)
+        assert not torch.allclose(relevance(model, method=method), before)
+
+
+class Configured(nn.Module):
+    """A forward that depends on plain attributes of many kinds."""
+
+    def __init__(self, soft: bool) -> None:
+        super().__init__()
+        self.net, self.soft = logits(), soft
+        self.scale, self.flag = 1.0, True
+        self.activation = lambda z: z * 1.0
+        self.config = types.SimpleNamespace(scale=1.0, deeper=types.SimpleNamespace(scale=1.0))
+        self.table = {"scale": 1.0}
+        self.plain = torch.ones(3, dtype=torch.float64)
+        self.listed = [torch.ones(3, dtype=torch.float64)]
+        self.unregistered = [nn.Linear(3, 3).double()]
+        nn.init.eye_(self.unregistered[0].weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        z = self.net(x) if self.flag else -self.net(x) * 1.0 + 0.0
+        z = self.unregistered[0](z * self.plain * self.listed[0])
+        z = self.activation(z) * self.scale * self.table["scale"]
+        z = z * self.config.scale * self.config.deeper.scale
+        return z.softmax(1) if self.soft else z
+
+
+def _edit(**changes):
+    def edit(model: Configured) -> None:
+        for name, value in changes.items():
+            setattr(model, name, value)
+
+    return edit
+
+
+def _replace_activation(model: Configured) -> None:
+    del model.activation  # the new function may well stand where the old one stood in memory
+    model.activation = lambda z: z * 1.0001
+
+
+# each changes the scores by less than a comparison in float32 could tell from rounding, or not even that
+EDITS: dict[str, Callable[[Configured], None]] = {
+    "a number": _edit(scale=1.0001),
+    "a function": _replace_activation,
+    "an object's attribute": lambda m: setattr(m.config, "scale", 1.0001),
+    "a nested object's attribute": lambda m: setattr(m.config.deeper, "scale", 1.0001),
+    "a dict's entry": lambda m: m.table.update(scale=1.0001),
+    "a plain tensor in place": lambda m: m.plain.mul_(1.0001),
+    "a plain tensor": lambda m: setattr(m, "plain", m.plain * 1.0001),
+    "a listed tensor in place": lambda m: m.listed[0].mul_(1.0001),
+    "a listed tensor": lambda m: m.listed.__setitem__(0, m.listed[0] * 1.0001),
+    "an unregistered module's weight": lambda m: m.unregistered[0].weight.data.mul_(1.0001),
+    "a layer": lambda m: m.net.__setitem__(1, nn.Identity()),
+}
+
+
+@pytest.mark.parametrize("soft", [False, True], ids=["logits", "softmax"])
+@pytest.mark.parametrize("edit", EDITS.values(), ids=EDITS)
+def test_a_changed_attribute_is_seen_by_the_next_call(edit, soft: bool) -> None:
+    model = Configured(soft)
+    before = sp.explain(model, X, target=0, method=LRP).output
+    edit(model)
+    after = sp.explain(model, X, target=0, method=LRP).output
+    with torch.no_grad():
+        expected = model.net(X)
+        model.soft = False
+        expected = model(X)[:, 0]
+    torch.testing.assert_close(after, expected, rtol=1e-10, atol=1e-12)
+    assert not torch.equal(before, after)
+
+
+CHOSEN = 0
+
+
+def test_a_target_is_told_apart_by_all_that_it_reads() -> None:
+    """Even where scores are so small that a check of the trace against the model would see no difference."""
+    model = logits()
+    with torch.no_grad():
+        model[3].weight.mul_(1e-6)
+        model[3].bias.mul_(1e-6)
+    model = model.float()
+    expected = [relevance(model, X.float(), target=i, method=LRP) for i in range(2)]
+    for i in range(2):
+        globals()["CHOSEN"] = i
+        by_global = relevance(model, X.float(), target=lambda y: y[:, CHOSEN], method=LRP)
+        by_default = relevance(model, X.float(), target=lambda y, i=i: y[:, i], method=LRP)
+        by_closure = relevance(model, X.float(), target=_pick(i), method=LRP)
+        by_object = relevance(model, X.float(), target=_Picker(i), method=LRP)
+        by_method = relevance(model, X.float(), target=_Picker(i).pick, method=LRP)
+        for found in (by_global, by_default, by_closure, by_object, by_method):
+            torch.testing.assert_close(found, expected[i], rtol=1e-5, atol=1e-12)
+
+
+def _pick(i: int) -> Callable[[Tensor], Tensor]:
+    return lambda y: y[:, i]
+
+
+class _Picker:
+    def __init__(self, i: int) -> None:
+        self.i = i
+
+    def pick(self, y: Tensor) -> Tensor:
+        return y[:, self.i]
+
+    __call__ = pick
+
+
+def test_a_loop_of_lambdas_traces_once() -> None:
+    model = logits()
+    graphs = {id(cached_trace(model, X, lambda y: y[:, 0])) for _ in range(5)}
+    assert len(graphs) == 1
+
+
+def _freed(explain: Callable[[nn.Module], object]) -> bool:
+    model = Scorer().double()
+    explain(model)
+    reference = weakref.ref(model)
+    del model
+    gc.collect()
+    return reference() is None
+
+
+class Scorer(Small):
+    def score(self, y: Tensor) -> Tensor:
+        return y[:, 0]
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        lambda m: 0,
+        lambda m: lambda y: y[:, 0],
+        lambda m: m.score,
+        lambda m: lambda y: m.score(y),
+        lambda m: lambda y, m=m: m.score(y),
+    ],
+    ids=["index", "function", "bound method", "closure over the model", "default argument"],
+)
+def test_the_cache_keeps_no_model_alive(target) -> None:
+    assert _freed(lambda model: relevance(model, target=target(model)))
+
+
+def test_a_target_with_weights_of_its_own_is_told_how_to_go_about_it() -> None:
+    head = nn.Linear(3, 1).double()
+    with pytest.raises(sp.SeqplrpError, match="Sequential"):
+        relevance(logits(), target=head)
+    both = nn.Sequential(logits(), head)
+    torch.testing.assert_close(relevance(logits(), target=lambda y: head(y).squeeze(1)), relevance(both))
+
+
+def test_constants_made_in_forward_are_part_of_the_trace() -> None:
+    net = logits()
+    model = Calls(lambda s, x: s.net(x) * torch.tensor([1.0, 2.0, -3.0], dtype=torch.float64), net=net)
+    for target, factor in enumerate((1, 2, -3)):
+        e = sp.explain(model, X, target=target, method=sp.LRP(rule=sp.Epsilon(1e-12)))
+        torch.testing.assert_close(e.output, factor * net(X)[:, target].detach())
+
+
+@pytest.mark.parametrize("method", ["plrp", "gradient-x-input", "saliency"])
+def test_explaining_within_inference_mode_or_no_grad_changes_nothing(method: str) -> None:
+    model = seeded(Fragile)
+    expected = sp.explain(model, X, target=0, method=method).relevance
+    for context in (torch.no_grad, torch.inference_mode):
+        with context():
+            assert torch.equal(sp.explain(model, X, target=0, method=method).relevance, expected)
+            fresh = sp.Explainer(seeded(Fragile), X[:1], method=method)
+        torch.testing.assert_close(fresh(X, target=0).relevance, expected)
+
+
+def test_a_trace_has_no_weights_in_it() -> None:
+    model = small()
+    graph = trace(model, X)
+    assert not graph.constants
+    assert set(graph.weights.values()) == set(dict(model.named_parameters()))
