@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 
 class TrainingProgress:
@@ -28,8 +28,8 @@ class _Bar(TrainingProgress):
 
     def epoch(self, row: Mapping[str, float], best_epoch: int) -> None:
         metrics = (
-            f"loss {row['train_loss']:.3f}  validation loss {row['validation_loss']:.3f}  "
-            f"AUPRC {row['validation_auprc']:.3f}  AUROC {row['validation_auroc']:.3f}  best epoch {best_epoch}"
+            f"loss {row['train_loss']:.3f}, {row['validation_loss']:.3f}  AUPRC {row['validation_auprc']:.3f} "
+            f"(best: epoch {best_epoch})"
         )
         done = int(row["epoch"])
         label = f"epoch {min(done + 1, self.epochs)}/{self.epochs}"
@@ -58,8 +58,7 @@ def training_progress(show: bool | None, epochs: int, steps_per_epoch: int) -> I
         return
     columns = (
         TextColumn("{task.description}"),
-        BarColumn(bar_width=20),
-        TimeElapsedColumn(),
+        BarColumn(bar_width=12),
         TimeRemainingColumn(),
         TextColumn("{task.fields[metrics]}"),
     )

@@ -191,7 +191,6 @@ def train_model(
     started = time.perf_counter()
     with _seeded(settings.seed, device), _memory_errors(settings):
         model = build_model(name, length=data.length, n_outputs=len(data.classes), **(options or {}))
-        initialise_output(model, _prior_log_odds(data))
         run = _Run(model.to(device), data, settings, ARCHITECTURES[name].learning_rate, device)
         rows, best = _fit(run, progress, on_epoch)
         model.load_state_dict(best.weights)
@@ -241,6 +240,7 @@ class _Run:
             self.optimiser, _warmup_cosine(settings.warmup, self.steps_per_epoch * settings.epochs)
         )
         self.weights = _class_weights(data, settings).to(device)
+        initialise_output(model, _prior_log_odds(data, self.weights.cpu()))
         # Batches and strands have a generator of their own on the CPU, so that they are the same on every device.
         self.generator = torch.Generator().manual_seed(settings.seed)
 
@@ -377,10 +377,10 @@ def _class_weights(data: SequenceData, settings: TrainOptions) -> Tensor:
     return torch.from_numpy(np.clip(weights, 1 / 20, 20)).to(torch.float32)
 
 
-def _prior_log_odds(data: SequenceData) -> Tensor:
-    """Log odds (multi-class: log shares) with which training starts, under the balanced weights about 0."""
-    share = data.labels[data.rows(TRAIN)].mean(axis=0).astype(np.float64)
-    return torch.from_numpy(np.log(share) if data.kind == "multiclass" else np.log(share / (1 - share)))
+def _prior_log_odds(data: SequenceData, weights: Tensor) -> Tensor:
+    """Log odds (multi-class: log shares) of the classes as the weighted loss sees them: where the bias starts."""
+    share = torch.from_numpy(data.labels[data.rows(TRAIN)].mean(axis=0))
+    return torch.log(weights * (share if data.kind == "multiclass" else share / (1 - share)))
 
 
 @contextmanager

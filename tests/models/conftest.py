@@ -7,7 +7,7 @@ import pytest
 
 from seqplrp.models import SequenceData, make_dataset
 
-WORDS = ("TGACTCA", "CACGTG", "GGAAGT")
+WORDS = ("TTGACAGC", "CACGTG", "GGAAGT")
 
 
 def planted(n: int, length: int, n_classes: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -23,7 +23,7 @@ def planted(n: int, length: int, n_classes: int, seed: int = 0) -> tuple[np.ndar
 
 
 def binary_data(n: int = 600, length: int = 40, seed: int = 0, **more) -> SequenceData:
-    """Half of the sequences hold TGACTCA, the other half CACGTG; the class is the first."""
+    """Half of the sequences hold TTGACAGC, the other half CACGTG; the class is the first."""
     codes, labels = planted(n, length, 2, seed)
     return make_dataset(codes, labels[:, :1], kind="binary", classes=["positive"], seed=seed, **more)
 
