@@ -111,7 +111,7 @@ def training_warnings(logits: Array, metrics: dict[str, Any], n_train: int) -> l
                 "hardly trained",
                 f"{_listed(weak)} told apart little better than by guessing (validation AUPRC {worst['auprc']:.3f}, "
                 f"base rate {worst['base_rate']:.3f})",
-                "try more sequences, more epochs, another learning rate, --no-reverse-complement if the classes differ "
+                "try more sequences, more epochs, another architecture, --no-reverse-complement if the classes differ "
                 "by strand, and check the labels",
             )
         )
