@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import time
 from collections import OrderedDict, defaultdict
@@ -109,6 +110,7 @@ class Session:
         self._model, self._config, self._method = model, config, method
         self._device, self._batch_size = device, batch_size
         self._explainers: OrderedDict[int, Explainer] = OrderedDict()
+        self._scorer: nn.Module | None = None
         self.classes = [] if config is None else list(config.classes)
         shape = _output_shape(model, example)
         if len(shape) > 2:
@@ -196,11 +198,14 @@ class Session:
 
     def _scores(self, x: Tensor) -> Tensor:
         """Return what the model itself gives: (N, outputs)."""
-        place = next((p for p in self._model.parameters() if p.is_floating_point()), x)
+        if self._scorer is None:  # a copy where the work is done: the user's model is not moved
+            there = torch.device(self.device)
+            place = next((p for p in self._model.parameters()), None)
+            moved = place is not None and place.device != there
+            self._scorer = copy.deepcopy(self._model).to(there) if moved else self._model
+        dtype = next((p.dtype for p in self._scorer.parameters() if p.is_floating_point()), x.dtype)
         with torch.inference_mode():
-            parts = [
-                self._model(part.to(place.device, place.dtype)) for part in torch.split(x, self._batch_size or 256)
-            ]
+            parts = [self._scorer(part.to(self.device, dtype)) for part in torch.split(x, self._batch_size or 256)]
             return torch.cat([part[0] if isinstance(part, tuple | list) else part for part in parts]).cpu().double()
 
 

@@ -42,7 +42,7 @@ def demo(
     from seqplrp.cli.output import output_directory
 
     began = time.monotonic()
-    pictures = ["logos.svg", "logos.png", "measures.svg", "measures.png", "model/learning_curve.svg"]
+    pictures = ["logos.svg", "measures.svg", "model/learning_curve.svg"]
     with output_directory(out, command="demo", overwrite=overwrite) as stage, chdir(stage):
         typer.echo(f"in {out}:")
         _prepare()
@@ -91,15 +91,13 @@ def _draw(table: pd.DataFrame) -> None:
     records = " ".join(f"--record {record}" for record in _first_of_each_class())
     first, *others = reversed([directory for directory, _ in _METHODS.values()])
     also = " ".join(f"--also explained/{directory}" for directory in others)
-    for ending in ("svg", "png"):
-        _run(f"logo explained/{first} {also} {records} --truth test/truth.bed --out logos.{ending}")
+    _run(f"logo explained/{first} {also} {records} --truth test/truth.bed --out logos.svg")
     figure = measure_bars(
         table[table["measure"] != "ms"],
         highlight=list(_METHODS)[-1],
         title=f"decoys: means over {int(table['n'].min())} test sequences, 95 % intervals",
     )
-    for ending in ("svg", "png"):
-        save_figure(figure, Path(f"measures.{ending}"))
+    save_figure(figure, Path("measures.svg"))
 
 
 def _first_of_each_class() -> list[str]:

@@ -81,25 +81,26 @@ def explain(
     from seqplrp.cli.output import output_directory
 
     chosen = parse_formats(formats)
+    settings = {
+        "rule": _by_pattern("--rule", rule, _parse_rule),
+        "p": _by_pattern("--p", p, _parse_share),
+        "budget": budget,
+        "p_neg": p_neg,
+        "mode": mode,
+        "threshold": threshold,
+        "gain": gain,
+        "tau": tau,
+        "center": None if center == "none" else center,
+        "reverse_complement": reverse_complement or None,
+    }
+    given = {name: value for name, value in settings.items() if value is not None}
     request = Request(
         model=model,
         weights=weights,
         trust_pickle=trust_pickle,
         fasta=fasta,
         iupac=iupac,
-        method=_method(
-            method,
-            rule=_by_pattern("--rule", rule, _parse_rule),
-            p=_by_pattern("--p", p, _parse_share),
-            budget=budget,
-            p_neg=p_neg,
-            mode=mode,
-            threshold=threshold,
-            gain=gain,
-            tau=tau,
-            center=None if center == "none" else center,
-            reverse_complement=reverse_complement or None,
-        ),
+        method=_resolve(method, given),
         target=target,
         formats=chosen,
         batch_size=batch_size,
@@ -110,7 +111,8 @@ def explain(
     with output_directory(out, command="explain", overwrite=overwrite) as stage:
         result = run(request, stage)
     each = 1000 * result.explain_seconds / result.sequences
-    typer.echo(f"explained {result.sequences} sequences with {request.method!r} ({each:.2f} ms each)")
+    how = ", ".join([method, *(f"{name} {value}" for name, value in given.items())])
+    typer.echo(f"explained {result.sequences} sequences by {how} ({each:.2f} ms each)")
     if result.negative_scores:
         typer.echo(
             f"note: {result.negative_scores} of the {result.sequences} explained scores are negative, and their maps "
@@ -121,14 +123,13 @@ def explain(
     typer.echo(f"wrote {out} ({result.wall_seconds:.1f} s)")
 
 
-def _method(name: str, **options: Any) -> Any:
-    """Resolve the method with the options that were given; those it does not have are errors."""
+def _resolve(method: str, settings: dict[str, Any]) -> Any:
+    """Make the method with the settings that were given; those it does not have are errors."""
     from seqplrp.cli.errors import as_options
     from seqplrp.methods import resolve_method
 
-    given = {option: value for option, value in options.items() if value is not None}
-    with as_options("method", *options):
-        return resolve_method(name, **given)
+    with as_options("method", *settings):
+        return resolve_method(method, **settings)
 
 
 def _by_pattern(option: str, texts: list[str] | None, parse: Any) -> Any:
