@@ -64,11 +64,13 @@ def test_flagged_accidents_and_noise_are_in_files_of_their_own(tmp_path):
 
 def test_the_command_writes_the_directory_and_says_what_is_in_it(tmp_path, capsys):
     out = tmp_path / "data"
-    assert main(["simulate", "--task", "and-pair", "-n", "40", "--seed", "7", "--out", str(out), "--simdna"]) == 0
+    assert (
+        main(["simulate", "--task", "spacing-grammar", "-n", "40", "--seed", "7", "--out", str(out), "--simdna"]) == 0
+    )
     assert {path.name for path in out.iterdir() if not path.name.startswith(".")} == {*FILES, "sequences.simdata"}
     assert len(read_simdna(out / "sequences.simdata").ids) == 40
     said = capsys.readouterr().out
-    assert "simulated 40 sequences of 200 bp with 80 motifs: both 20, one 20" in said
+    assert "simulated 40 sequences of 200 bp with 80 motifs: arranged 20, disarranged 20" in said
     plain = yaml.safe_load((out / "task.yaml").read_text())
     assert (plain["n"], plain["seed"]) == (40, 7)
 

@@ -12,8 +12,8 @@ from seqplrp import SeqplrpError
 from seqplrp.genomics import codes_to_strings
 from seqplrp.genomics.simulation import load_task, read_simdna, simulate, write_simdna
 
-# As simdna 0.4.3.2 wrote them: motifs on both strands, one with a score, names with underscores, a pair at a distance
-# (which repeats its motifs), and a sequence without motifs.
+# In the form in which simdna 0.4.3.2 writes: motifs on both strands, one with a score, names with underscores, a pair
+# at a distance (which repeats its motifs), and a sequence without motifs.
 SIMDNA = (
     "seqName\tsequence\tembeddings\tfirst\tsecond\n"
     "synth0\tAAGATAAGCCAACAGATGGTTTTT\tpos-2_GATA_disc1-GATAAG,pos-11_revComp-TAL1_known1-ACAGATGGT\t1\t0\n"

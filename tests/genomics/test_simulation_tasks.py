@@ -281,6 +281,11 @@ def test_an_error_names_the_line_of_its_key():
             "A and B cannot lie on opposite strands",
         ),
         (
+            changed(position={"centre": 150, "sd": 5}),
+            "classes",
+            "the position's centre 150 lies outside of the 100 bp",
+        ),
+        (
             changed(classes={"one": {"pair": ["P", "A"], "spacing": 3}}),
             "classes.one",
             "P reads alike on both strands",

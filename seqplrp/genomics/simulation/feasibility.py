@@ -39,6 +39,11 @@ def check_room(node: Node, task: Task, group: Group) -> None:
                 f"{plant.first} and {plant.second} cannot lie on {plant.orientation} strands",
                 "change the pair's orientation or the motifs' strands",
             )
+        if plant.position is not None and plant.position.centre > task.length:
+            raise node.error(
+                f"the position's centre {plant.position.centre:g} lies outside of the {task.length} bp",
+                f"give {task.length} or less",
+            )
     if len(plants) > _MOST_INSTANCES:
         raise node.error(f"plants up to {len(plants)} times in one sequence", f"plant at most {_MOST_INSTANCES}")
     widths = [_widest(task, plant) for plant in plants]

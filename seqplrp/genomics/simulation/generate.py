@@ -28,7 +28,7 @@ from seqplrp.genomics.simulation.task import Task
 
 BLOCK = 2048  # sequences made at once; part of what a seed means, so it does not depend on the machine
 _GC_ROUNDS = 50
-_MOST = 100_000_000
+_MOST_BASES = 1_000_000_000  # at some 20 bytes a base
 TRUTH_COLUMNS = ("sequence", "start", "end", "name", "score", "strand", "motif", "class", "supports")
 ACCIDENT_COLUMNS = ("sequence", "start", "end", "strand", "score", "p", "motif")
 
@@ -122,6 +122,12 @@ def simulate(
         n=_whole("n", n, task.n, 10_000, 1),
         seed=_whole("seed", seed, task.seed, 0, 0),
     )
+    if task.n * task.length > _MOST_BASES:  # type: ignore[operator]  # n was set above
+        raise SeqplrpError(
+            "n",
+            f"{task.n} sequences of {task.length} bp do not fit into the memory at once",
+            f"make {_MOST_BASES // task.length} or fewer, in several runs with seeds of their own",
+        )
     mix = Ingredients.of(task, fit_background(task.background, task.length))
     for use, scorer in zip(task.motifs, mix.scorers):
         check_strength(use, scorer)
@@ -152,7 +158,7 @@ def _whole(name: str, given: int | None, own: int | None, default: int, low: int
         number = operator.index(value)
     except TypeError:
         raise SeqplrpError(name, f"is {value!r}, not a whole number", "give a whole number") from None
-    if number < low or (name == "n" and number > _MOST):
+    if number < low:
         raise SeqplrpError(name, f"is {number}", f"give a whole number of {low} or more")
     return number
 

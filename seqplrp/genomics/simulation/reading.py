@@ -59,7 +59,7 @@ _KEYS = (
     "n",
     "seed",
 )
-_LONGEST = 1_000_000
+_LONGEST = 100_000
 _HIGHEST_ORDER = 8
 PRESET_FOLDER = Path(__file__).resolve().parent / "presets"
 PRESETS = ("single-motif", "and-pair", "spacing-grammar", "decoys", "tal1-gata")
