@@ -75,6 +75,16 @@ class Plan:
     last_forward_use: Mapping[str, int]
     first_backward_use: Mapping[str, int]
 
+    def check(self, pruning: Pruning) -> None:
+        """Raise a SeqplrpError where shares by pattern leave out a layer before which is pruned, or name none."""
+        readers = [point.readers for point in self.prune_points.values()]
+        for layers in readers:
+            shares_of(pruning, layers, self.depth)
+        for pattern in pruning.p if isinstance(pruning.p, Mapping) else ():
+            if not any(fnmatchcase(layer, pattern) for layers in readers for layer in layers):
+                known = ", ".join(layer for layers in readers for layer in layers)
+                raise SeqplrpError(f"p[{pattern!r}]", "matches no layer before which is pruned", f"those are {known}")
+
     def table(self, pruning: Pruning | None = None) -> list[tuple[str, str, str, str, str]]:
         """Return the plan as rows: step, module path, op, rule, pruning of the value that the step makes."""
         rows = []

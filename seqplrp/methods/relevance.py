@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from seqplrp.lrp import Epsilon, Gamma, Pruning, Relative, Rule, output_of, propagate, run_forward, start_at
+from seqplrp.lrp import Epsilon, Gamma, Graph, Pruning, Relative, Rule, output_of, propagate, run_forward, start_at
 from seqplrp.methods.base import Attribution, Method, Prepared
 
 
@@ -90,6 +90,12 @@ class PLRP(LRP):
     def __post_init__(self) -> None:
         super().__post_init__()
         assert self.pruning is not None  # building it checks every value
+
+    def prepare(self, model: nn.Module, graph: Graph, device: torch.device | None) -> Prepared:
+        prepared = super().prepare(model, graph, device)
+        assert self.pruning is not None
+        prepared.plan.check(self.pruning)
+        return prepared
 
     @property
     def pruning(self) -> Pruning | None:
