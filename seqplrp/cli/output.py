@@ -61,10 +61,9 @@ def output_directory(out: Path, *, command: str, overwrite: bool = False) -> Ite
     except OSError as error:
         raise _unwritable(error, out) from error
     try:
-        yield stage
-        _commit(stage, goal, old, command)
-    except OSError as error:
-        raise (from_os_error(error, place=out) or error) from error
+        with _told_of(stage, out):
+            yield stage
+            _commit(stage, goal, old, command)
     finally:
         shutil.rmtree(stage, ignore_errors=True)
         for parent in created:  # deepest first; stays if something lies in it
@@ -104,13 +103,29 @@ def output_file(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
     except OSError as error:
         raise _unwritable(error, path) from error
     try:
-        yield stage / goal.name
-        os.replace(stage / goal.name, goal)
-        _add_to_list(goal)
-    except OSError as error:
-        raise (from_os_error(error, place=path) or error) from error
+        with _told_of(stage / goal.name, path):
+            yield stage / goal.name
+            os.replace(stage / goal.name, goal)
+            _add_to_list(goal)
     finally:
         shutil.rmtree(stage, ignore_errors=True)
+
+
+@contextmanager
+def _told_of(stage: Path, out: Path) -> Iterator[None]:
+    """Let errors speak of the place that the user named, not of the temporary one."""
+    try:
+        yield
+    except SeqplrpError as error:
+        if str(stage) not in error.where:
+            raise
+        raise SeqplrpError(error.where.replace(str(stage), str(out)), error.what, error.remedy) from error
+    except OSError as error:
+        mendable = from_os_error(error, place=out)
+        if mendable is None:
+            raise
+        where = mendable.where.replace(str(stage), str(out))
+        raise SeqplrpError(where, mendable.what, mendable.remedy) from error
 
 
 def _replaceable(goal: Path, out: Path, overwrite: bool) -> list[str]:

@@ -194,3 +194,17 @@ def test_a_single_file_is_whole_or_absent(tmp_path):
     with output_file(tmp_path / "x.tsv", overwrite=True) as path:
         path.write_text("again")
     assert (tmp_path / "x.tsv").read_text() == "again"
+
+
+@pytest.mark.parametrize("error", [SeqplrpError("{}", "is bad", "mend it"), OSError(errno.EIO, "error", "{}")])
+def test_errors_name_the_place_that_the_user_named(tmp_path, error):
+    def fail():
+        with output_directory(tmp_path / "out", command="test") as stage:
+            path = str(stage / "x.bw")
+            if isinstance(error, SeqplrpError):
+                raise SeqplrpError(path, error.what, error.remedy)
+            raise OSError(error.errno, error.strerror, path)
+
+    with pytest.raises(SeqplrpError) as caught:
+        fail()
+    assert caught.value.where == str(tmp_path / "out" / "x.bw")

@@ -332,3 +332,34 @@ print(run(1300) - few)
     )
     assert (tmp_path / "1300.npz").stat().st_size > 100e6
     assert float(done.stdout) < 16
+
+
+@pytest.mark.parametrize("writer", ["write_npz", "write_h5", "write_bigwig", "write_bedgraph"])
+def test_a_disk_that_fills_up_is_an_error_and_no_crash(tmp_path, writer):
+    """However far the writer gets: C libraries print to standard error, or crash as the process ends."""
+    script = """
+import resource, sys
+from pathlib import Path
+import numpy as np
+from seqplrp.errors import SeqplrpError
+from seqplrp.genomics import Record, tracks
+out, writer = Path(sys.argv[1]), getattr(tracks, sys.argv[2])
+values = np.random.default_rng(0).normal(size=(4, 500)).astype(np.float32)
+with tracks.SpoolWriter(out) as spooler:
+    for i in range(200):
+        spooler.append(Record(f"r{i}", "ACGTA" * 100, "c", 500 * i, 500 * (i + 1)), values[0], values)
+    spool = spooler.finish()
+writer(out / "whole", spool)
+size = (out / "whole").stat().st_size
+for share in (0, 0.01, 0.3, 0.9, 0.99):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (int(share * size), -1))
+    try:
+        writer(out / f"cut{share}", spool)
+    except (OSError, SeqplrpError) as error:
+        print("told")
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path), writer], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "told\n" * 5

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import os
 import zipfile
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -138,7 +141,7 @@ def write_h5(path: Path, spool: Spool) -> None:
     length = int(lengths[0])
     shape = (len(spool), _ALPHABET, length)
     step = max(1, _BLOCK // length)
-    with h5py.File(path, "w") as file:
+    with _Disk.opened(path) as disk, h5py.File(disk, "w") as file:
         # Plain gzip, which every HDF5 reader has; hypothetical contributions would hardly shrink.
         chunks = (min(step, len(spool), 64), _ALPHABET, length)
         packed = {"chunks": chunks, "compression": "gzip", "compression_opts": 1, "shuffle": True}
@@ -155,6 +158,45 @@ def write_h5(path: Path, spool: Spool) -> None:
             raw[rows] = one_hot
             shap[rows] = hypothetical
             projected[rows] = hypothetical * one_hot
+
+
+class _Disk(io.FileIO):
+    """A file for HDF5 that keeps the first failure to itself until HDF5 has closed.
+
+    HDF5 that cannot write what it still holds crashes the process when it ends. Here it never learns of the
+    failure; we raise it afterwards.
+    """
+
+    failure: OSError | None = None
+
+    @classmethod
+    @contextmanager
+    def opened(cls, path: Path) -> Iterator[_Disk]:
+        with cls(path, "w+b") as disk:
+            try:
+                yield disk
+            except Exception:
+                if disk.failure is None:
+                    raise  # else it only follows from that failure
+        if disk.failure is not None:
+            raise disk.failure
+
+    def write(self, data: Any) -> int:
+        try:
+            view = memoryview(data).cast("B")
+            done = 0
+            while done < len(view):  # a raw file may write less than it is given
+                done += super().write(view[done:]) or 0
+        except OSError as error:
+            self.failure = self.failure or error
+        return len(view)
+
+    def truncate(self, size: int | None = None) -> int:
+        try:
+            return super().truncate(size)
+        except OSError as error:
+            self.failure = self.failure or error
+            return size or 0
 
 
 def read_h5(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

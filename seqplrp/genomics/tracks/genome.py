@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _BLOCK = 1 << 16
+_BIGWIG_MAGIC = bytes.fromhex("26fc8f88")  # the first word of a bigWig file, and its last once it is whole
 _REGION_COLUMNS = ("contig", "start", "end", "name", "score", "strand")
 
 
@@ -79,18 +82,40 @@ def write_bigwig(path: Path, spool: Spool) -> None:
     """
     covered = 0
     try:
-        with pyBigWig.open(str(path), "w") as out:
+        with _without_words_on_stderr(), pyBigWig.open(str(path), "w") as out:
             out.addHeader(list(chrom_sizes(spool).items()))
             for contig, start, values in averaged_blocks(spool):
                 out.addEntries(contig, start, values=values, span=1, step=1)
                 covered += len(values)
-        # The library tells some failures of its last writes on standard error alone.
+        # The library raises nothing if its last writes fail: what it wrote is counted, and its end looked for.
         with pyBigWig.open(str(path)) as back:
-            found = back.header()["nBasesCovered"]
-    except RuntimeError as error:
+            whole = back.header()["nBasesCovered"] == covered
+    except (RuntimeError, SystemError) as error:
         raise _cut_short(path) from error
-    if found != covered:
+    with open(path, "rb") as file:
+        file.seek(-len(_BIGWIG_MAGIC), os.SEEK_END)
+        whole = whole and file.read() == _BIGWIG_MAGIC
+    if not whole:
         raise _cut_short(path)
+
+
+@contextmanager
+def _without_words_on_stderr() -> Iterator[None]:
+    """Keep the C library from printing what we raise: it writes to the process's standard error by itself."""
+    try:
+        sys.stderr.flush()
+        kept = os.dup(2)
+    except (OSError, AttributeError):  # there is no standard error
+        yield
+        return
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(nowhere)
+        os.close(kept)
 
 
 def _cut_short(path: Path) -> SeqplrpError:
