@@ -67,6 +67,8 @@ class Pruning:
                 raise SeqplrpError(name, f"{share!r} is not a share in [0, 1)", "give a number such as 0.5")
         _check_choice("mode", self.mode, ("lambda", "matrix"))
         _check_choice("threshold", self.threshold, ("mass", "gain"))
+        if not isinstance(self.prune_input, bool):
+            raise SeqplrpError("prune_input", f"{self.prune_input!r} is neither", "use True or False")
         for name, value in (("gain", self.gain), ("tau", self.tau)):
             if not (isinstance(value, int | float) and 0 <= value < math.inf):
                 raise SeqplrpError(name, f"{value!r} is not a number >= 0", "give a number such as 1.0")

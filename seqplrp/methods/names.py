@@ -102,5 +102,5 @@ def parse_rule(text: str) -> Rule:
 
 
 def _guess(name: object, known: Any) -> str:
-    close = get_close_matches(str(name), list(known), n=1)
+    close = get_close_matches(str(name).lower(), list(known), n=1)
     return f" (did you mean {close[0]!r}?)" if close else ""
