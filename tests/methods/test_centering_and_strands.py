@@ -1,0 +1,120 @@
+"""Centring and both strands, by hand."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from nets import binary, both_strands, classifier, sequences
+from torch import Tensor
+
+import seqplrp as sp
+
+X = sequences()
+METHODS = {
+    "lrp": sp.LRP,
+    "gamma": lambda **options: sp.LRP(rule=sp.Gamma(0.25), **options),
+    "plrp": sp.PLRP,
+    "relative": lambda **options: sp.PLRP(rule=sp.Relative(), **options),
+    "gradient x input": sp.GradientTimesInput,
+    "saliency": sp.Saliency,
+}
+
+
+def rc(x: Tensor) -> Tensor:
+    return x.flip(1, 2)
+
+
+@pytest.mark.parametrize("name", list(METHODS))
+def test_uniform_centring_subtracts_the_mean_over_the_four_bases(name: str) -> None:
+    raw = sp.explain(classifier(), X, target=1, method=METHODS[name]()).hypothetical
+    e = sp.explain(classifier(), X, target=1, method=METHODS[name](center="uniform"))
+    centred = raw - raw.mean(1, keepdim=True)
+    torch.testing.assert_close(e.hypothetical, centred, rtol=1e-12, atol=1e-14)
+    torch.testing.assert_close(e.relevance, X * centred, rtol=1e-12, atol=1e-14)
+    torch.testing.assert_close(e.hypothetical.sum(1), torch.zeros(5, 20).double(), rtol=0, atol=1e-12)
+    assert not e.relevance[X == 0].any()
+
+
+@pytest.mark.parametrize("name", list(METHODS))
+def test_composition_centring_weighs_the_bases_by_their_frequency_in_the_sequence(name: str) -> None:
+    raw = sp.explain(classifier(), X, target=1, method=METHODS[name]()).hypothetical
+    e = sp.explain(classifier(), X, target=1, method=METHODS[name](center="composition"))
+    for n in range(5):
+        counts = [float(X[n, b].sum()) for b in range(4)]  # N counts for none
+        frequencies = [c / sum(counts) for c in counts]
+        mean = sum(f * raw[n, b] for b, f in enumerate(frequencies))
+        torch.testing.assert_close(e.hypothetical[n], raw[n] - mean, rtol=1e-12, atol=1e-14)
+    torch.testing.assert_close(e.relevance, X * e.hypothetical)
+
+
+def test_a_sequence_of_n_alone_is_centred_without_a_division_by_zero() -> None:
+    x = torch.zeros(2, 4, 20, dtype=torch.float64)
+    for center in ("uniform", "composition"):
+        e = sp.explain(classifier(), x, target=0, method=sp.LRP(center=center, reverse_complement=True))
+        assert torch.isfinite(e.hypothetical).all()
+        assert not e.relevance.any()
+
+
+def test_centring_needs_hypothetical_contributions_and_dna() -> None:
+    with pytest.raises(sp.SeqplrpError) as caught:
+        sp.explain(binary(), X, method=sp.LRP(rule={"0": sp.Flat(), "*": sp.Epsilon()}, center="uniform"))
+    assert caught.value.where == "center"
+    for method in (sp.LRP(center="uniform"), sp.LRP(reverse_complement=True)):
+        with pytest.raises(sp.SeqplrpError, match="one-hot DNA"):
+            sp.explain(torch.nn.Linear(3, 1), torch.ones(2, 3), method=method)
+
+
+@pytest.mark.parametrize("name", [n for n in METHODS if n != "relative"])
+def test_both_strands_are_the_mean_of_two_maps(name: str) -> None:
+    forward = sp.explain(classifier(), X, target=1, method=METHODS[name]())
+    backward = sp.explain(classifier(), rc(X), target=1, method=METHODS[name]())
+    e = sp.explain(classifier(), X, target=1, method=METHODS[name](reverse_complement=True))
+    torch.testing.assert_close(e.relevance, (forward.relevance + rc(backward.relevance)) / 2)
+    torch.testing.assert_close(e.hypothetical, (forward.hypothetical + rc(backward.hypothetical)) / 2)
+    torch.testing.assert_close(e.output, (forward.output + backward.output) / 2)
+    torch.testing.assert_close(e.relevance, X * e.hypothetical)
+
+
+def test_relative_maps_are_brought_to_one_size_before_they_are_averaged() -> None:
+    maps = [sp.explain(classifier(), x, target=1, method=METHODS["relative"]()).relevance for x in (X, rc(X))]
+    maps[1] = rc(maps[1])
+    e = sp.explain(classifier(), X, target=1, method=METHODS["relative"](reverse_complement=True))
+    sizes = [m.abs().sum((1, 2)) for m in maps]
+    assert not torch.allclose(*sizes)
+    mean_size = (sizes[0] + sizes[1]) / 2
+    scaled = [m * (mean_size / size)[:, None, None] for m, size in zip(maps, sizes, strict=True)]
+    torch.testing.assert_close(e.relevance, (scaled[0] + scaled[1]) / 2)
+    assert not torch.allclose(e.relevance, (maps[0] + maps[1]) / 2)
+
+
+@pytest.mark.parametrize("center", [None, "uniform", "composition"])
+@pytest.mark.parametrize("name", list(METHODS))
+def test_a_sequence_and_its_reverse_complement_get_mirrored_maps(name: str, center) -> None:
+    method = METHODS[name](reverse_complement=True, center=center)
+    one, other = (sp.explain(classifier(), x, target=1, method=method) for x in (X, rc(X)))
+    torch.testing.assert_close(rc(other.relevance), one.relevance, rtol=1e-10, atol=1e-12)
+    torch.testing.assert_close(other.output, one.output)
+
+
+@pytest.mark.parametrize("name", list(METHODS))
+def test_a_model_that_reads_both_strands_alike_needs_no_average(name: str) -> None:
+    plain = sp.explain(both_strands(), X, method=METHODS[name]())
+    averaged = sp.explain(both_strands(), X, method=METHODS[name](reverse_complement=True))
+    torch.testing.assert_close(averaged.relevance, plain.relevance, rtol=1e-9, atol=1e-11)
+    mirrored = sp.explain(both_strands(), rc(X), method=METHODS[name]())
+    torch.testing.assert_close(rc(mirrored.relevance), plain.relevance, rtol=1e-9, atol=1e-11)
+
+
+def test_the_ledger_tells_the_strands_apart() -> None:
+    e = sp.explain(classifier(), X, target=1, method=sp.LRP(reverse_complement=True), batch_size=2)
+    assert e.ledger.strand.unique().tolist() == ["+", "-"]
+    for strand, x in (("+", X), ("-", rc(X))):
+        alone = sp.explain(classifier(), x, target=1, method=sp.LRP()).ledger
+        part = e.ledger[e.ledger.strand == strand].drop(columns="strand").reset_index(drop=True)
+        assert part.relevance_out.to_numpy() == pytest.approx(alone.relevance_out.to_numpy())
+        assert part.sequence.tolist() == alone.sequence.tolist()
+
+
+def test_both_strands_are_explained_for_the_output_predicted_on_the_strand_that_was_given() -> None:
+    e = sp.explain(classifier(), X, target="predicted", method=sp.LRP(reverse_complement=True))
+    assert torch.equal(e.target, classifier()(X).argmax(1))
