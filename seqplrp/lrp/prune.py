@@ -201,22 +201,28 @@ def _cut_below(limit: Tensor, part: Tensor) -> tuple[Tensor, Tensor]:
 # The bits of a float, read as an integer, order non-negative floats as their values do. So its leading bits (sign,
 # exponent, a few of the fraction) bin the entries by sign and size without a sort; only the entries of the bin where
 # the cumulative mass crosses its limit need a closer look. More bits make that look shorter and the histogram longer.
-_LEADING_BITS = {32: 14, 64: 16}
+# a closer look. More bits make that look shorter and the histogram longer: there are about as many bins as entries.
+_MOST_LEADING_BITS = 14
+
+
+def _leading_bits(units: int, width: int) -> int:
+    sign_and_exponent = 9 if width == 32 else 12
+    return max(sign_and_exponent, min(_MOST_LEADING_BITS, units.bit_length()))
 
 
 def _mass_cut(flat: Tensor, shares: Shares) -> Cut:
     """Mass thresholds: prune v > 0 where the sum of all positive entries <= v is at most p times their total."""
     samples = flat.shape[0]
     width = torch.finfo(flat.dtype).bits
-    leading = _LEADING_BITS[width]
+    leading = _leading_bits(flat.shape[1], width)
     half = 1 << (leading - 1)
     bits = flat.contiguous().view(torch.int32 if width == 32 else torch.int64)
     # the sign bit leads, so the shift gives negative entries [-half, 0) and positive ones [0, half), each by size
     bins = (bits >> (width - leading)).add_(half)
     histogram = torch.zeros(samples, 2 * half, dtype=torch.float64, device=flat.device)
     histogram.scatter_add_(1, bins.long(), flat.abs().to(torch.float64))
-    cumulative = histogram.view(samples, 2, half).flip(1).cumsum(2)  # positive first
-    share = torch.tensor([shares.positive, shares.negative], dtype=torch.float64, device=flat.device)
+    cumulative = histogram.view(samples, 2, half).cumsum(2)
+    share = torch.tensor([shares.negative, shares.positive], dtype=torch.float64, device=flat.device)
     total = cumulative[:, :, -1]
     limit = torch.minimum(total * share, torch.nextafter(total, torch.zeros_like(total)))
     crossing = torch.searchsorted(cumulative, limit.unsqueeze(2), right=True).squeeze(2).clamp_(max=half - 1)
@@ -225,24 +231,24 @@ def _mass_cut(flat: Tensor, shares: Shares) -> Cut:
     # everything in the bins below the crossing bin goes: the cut is the largest float below that bin's lowest one
     lowest = (crossing << (width - leading)) - 1
     cut = lowest.clamp(min=0).to(bits.dtype).view(flat.dtype).clone()
-    chosen = (crossing + torch.tensor([half, 0], device=flat.device)).to(bins.dtype)
+    chosen = (crossing + torch.tensor([0, half], device=flat.device)).to(bins.dtype)
     inside = (bins == chosen[:, :1]).logical_or_(bins == chosen[:, 1:])
     sample, unit = inside.nonzero(as_tuple=True)
     pruned = below.clone()
     if len(sample):
         is_top = cumulative.gather(2, crossing.unsqueeze(2)).squeeze(2) == total
         _refine(cut.view(-1), pruned.view(-1), limit.flatten(), is_top.flatten(), flat[sample, unit], sample)
-    return Cut(cut[:, :1], cut[:, 1:], total, total - pruned)
+    return Cut(cut[:, 1:], cut[:, :1], total.flip(1), (total - pruned).flip(1))
 
 
 def _refine(cut: Tensor, pruned: Tensor, limit: Tensor, is_top: Tensor, values: Tensor, sample: Tensor) -> None:
     """Raise each cut to the largest entry of its crossing bin that can still go, and what is pruned with it.
 
     `cut`, `pruned` (so far: the mass below the bin), `limit` and `is_top` (no bin above holds anything) are flat over
-    (sample, sign). Each group is summed by itself, in order of size, so that rounding can't make one sample's cut
-    depend on another's entries; nor can it take the largest entry of all along.
+    (sample, sign), negative first. Each group is summed by itself, in order of size, so that rounding can't make one
+    sample's cut depend on another's entries; nor can it take the largest entry of all along.
     """
-    group = sample * 2 + (values < 0)
+    group = sample * 2 + (values > 0)
     size, by_size = values.abs().sort()
     group, by_group = group[by_size].sort(stable=True)
     size = size[by_group]
