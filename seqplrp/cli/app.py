@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import os
 import sys
 from collections.abc import Sequence
@@ -51,8 +50,7 @@ def build_app() -> typer.Typer:
             typer.echo(ctx.get_help())
 
     for name in COMMANDS:
-        if importlib.util.find_spec(f"seqplrp.cli.{name}") is not None:
-            importlib.import_module(f"seqplrp.cli.{name}").register(app)
+        importlib.import_module(f"seqplrp.cli.{name}").register(app)
     return app
 
 

@@ -231,3 +231,34 @@ def test_a_real_process_says_the_same(place, arguments, pattern):
     assert done.stdout == ""
     assert re.fullmatch(rf"error: .*{pattern}.*; .*\n", done.stderr)
     assert not (place / "out").exists()
+
+
+MEME = """MEME version 4
+
+ALPHABET= ACGT
+
+MOTIF M1 TEST
+letter-probability matrix: alength= 4 w= 3 nsites= 20 E= 0
+ 0.7 0.1 0.1 0.1
+ 0.1 0.7 0.1 0.1
+ 0.1 0.1 0.7 0.1
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "patterns"),
+    [
+        (" 0.1 0.7 0.1 0.1\n", " 0.1 0.7 0.1 0.3\n", ["line 8", "sum"]),
+        (" 0.1 0.7 0.1 0.1\n", " 0.1 0.7 0.2\n", ["line 8"]),
+        (" 0.1 0.7 0.1 0.1\n", " 0.1 much 0.1 0.1\n", ["line 8", "'much'"]),
+        ("w= 3", "w= 4", ["line"]),
+        ("ALPHABET= ACGT", "ALPHABET= ACDEFGHIKLMNPQRSTVWY", ["line 3"]),
+    ],
+)
+def test_bad_motif_file(run, place, old, new, patterns):
+    """A motif file reaches the program through a task's description."""
+    (place / "task.yaml").write_text("kind: binary\nlength: 60\nmotifs: {TEST: {file: m.meme}}\nclasses: {yes: TEST}\n")
+    (place / "m.meme").write_text(MEME.replace(old, new))
+    before = sorted(place.rglob("*"))
+    refused(run("simulate", "--task", "task.yaml", "-n", "10", "--out", "out"), r"m\.meme", *patterns)
+    assert sorted(place.rglob("*")) == before
