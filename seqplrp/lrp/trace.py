@@ -463,7 +463,11 @@ def _structure(model: nn.Module) -> tuple[Any, ...]:
     """Describe what a trace of the model depends on besides its weights, as far as it can be seen from outside."""
     parts: list[Any] = []
     for path, module in model.named_modules(remove_duplicate=False):
-        attributes = tuple((name, _frozen(value)) for name, value in vars(module).items() if name not in _BOOKKEEPING)
+        attributes = tuple(
+            (name, _frozen(value))
+            for name, value in vars(module).items()
+            if name not in _BOOKKEEPING and not (name.endswith("_hooks") and not value)
+        )
         tensors = tuple(
             (name, tuple(tensor.shape), tensor.dtype, tensor.device)
             for group in (module._parameters, module._buffers)
@@ -474,13 +478,16 @@ def _structure(model: nn.Module) -> tuple[Any, ...]:
     return tuple(parts)
 
 
-def _frozen(value: Any, depth: int = 4) -> Any:
+_DEPTH = 3  # of objects within objects: enough for configurations, little enough for what knows half the process
+
+
+def _frozen(value: Any, depth: int = _DEPTH) -> Any:
     """Return something hashable that differs where a trace may differ, and holds none of the user's objects."""
     if value is None or isinstance(value, bool | int | float | str | bytes | torch.dtype | torch.device):
         return (type(value).__name__, value)  # 1, 1.0 and True are equal, but trace differently
     if isinstance(value, Tensor):
         # a tensor that is an attribute is read anew for every plan; one inside a list or an object is part of the trace
-        return ("tensor", tuple(value.shape), value.dtype, value.device, None if depth == 4 else id(value))
+        return ("tensor", tuple(value.shape), value.dtype, value.device, None if depth == _DEPTH else id(value))
     name = (type(value).__qualname__, id(value))
     if depth == 0 or isinstance(value, nn.Module | type | ModuleType):
         return name
