@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from conftest import binary_data, planted
+from planted import binary_data, planted
 
 from seqplrp.errors import SeqplrpError
 from seqplrp.genomics import codes_to_one_hot, encode, reverse_complement
