@@ -271,6 +271,28 @@ def test_constants_beside_an_input_take_their_share_into_the_ledger() -> None:
         assert float(row.numbers["bias"][0]) == pytest.approx(r.reshape(5, 4)[3:].sum(), abs=1e-10)
 
 
+@pytest.mark.parametrize("rule", [Gamma(), ZPlus()], ids=repr)
+def test_a_constant_made_for_the_batch_may_be_negative(rule) -> None:
+    """What is known of signs decides which terms are left out: a ReLU's value plus a constant may be negative."""
+    net = seeded(
+        lambda: Calls(
+            lambda s, x: s.last(s.first(x).relu() + torch.full((x.shape[0], 3, 4), -0.5, dtype=x.dtype)),
+            first=nn.Conv1d(4, 3, 3),
+            last=nn.Conv1d(3, 2, 2),
+        )
+    )
+    x = one_hot(3, 6)
+    found = back_through(net, x, None, {"first": Epsilon(), "last": rule})
+    h = net.first(x).relu().detach() - 0.5
+    assert (h < 0).any()
+    kind = "gamma" if isinstance(rule, Gamma) else "zplus"
+    row = next(row for row in found.ledger.rows if row.layer == "last")
+    for n in range(3):
+        expected = share(kind, h[n].numpy().ravel(), *matrix_of(net.last, (3, 4)), net(x)[n].detach().numpy().ravel())
+        assert float(row.numbers["relevance_in"][n]) == pytest.approx(float(expected.relevance.sum()), abs=1e-10)
+        assert float(row.numbers["bias"][n]) == pytest.approx(expected.bias, abs=1e-10)
+
+
 def test_constants_that_stand_beside_the_very_input_keep_its_hypothetical_contributions() -> None:
     net = seeded(
         lambda: Calls(

@@ -234,6 +234,16 @@ def test_without_a_stabiliser_dead_units_do_not_make_nan(rule: Rule, dtype: torc
     assert found.relevance.any()
 
 
+def test_a_branch_that_shares_nothing_does_not_divide_by_zero() -> None:
+    """z = -1: the branch of outputs with z >= 0 has the denominator -1 there, which eps = 1 would cancel."""
+    layer = nn.Linear(2, 1, bias=False).double()
+    with torch.no_grad():
+        layer.weight.copy_(torch.tensor([[-1.0, 0.0]]))
+    x = torch.tensor([[1.0, 1.0]], dtype=torch.float64)
+    found = back_through(layer, x, None, Gamma(1.0, eps=1.0)).relevance
+    assert found.tolist() == [[pytest.approx(-2 / 3), 0]]
+
+
 def test_a_rule_of_ones_own_needs_branches_and_eps_alone() -> None:
     """Epsilon, written by a user."""
 
