@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from seqplrp.errors import SeqplrpError
-from seqplrp.lrp.ledger import Ledger, per_sample_size, per_sample_sum, taken_by_stabiliser
-from seqplrp.lrp.steps import EPS, Contribution, Handler, Run, Step, Vanishing, register, stabilised
+from seqplrp.lrp.ledger import Ledger, per_sample_sum
+from seqplrp.lrp.ops.sharing import SharedByContribution
+from seqplrp.lrp.steps import Contribution, Handler, Run, Step, Vanishing, register
 from seqplrp.lrp.trace import Ref
 
 aten = torch.ops.aten
@@ -37,10 +38,8 @@ class Relu(Handler):
 
 
 @register(aten.add.Tensor, aten.sub.Tensor)
-class Add(Handler):
+class Add(SharedByContribution):
     """x + y shares by x and y over the stabilised sum; a constant among the two takes its share as a bias does."""
-
-    vanishing: ClassVar[Vanishing] = "always"
 
     def prepare(self, step: Step) -> None:
         if step.kwargs.get("alpha", 1) != 1:
@@ -56,44 +55,27 @@ class Add(Handler):
         constants = [a for a in step.args if getattr(a, "name", None) not in step.inputs]
         return all(isinstance(c, Tensor | int | float) and bool(torch.as_tensor(c >= 0).all()) for c in constants)
 
-    def needs(self, step: Step) -> tuple[str, ...]:
-        return (*step.inputs, step.output)
+    @staticmethod
+    def _summands(step: Step) -> list[tuple[Any, int]]:
+        return list(zip(step.args, (1, -1 if step.op == "sub" else 1), strict=True))
 
-    def backward(self, step: Step, relevance: Tensor, run: Run, ledger: Ledger) -> list[Contribution]:
-        output = run.values[step.output]
-        share = relevance / stabilised(output, EPS, nonnegative=step.output_nonnegative)
-        shared: list[tuple[Contribution, Tensor]] = []  # in the order of step.inputs, where x + x has x twice
-        constants: dict[str, Tensor] = {}
-        for argument, sign in zip(step.args, (1, -1 if step.op == "sub" else 1), strict=True):
-            coefficient = share if sign > 0 else -share
-            if isinstance(argument, Ref) and argument.name in step.inputs:
-                coefficient = coefficient.sum_to_size(run.shapes[argument.name])
-                shared.append(step.share_out(len(shared), coefficient, run))
-            else:
-                constants["bias"] = per_sample_sum(run.filled(argument) * coefficient)
-        ledger.add(
-            step.path,
-            step.op,
-            f"Epsilon(eps={EPS:g})",
-            relevance_out=per_sample_sum(relevance),
-            relevance_in=torch.stack([total for _, total in shared]).sum(0),
-            **constants,
-            stabiliser=taken_by_stabiliser(share, output, EPS, nonnegative=step.output_nonnegative),
-            size=per_sample_size(relevance),
-        )
-        return [contribution for contribution, _ in shared]
+    def coefficients(self, step: Step, share: Tensor, run: Run) -> list[Tensor]:
+        # in the order of step.inputs, where x + x has x twice
+        return [
+            (share if sign > 0 else -share).sum_to_size(run.shapes[argument.name])
+            for argument, sign in self._summands(step)
+            if isinstance(argument, Ref) and argument.name in step.inputs
+        ]
 
-    def describe(self, step: Step) -> str:
-        return f"Epsilon(eps={EPS:g})"
+    def taken_by_constants(self, step: Step, share: Tensor, run: Run) -> Tensor | None:
+        for argument, sign in self._summands(step):
+            if not (isinstance(argument, Ref) and argument.name in step.inputs):
+                return per_sample_sum(run.filled(argument) * (sign * share))
+        return None
 
 
-class Affine(Handler):
+class Affine(SharedByContribution):
     """y = a * scale + shift with constants: a linear layer of one input an output, under epsilon."""
-
-    vanishing: ClassVar[Vanishing] = "always"
-
-    def needs(self, step: Step) -> tuple[str, ...]:
-        return (*step.inputs, step.output)
 
     def scale_and_shift(self, step: Step) -> tuple[Tensor | float, Tensor | float]:
         """Return the constants, broadcast to the input's shape."""
@@ -102,26 +84,11 @@ class Affine(Handler):
     def nonnegative(self, step: Step, inputs: Sequence[bool]) -> bool:
         return all(inputs) and all(bool(torch.as_tensor(c >= 0).all()) for c in self.scale_and_shift(step))
 
-    def backward(self, step: Step, relevance: Tensor, run: Run, ledger: Ledger) -> list[Contribution]:
-        output = run.values[step.output]
-        scale, shift = self.scale_and_shift(step)
-        share = relevance / stabilised(output, EPS, nonnegative=step.output_nonnegative)
-        coefficient = (share * scale).sum_to_size(run.shapes[step.inputs[0]])
-        contribution, handed_on = step.share_out(0, coefficient, run)
-        ledger.add(
-            step.path,
-            step.op,
-            f"Epsilon(eps={EPS:g})",
-            relevance_out=per_sample_sum(relevance),
-            relevance_in=handed_on,
-            bias=per_sample_sum((share * shift).expand_as(share)),
-            stabiliser=taken_by_stabiliser(share, output, EPS, nonnegative=step.output_nonnegative),
-            size=per_sample_size(relevance),
-        )
-        return [contribution]
+    def coefficients(self, step: Step, share: Tensor, run: Run) -> list[Tensor]:
+        return [(share * self.scale_and_shift(step)[0]).sum_to_size(run.shapes[step.inputs[0]])]
 
-    def describe(self, step: Step) -> str:
-        return f"Epsilon(eps={EPS:g})"
+    def taken_by_constants(self, step: Step, share: Tensor, run: Run) -> Tensor | None:
+        return per_sample_sum((share * self.scale_and_shift(step)[1]).expand_as(share))
 
 
 @register(aten._native_batch_norm_legit_no_training.default, aten.batch_norm.default)

@@ -8,19 +8,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from seqplrp.lrp.ledger import Ledger, per_sample_size, per_sample_sum, taken_by_stabiliser
-from seqplrp.lrp.steps import (
-    EPS,
-    Contribution,
-    Handler,
-    Run,
-    Step,
-    Vanishing,
-    Winners,
-    register,
-    spread,
-    stabilised,
-)
+from seqplrp.lrp.ledger import Ledger
+from seqplrp.lrp.ops.sharing import SharedByContribution
+from seqplrp.lrp.steps import Contribution, Handler, Run, Step, Vanishing, Winners, register, spread
 
 aten = torch.ops.aten
 
@@ -94,45 +84,15 @@ class MaxPool(Handler):
         return "winner takes all"
 
 
-class SharedByContribution(Handler):
-    """An operation that is linear in its input, without weights: epsilon, with the operation's adjoint."""
-
-    vanishing: ClassVar[Vanishing] = "always"
-
-    def nonnegative(self, step: Step, inputs: Sequence[bool]) -> bool:
-        return all(inputs)
-
-    def needs(self, step: Step) -> tuple[str, ...]:
-        return (*step.inputs, step.output)
-
-    def adjoint(self, step: Step, grad: Tensor, run: Run) -> Tensor:
-        """Apply the adjoint of the operation."""
-        raise NotImplementedError
-
-    def backward(self, step: Step, relevance: Tensor, run: Run, ledger: Ledger) -> list[Contribution]:
-        output = run.values[step.output]
-        share = relevance / stabilised(output, EPS, nonnegative=step.output_nonnegative)
-        contribution, handed_on = step.share_out(0, self.adjoint(step, share, run), run)
-        ledger.add(
-            step.path,
-            step.op,
-            f"Epsilon(eps={EPS:g})",
-            relevance_out=per_sample_sum(relevance),
-            relevance_in=handed_on,
-            stabiliser=taken_by_stabiliser(share, output, EPS, nonnegative=step.output_nonnegative),
-            size=per_sample_size(relevance),
-        )
-        return [contribution]
-
-    def describe(self, step: Step) -> str:
-        return f"Epsilon(eps={EPS:g})"
-
-
 @register(aten.avg_pool1d.default, aten.avg_pool2d.default)
 class AveragePool(SharedByContribution):
     """Average pooling over windows."""
 
-    def adjoint(self, step: Step, grad: Tensor, run: Run) -> Tensor:
+    def coefficients(self, step: Step, share: Tensor, run: Run) -> list[Tensor]:
+        return [self._adjoint(step, share, run)]
+
+    @staticmethod
+    def _adjoint(step: Step, grad: Tensor, run: Run) -> Tensor:
         values = run.values[step.inputs[0]]
         one_dimensional = step.op.endswith("1d")
         dims = 1 if one_dimensional else 2
@@ -160,7 +120,11 @@ class AveragePool(SharedByContribution):
 class AdaptiveAveragePool(SharedByContribution):
     """Average pooling to a given size."""
 
-    def adjoint(self, step: Step, grad: Tensor, run: Run) -> Tensor:
+    def coefficients(self, step: Step, share: Tensor, run: Run) -> list[Tensor]:
+        return [self._adjoint(step, share, run)]
+
+    @staticmethod
+    def _adjoint(step: Step, grad: Tensor, run: Run) -> Tensor:
         values = run.values[step.inputs[0]]
         one_dimensional = step.op.endswith("1d")
         if one_dimensional:
@@ -173,7 +137,11 @@ class AdaptiveAveragePool(SharedByContribution):
 class Reduce(SharedByContribution):
     """Mean or sum over axes."""
 
-    def adjoint(self, step: Step, grad: Tensor, run: Run) -> Tensor:
+    def coefficients(self, step: Step, share: Tensor, run: Run) -> list[Tensor]:
+        return [self._adjoint(step, share, run)]
+
+    @staticmethod
+    def _adjoint(step: Step, grad: Tensor, run: Run) -> Tensor:
         shape = run.shapes[step.inputs[0]]
         axes = step.args[1] if len(step.args) > 1 and step.args[1] is not None else None
         axes = tuple(range(len(shape))) if axes is None or not len(axes) else tuple(a % len(shape) for a in axes)

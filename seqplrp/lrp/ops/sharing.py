@@ -1,0 +1,56 @@
+"""Operations linear in their inputs, without weights: each input takes its contribution's share (epsilon)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from seqplrp.lrp.ledger import Ledger, per_sample_size, per_sample_sum, taken_by_stabiliser
+from seqplrp.lrp.steps import EPS, Contribution, Handler, Run, Step, Vanishing, stabilised
+
+
+class SharedByContribution(Handler):
+    """y = sum of linear functions of the inputs (+ constants): r_i = (what i contributes to y) / (y + eps sgn y) R.
+
+    Source: METHODS.md, section 2, sums and averages.
+    """
+
+    vanishing: ClassVar[Vanishing] = "always"
+
+    def coefficients(self, step: Step, share: Tensor, run: Run) -> list[Tensor]:
+        """Apply the adjoint of the operation to ``R / (y + eps sgn y)``: one tensor an input, of its shape."""
+        raise NotImplementedError
+
+    def taken_by_constants(self, step: Step, share: Tensor, run: Run) -> Tensor | None:
+        """Return what constants among the summands take (N,), as a bias does; None where there are none."""
+        return None
+
+    def nonnegative(self, step: Step, inputs: Sequence[bool]) -> bool:
+        return all(inputs)
+
+    def needs(self, step: Step) -> tuple[str, ...]:
+        return (*step.inputs, step.output)
+
+    def backward(self, step: Step, relevance: Tensor, run: Run, ledger: Ledger) -> list[Contribution]:
+        output = run.values[step.output]
+        share = relevance / stabilised(output, EPS, nonnegative=step.output_nonnegative)
+        coefficients = self.coefficients(step, share, run)
+        shared = [step.share_out(place, coefficient, run) for place, coefficient in enumerate(coefficients)]
+        constants = self.taken_by_constants(step, share, run)
+        ledger.add(
+            step.path,
+            step.op,
+            self.describe(step),
+            relevance_out=per_sample_sum(relevance),
+            relevance_in=torch.stack([total for _, total in shared]).sum(0),
+            **({} if constants is None else {"bias": constants}),
+            stabiliser=taken_by_stabiliser(share, output, EPS, nonnegative=step.output_nonnegative),
+            size=per_sample_size(relevance),
+        )
+        return [contribution for contribution, _ in shared]
+
+    def describe(self, step: Step) -> str:
+        return f"Epsilon(eps={EPS:g})"
