@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 EXTRAS := peers,modisco,image,ray,jaspar
 
-.PHONY: setup demo test check format bench-speed real clean
+.PHONY: setup demo test check format real clean
 
 setup: $(if $(DEV),$(VENV)/.dev-installed,$(VENV)/.installed)
 
@@ -42,9 +42,7 @@ format:
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench-speed: setup
-	$(BIN)/python benchmarks/speed.py
-
+# The chain on real ChIP-seq peaks; SEQPLRP_REAL_DATA names the folder that holds chipseq/*.fa.
 real: setup
 	PATH="$(CURDIR)/$(BIN):$$PATH" bash examples/real_chipseq.sh
 
