@@ -198,12 +198,17 @@ class _Backward:
                     )
 
     def _in_matrix_mode(self, step: Step) -> bool:
-        return (
-            self.pruning is not None
-            and self.pruning.mode == "matrix"
-            and step.output in self.plan.chains
-            and not isinstance(step.extra.rule, Relative)
-        )
+        """Whether a layer is propagated again; not where nothing is pruned, so that p = 0 is plain LRP bit for bit."""
+        if (
+            self.pruning is None
+            or self.pruning.mode != "matrix"
+            or step.output not in self.plan.chains
+            or isinstance(step.extra.rule, Relative)
+        ):
+            return False
+        chain = self.plan.chains[step.output]
+        point = self.plan.prune_points[chain[0].inputs[0] if chain else step.inputs[0]]
+        return shares_of(self.pruning, point.readers, self.plan.depth).prunes
 
     def _layer(self, step: Step, relevance: Tensor | Winners) -> None:
         """Share a conv or linear layer's relevance.
