@@ -108,7 +108,7 @@ def explain(
         seed=seed,
         arguments={name: str(v) if isinstance(v, Path) else v for name, v in arguments.items()},
     )
-    with output_directory(out, command="explain", overwrite=overwrite) as stage:
+    with output_directory(out, command="explain", overwrite=overwrite, inputs=[model, fasta, weights]) as stage:
         result = run(request, stage)
     each = 1000 * result.explain_seconds / result.sequences
     how = ", ".join([method, *(f"{name} {value}" for name, value in given.items())])

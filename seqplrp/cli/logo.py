@@ -44,7 +44,7 @@ def logo(
     from seqplrp.recovery import parse_region, read_explanations, sequence_panel
 
     check_suffix(out)
-    with output_file(out, overwrite=overwrite) as stage:
+    with output_file(out, overwrite=overwrite, inputs=[truth]) as stage:
         with as_options("record", "region", "hypothetical"):
             place = None if region is None else parse_region(region)
             runs = [read_explanations(path) for path in (directory, *(also or ()))]

@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -26,7 +26,9 @@ _STAGE = ".seqplrp-partial-"
 
 
 @contextmanager
-def output_directory(out: Path, *, command: str, overwrite: bool = False) -> Iterator[Path]:
+def output_directory(
+    out: Path, *, command: str, overwrite: bool = False, inputs: Iterable[Path | str | None] = ()
+) -> Iterator[Path]:
     """Write a directory as a whole or not at all.
 
     Enter it before any long work: everything that can be wrong with the place is found on entry.
@@ -38,7 +40,9 @@ def output_directory(out: Path, *, command: str, overwrite: bool = False) -> Ite
     command : str
         The command that writes it, for the list of files.
     overwrite : bool
-        Replace the directory if seqplrp wrote all that is in it.
+        Replace the directory if the same command wrote all that is in it.
+    inputs : iterable of path
+        What the command reads: a directory that is one of them, or holds one, is never replaced.
 
     Yields
     ------
@@ -52,7 +56,8 @@ def output_directory(out: Path, *, command: str, overwrite: bool = False) -> Ite
         If ``out`` is a file, is not empty and may not be replaced, or cannot be written.
     """
     goal = Path(out).resolve()
-    old = _replaceable(goal, out, overwrite)
+    _refuse_inputs(goal, out, inputs)
+    old = _replaceable(goal, out, command, overwrite)
     try:
         created = _make_parents(goal.parent)
         # Beside the goal, so that the last step is one rename; inside it if it exists, for it may be a mount
@@ -72,7 +77,7 @@ def output_directory(out: Path, *, command: str, overwrite: bool = False) -> Ite
 
 
 @contextmanager
-def output_file(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
+def output_file(path: Path, *, overwrite: bool = False, inputs: Iterable[Path | str | None] = ()) -> Iterator[Path]:
     """Write one file as a whole or not at all.
 
     Parameters
@@ -81,6 +86,8 @@ def output_file(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
         The file to be.
     overwrite : bool
         Replace it if it exists.
+    inputs : iterable of path
+        What the command reads: none of them is ever replaced.
 
     Yields
     ------
@@ -95,6 +102,7 @@ def output_file(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
     goal = Path(path).resolve()
     if goal.is_dir():
         raise SeqplrpError(path, "is a directory", "name a file")
+    _refuse_inputs(goal, path, inputs)
     if goal.exists() and not overwrite:
         raise SeqplrpError(path, "exists already", "choose another name or add --overwrite")
     try:
@@ -128,7 +136,17 @@ def _told_of(stage: Path, out: Path) -> Iterator[None]:
         raise SeqplrpError(where, mendable.what, mendable.remedy) from error
 
 
-def _replaceable(goal: Path, out: Path, overwrite: bool) -> list[str]:
+def _refuse_inputs(goal: Path, out: Path, inputs: Iterable[Path | str | None]) -> None:
+    for name in inputs:
+        if name is None:
+            continue
+        read = Path(name).resolve()
+        if read == goal or goal in read.parents:
+            what = "is what this command reads" if read == goal else f"holds {str(name)!r}, which this command reads"
+            raise SeqplrpError(out, what, "choose another --out")
+
+
+def _replaceable(goal: Path, out: Path, command: str, overwrite: bool) -> list[str]:
     """Name the entries of an existing directory that may be replaced; refuse if there are others."""
     if not os.path.lexists(goal):
         return []
@@ -149,6 +167,13 @@ def _replaceable(goal: Path, out: Path, overwrite: bool) -> list[str]:
             out,
             "holds files that seqplrp did not write",
             "choose another --out (--overwrite replaces only seqplrp's own)",
+        )
+    writer = json.loads((goal / MARKER).read_text(encoding="utf-8")).get("command")
+    if writer != command:
+        raise SeqplrpError(
+            out,
+            f"holds what `seqplrp {writer}` wrote",
+            f"choose another --out (--overwrite replaces only what `seqplrp {command}` wrote)",
         )
     foreign = sorted(f for f in found - listed - {MARKER} if not f.startswith(_STAGE))
     if foreign:

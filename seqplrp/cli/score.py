@@ -73,7 +73,7 @@ def score(
     from seqplrp.genomics import read_truth_bed
     from seqplrp.recovery import read_explanations, read_labels, score_explanations
 
-    with output_file(out, overwrite=overwrite) as stage:
+    with output_file(out, overwrite=overwrite, inputs=[truth, motifs, labels]) as stage:
         known = read_truth_bed(truth)
         with as_options("labels", "class"):
             scores = score_explanations(

@@ -47,7 +47,7 @@ def simulate(
     began = time.perf_counter()
     with as_options("task"):
         described = load_task(task)
-    with output_directory(out, command="simulate", overwrite=overwrite) as stage:
+    with output_directory(out, command="simulate", overwrite=overwrite, inputs=[task]) as stage:
         with progress("simulating", n or described.n) as advance:
             data = make(described, n, seed, progress=advance)
         write_simulated(stage, data)

@@ -109,7 +109,8 @@ def train(
         "seed": seed,
     }
     _check_source(data, files, kind)
-    with output_directory(out, command="train", overwrite=overwrite) as stage:
+    read = [data, *files.values()]
+    with output_directory(out, command="train", overwrite=overwrite, inputs=read) as stage:
         sequences = _read(data, files, kind, reading)
         result = train_model(sequences, arch, options=options, training=settings, progress=None)
         _write(result, stage)

@@ -6,11 +6,13 @@ made of it, so a cached graph can't go stale when the model trains on.
 
 from __future__ import annotations
 
+import io
+import logging
 import operator
 import warnings
 import weakref
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, redirect_stderr, suppress
 from dataclasses import dataclass, field, replace
 from types import ModuleType
 from typing import Any
@@ -188,7 +190,7 @@ def trace(model: nn.Module, example: Tensor, target: Target | None = None) -> Gr
     pair = example[:1].expand(2, *example.shape[1:]).clone()  # torch.export takes a batch of 1 for a constant
     wrapper = _Explained(model, target)
     wrapper.training = False
-    with evaluation_mode(model), torch.no_grad(), warnings.catch_warnings():
+    with evaluation_mode(model), torch.no_grad(), warnings.catch_warnings(), _quietly():
         warnings.simplefilter("ignore")
         try:
             exported = torch.export.export(
@@ -201,6 +203,18 @@ def trace(model: nn.Module, example: Tensor, target: Target | None = None) -> Gr
                 _REMEDY,
             ) from error
     return _without_closing_activation(_read(exported, model))
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Keep the exporter from logging and printing graphs and tracebacks of failures that we tell in one line."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        with redirect_stderr(io.StringIO()):
+            yield
+    finally:
+        logging.disable(before)
 
 
 def _first_line(error: Exception) -> str:

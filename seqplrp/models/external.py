@@ -94,7 +94,7 @@ def _import(name: str) -> Any:
                 "run in the directory that holds it, or install it into this environment",
             ) from error
         raise _failed(f"importing {name}", error) from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise _failed(f"importing {name}", error) from error
 
 
@@ -105,11 +105,11 @@ def _call(target: Any, spec: str) -> Any:
         )
     try:
         return target()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise _failed(f"calling {spec}()", error) from error
 
 
-def _failed(what: str, error: Exception) -> SeqplrpError:
+def _failed(what: str, error: BaseException) -> SeqplrpError:
     reason = " ".join(str(error).split())
     return SeqplrpError(
         "--model",

@@ -206,7 +206,9 @@ def test_bad_output_places(run, place):
     (place / "full" / "mine.txt").write_text("mine")
     refused(explain(run, "--out", "full"), "full: exists and is not empty", "--overwrite")
     refused(explain(run, "--out", "full", "--overwrite"), "full: holds files that seqplrp did not write")
-    refused(explain(run, "--out", "x.fa"), r"x\.fa: exists and is not a directory")
+    refused(explain(run, "--out", "x.fa"), r"x\.fa: is what this command reads")
+    (place / "notes.txt").write_text("mine")
+    refused(explain(run, "--out", "notes.txt"), r"notes\.txt: exists and is not a directory")
     refused(explain(run, "--out", "x.fa/below"), "not a directory")
     locked = place / "locked"
     locked.mkdir(mode=0o500)

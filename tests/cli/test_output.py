@@ -208,3 +208,36 @@ def test_errors_name_the_place_that_the_user_named(tmp_path, error):
     with pytest.raises(SeqplrpError) as caught:
         fail()
     assert caught.value.where == str(tmp_path / "out" / "x.bw")
+
+
+def test_overwrite_refuses_what_another_command_wrote(tmp_path):
+    write(tmp_path / "model", weights="w")
+    with (
+        pytest.raises(SeqplrpError, match="holds what `seqplrp test` wrote"),
+        output_directory(tmp_path / "model", command="explain", overwrite=True),
+    ):
+        pass
+    assert content(tmp_path / "model") == {"weights": "w"}
+
+
+@pytest.mark.parametrize("read", ["data", "data/sequences.fa", "data/deeper/labels.tsv"])
+def test_overwrite_never_replaces_what_the_command_reads(tmp_path, read):
+    write(tmp_path / "data", **{"sequences.fa": ">a", "deeper/labels.tsv": "id"})
+    before = content(tmp_path / "data")
+    with (
+        pytest.raises(SeqplrpError, match="this command reads"),
+        output_directory(tmp_path / "data", command="test", overwrite=True, inputs=[None, tmp_path / read]),
+    ):
+        pass
+    assert content(tmp_path / "data") == before
+
+
+def test_a_single_file_that_the_command_reads_is_never_replaced(tmp_path):
+    truth = tmp_path / "truth.bed"
+    truth.write_text("chr1")
+    with (
+        pytest.raises(SeqplrpError, match="is what this command reads"),
+        output_file(truth, overwrite=True, inputs=[truth]),
+    ):
+        pass
+    assert truth.read_text() == "chr1"
