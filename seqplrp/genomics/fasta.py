@@ -141,7 +141,11 @@ def _foreign_letter(
             letter = line[column - 1 : column]
             code = letter.upper() in [bytes([c]) for c in _IUPAC]
             what = "is an ambiguity code" if code else "is not DNA"
-            remedy = "replace it or read ambiguity codes as N (iupac='n')" if code else "give DNA in A, C, G, T, N"
+            remedy = (
+                "replace it or read ambiguity codes as N (iupac='n', or --iupac n)"
+                if code
+                else "give DNA in A, C, G, T, N"
+            )
             where = f"{path}, line {number}, column {column}"
             return SeqplrpError(where, f"letter {letter.decode('latin-1')!r} of record {id!r} {what}", remedy)
     raise AssertionError("called for a record whose letters are all DNA")
