@@ -179,6 +179,9 @@ def test_ties_in_a_max_pool_go_to_the_first(name: str) -> None:
     found = back_through(module(name), level, R).relevance
     torch.testing.assert_close(found.sum(), R.sum())
     torch.testing.assert_close(found, vector_jacobian(name, level, R))
+
+
+def test_of_equal_winners_the_first_takes_all() -> None:
     pooled = nn.MaxPool1d(4, stride=3)
     ties = torch.tensor([[[1.0, 2, 2, 0, 2, 2, 2]]], dtype=torch.float64)
     assert back_through(pooled, ties, torch.ones(1, 1, 2).double()).relevance.tolist() == [[[0, 1, 0, 0, 1, 0, 0]]]

@@ -149,7 +149,7 @@ def test_whatever_the_graph_the_promises_hold(seed: int) -> None:
         assert torch.equal(unpruned.relevance, plain.relevance)
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("seed", SEEDS[::2])
 def test_single_precision_keeps_the_ledger(seed: int) -> None:
     model = Random(seed, True).eval()
     model.load_state_dict(net(seed, True).state_dict())

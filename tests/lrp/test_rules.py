@@ -223,11 +223,16 @@ def hidden_net() -> nn.Sequential:
     return net
 
 
+@cache
+def dying_net(dtype: torch.dtype) -> nn.Module:
+    return seeded(lambda: nn.Sequential(nn.Conv1d(4, 3, 3), nn.ReLU(), nn.Flatten(), nn.Linear(15, 2))).to(dtype)
+
+
 @pytest.mark.parametrize("rule", [Epsilon(0), Epsilon(1e-60), Gamma(eps=0), ZPlus(eps=0)], ids=repr)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_without_a_stabiliser_dead_units_do_not_make_nan(rule: Rule, dtype: torch.dtype) -> None:
     """A ReLU's zero outputs carry no relevance; 0 / 0 there is 0."""
-    net = seeded(lambda: nn.Sequential(nn.Conv1d(4, 3, 3), nn.ReLU(), nn.Flatten(), nn.Linear(15, 2))).to(dtype)
+    net = dying_net(dtype)
     x = inputs((4, 7), "both signs").to(dtype)
     found = back_through(net, x, None, rule)
     assert torch.isfinite(found.relevance).all()

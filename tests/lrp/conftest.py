@@ -1,0 +1,21 @@
+"""What keeps hundreds of small traces quick: one thread, and a garbage collector that leaves old objects alone."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator
+
+import pytest
+import torch
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _quick() -> Iterator[None]:
+    threads, thresholds = torch.get_num_threads(), gc.get_threshold()
+    torch.set_num_threads(1)  # on a busy machine, two wait for each other far longer than they work on nets this small
+    gc.freeze()  # every trace makes so many objects that the collector would walk through all of torch again and again
+    gc.set_threshold(50_000, 20, 100)
+    yield
+    gc.set_threshold(*thresholds)
+    gc.unfreeze()
+    torch.set_num_threads(threads)
