@@ -482,9 +482,10 @@ def test_a_target_is_told_apart_by_all_that_it_reads() -> None:
     for i in range(2):
         globals()["CHOSEN"] = i
         by_global = relevance(model, X.float(), target=lambda y: y[:, CHOSEN], method=LRP)
+        by_default = relevance(model, X.float(), target=lambda y, i=i: y[:, i], method=LRP)
         by_closure = relevance(model, X.float(), target=_pick(i), method=LRP)
         by_object = relevance(model, X.float(), target=_Picker(i), method=LRP)
-        for found in (by_global, by_closure, by_object):
+        for found in (by_global, by_default, by_closure, by_object):
             torch.testing.assert_close(found, expected[i], rtol=1e-5, atol=1e-12)
 
 
