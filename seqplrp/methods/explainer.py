@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 from torch.utils._pytree import tree_leaves
 
 from seqplrp.errors import SeqplrpError
@@ -66,6 +68,10 @@ class Explainer:
     ) -> None:
         if not isinstance(model, nn.Module):
             raise SeqplrpError("model", f"is a {type(model).__name__}, no torch.nn.Module", "give the module itself")
+        if any(is_lazy(tensor) for tensor in [*model.parameters(), *model.buffers()]):
+            raise SeqplrpError(
+                type(model).__name__, "has lazy layers that have no weights yet", "call the model once, then train it"
+            )
         check_input(example, "example")
         if target is not None and not callable(target):
             raise SeqplrpError(
@@ -411,6 +417,20 @@ def _place(model: nn.Module, example: Tensor, device: str | torch.device | None)
     return chosen, dtype
 
 
+@contextmanager
+def _copied_buffers(model: nn.Module) -> Iterator[None]:
+    """Let a model run on copies of its buffers, as some models count their calls in one."""
+    own = [(module._buffers, dict(module._buffers)) for module in model.modules()]
+    try:
+        for buffers, kept in own:
+            buffers.update({name: None if buffer is None else buffer.clone() for name, buffer in kept.items()})
+        yield
+    finally:
+        for buffers, kept in own:
+            buffers.clear()
+            buffers.update(kept)
+
+
 def _disagreement(
     model: nn.Module, prepared: Prepared, x: Tensor, at_model: Tensor, target: Callable[[Any], Tensor] | None
 ) -> str | None:
@@ -431,10 +451,8 @@ def _disagreement(
             ours = graph.closing.op(ours, *graph.closing.args[1:], **graph.closing.kwargs)
         elif graph.left_out is not None:  # a softmax of which the model picks some: the logits that it drops are gone
             return None
-    # on copies of the buffers, as some models count their calls in one
-    buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
-    with torch.no_grad(), evaluation_mode(model):
-        theirs = torch.func.functional_call(model, buffers, (at_model,))
+    with torch.no_grad(), evaluation_mode(model), _copied_buffers(model):
+        theirs = model(at_model)
         theirs = theirs if target is None else target(theirs)
     theirs = tree_leaves(theirs)[0]
     ours = ours.to(theirs.device)
