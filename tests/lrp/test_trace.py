@@ -544,6 +544,17 @@ def test_a_target_with_weights_of_its_own_is_told_how_to_go_about_it() -> None:
     torch.testing.assert_close(relevance(logits(), target=lambda y: head(y).squeeze(1)), relevance(both))
 
 
+def test_a_model_in_data_parallel_is_the_model() -> None:
+    net = same_logits()
+    expected = relevance(net)
+    assert torch.equal(relevance(nn.DataParallel(net)), expected)
+
+
+def test_lazy_layers_without_weights_are_told() -> None:
+    with pytest.raises(sp.SeqplrpError, match="lazy layers"):
+        relevance(nn.Sequential(nn.LazyConv1d(3, 3), nn.Flatten(), nn.LazyLinear(2)))
+
+
 def test_constants_made_in_forward_are_part_of_the_trace() -> None:
     net = logits()
     model = Calls(lambda s, x: s.net(x) * torch.tensor([1.0, 2.0, -3.0], dtype=torch.float64), net=net)
