@@ -334,14 +334,36 @@ def handler_of(node: Node, model_name: str) -> Handler:
     return handler
 
 
+def scaled_rows(weight: Tensor, scale: Tensor) -> Tensor:
+    """Return a weight (outputs, ...) with each output's part times its factor (outputs,)."""
+    return weight * scale.view(-1, *(1,) * (weight.dim() - 1))
+
+
 @dataclass(frozen=True)
 class LinearLayer:
-    """What the steps of conv and linear layers carry in `extra`."""
+    """What the steps of conv and linear layers carry in `extra`.
+
+    Attributes
+    ----------
+    weight, bias : Tensor, Tensor or None
+        Private copies; bias (outputs,).
+    apply : callable
+        ``apply(values, weight, bias)``, the layer's product with any values and weights of its shapes.
+    adjoint : callable
+        ``adjoint(grad, weight, input_shape)``, the transposed product.
+    channel_axis : int
+        Axis of the output along which the bias runs.
+    scaled : callable
+        ``scaled(weight, factors)``, the weight of a layer whose outputs are multiplied by factors (outputs,).
+    rule, branches
+        What the plan places there.
+    """
 
     weight: Tensor
     bias: Tensor | None
     apply: Callable[[Tensor, Tensor, Tensor | None], Tensor]
     adjoint: Callable[[Tensor, Tensor, torch.Size], Tensor]
     channel_axis: int
+    scaled: Callable[[Tensor, Tensor], Tensor] = scaled_rows
     rule: Rule | None = None
     branches: tuple[Branch, ...] = ()

@@ -480,6 +480,6 @@ class AddMatrixProduct(LinearHandler):
 def fold_affine(step: Step, scale: Tensor, shift: Tensor) -> None:
     """Fold a batch norm's scale and shift per output channel into a conv or linear layer's private weights."""
     layer: LinearLayer = step.extra
-    weight = layer.weight * scale.view(-1, *(1,) * (layer.weight.dim() - 1))
+    weight = layer.scaled(layer.weight, scale)
     bias = shift if layer.bias is None else layer.bias * scale + shift
     step.extra = replace(layer, weight=weight, bias=bias)
