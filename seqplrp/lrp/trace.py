@@ -11,15 +11,16 @@ import logging
 import operator
 import warnings
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, suppress
 from dataclasses import dataclass, field, replace
 from types import ModuleType
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.fx import Node as FxNode
+from torch.utils._pytree import tree_unflatten
 
 from seqplrp.errors import SeqplrpError
 
@@ -115,7 +116,9 @@ class Graph:
     input : str
         Name of the explained input's value.
     input_shape : tuple of (int or None)
-        Its shape, None for the batch.
+        Its shape, None for the batch, and for the length where any length will do.
+    fixed_inputs : tuple of str
+        Names of the further inputs' values, which are held fixed.
     weights : dict
         Value name -> name of the parameter, buffer or plain tensor attribute in the model.
     constants : dict
@@ -137,6 +140,7 @@ class Graph:
     constants: Mapping[str, Tensor]
     output: str
     output_shape: tuple[int | None, ...]
+    fixed_inputs: tuple[str, ...] = ()
     left_out: str | None = None
     closing: Node | None = None
 
@@ -154,23 +158,66 @@ def evaluation_mode(model: nn.Module) -> Iterator[None]:
             module.training = training
 
 
-class _Explained(nn.Module):
-    """The model, and on it the function that picks the explained score."""
+Layout = Literal["NCL", "NLC"]
 
-    def __init__(self, model: nn.Module, target: Target | None) -> None:
+
+class Program(nn.Module):
+    """A program that `torch.export.save` saved, explained as it is: its graph is read, its code is not run again.
+
+    Parameters
+    ----------
+    program : torch.export.ExportedProgram
+        With tensors as its inputs, the explained one first.
+
+    Notes
+    -----
+    Where the program fixes its batch size, inputs are explained in batches of that size.
+    """
+
+    def __init__(self, program: torch.export.ExportedProgram) -> None:
+        super().__init__()
+        if program.call_spec.in_spec is not None and len(program.call_spec.in_spec.children_specs[1].children_specs):
+            raise SeqplrpError("program", "takes inputs by name", "export the model with positional inputs")
+        self.exported = program
+        self.runner = program.module()
+
+    def train(self, mode: bool = True) -> Program:
+        """Stay as exported: a program has one mode."""
+        return self
+
+    def forward(self, *inputs: Tensor) -> Any:
+        """Run the program."""
+        return self.runner(*inputs)
+
+
+class Explained(nn.Module):
+    """A model as it is explained: input (N, C, L) whatever the model takes, and the function that picks the score."""
+
+    def __init__(self, model: nn.Module, target: Target | None = None, layout: Layout = "NCL") -> None:
         super().__init__()
         self.model = model
         self._target = target
+        self._transposed = layout == "NLC"
+        self.training = False
 
-    def forward(self, x: Tensor) -> Any:
-        outputs = self.model(x)
+    def forward(self, x: Tensor, *others: Tensor) -> Any:
+        """Return the model's outputs, or the score."""
+        outputs = self.model(x.transpose(1, 2) if self._transposed else x, *others)
         return outputs if self._target is None else self._target(outputs)
 
 
-_PREFIX = "model."
+Others = tuple[Tensor, ...]
 
 
-def trace(model: nn.Module, example: Tensor, target: Target | None = None) -> Graph:
+def trace(
+    model: nn.Module,
+    example: Tensor,
+    target: Target | None = None,
+    others: Others = (),
+    *,
+    layout: Layout = "NCL",
+    any_length: bool = False,
+) -> Graph:
     """Trace a model with `torch.export`.
 
     Parameters
@@ -181,28 +228,99 @@ def trace(model: nn.Module, example: Tensor, target: Target | None = None) -> Gr
         (N, ...) with N >= 1; only its shape, dtype and device matter. The batch size stays free.
     target : callable, optional
         From the model's outputs to the explained score (N,); traced with the model.
+    others : tuple of Tensor
+        Further inputs (N, ...), held fixed.
+    layout : {"NCL", "NLC"}
+        What the model takes; the example is (N, C, L) all the same.
+    any_length : bool
+        Whether the input's last axis stays free, too, where the model allows it; ``Graph.input_shape`` says whether it
+        did.
 
     Raises
     ------
     SeqplrpError
         Where the model can't be exported, or has no tensor output.
     """
-    pair = example[:1].expand(2, *example.shape[1:]).clone()  # torch.export takes a batch of 1 for a constant
-    wrapper = _Explained(model, target)
-    wrapper.training = False
+    pairs = [_pair(tensor) for tensor in (example, *others)]
+    auto = torch.export.Dim.AUTO
+    shapes = [{0: auto} for _ in pairs]
+    if any_length:
+        shapes = [{0: auto, pair.dim() - 1: auto} for pair in pairs]
+    if isinstance(model, Program):
+        return _without_closing_activation(_program_graph(model, example, target, others, layout))
+    wrapper = Explained(model, target, layout)
     with evaluation_mode(model), torch.no_grad(), warnings.catch_warnings(), _quietly():
         warnings.simplefilter("ignore")
         try:
             exported = torch.export.export(
-                wrapper, (pair,), dynamic_shapes=({0: torch.export.Dim.AUTO},)
+                wrapper, tuple(pairs), dynamic_shapes=(shapes[0], tuple(shapes[1:])) if others else (shapes[0],)
             ).run_decompositions({})
         except Exception as error:  # the exporter raises whatever the model or the tracer raised
+            shown = " and ".join(str(tuple(tensor.shape)) for tensor in (example, *others))
             raise SeqplrpError(
                 type(model).__name__,
-                f"torch.export can't trace the model with an input {tuple(example.shape)}: {_first_line(error)}",
+                f"torch.export can't trace the model with an input {shown}: {_first_line(error)}",
                 _REMEDY,
             ) from error
     return _without_closing_activation(_read(exported, model))
+
+
+def _program_graph(program: Program, example: Tensor, target: Target | None, others: Others, layout: Layout) -> Graph:
+    """Read a saved program; a callable target is traced by itself and put behind it."""
+    given = [tuple(t.shape) for t in (example.transpose(1, 2) if layout == "NLC" else example, *others)]
+    builder = _Builder(program, prefix="runner.")
+    with warnings.catch_warnings(), _quietly():
+        warnings.simplefilter("ignore")
+        exported = program.exported.run_decompositions({})
+    results = builder.read(exported)
+    if len(builder.inputs) != len(given):
+        raise SeqplrpError("program", f"takes {len(builder.inputs)} inputs, given are {len(given)}", "give them all")
+    for (_, wanted), found in zip(builder.inputs, given, strict=True):
+        if len(wanted) != len(found) or any(w not in (None, s) for w, s in zip(wanted[1:], found[1:], strict=True)):
+            shown = ", ".join("N" if size is None else str(size) for size in wanted)
+            raise SeqplrpError(
+                "X", f"gives the program an input {found}, exported for ({shown})", "give inputs of that shape"
+            )
+    if layout == "NLC":
+        name, shape = builder.inputs[0]
+        for at, node in enumerate(builder.nodes):
+            builder.nodes[at] = node.reading({name: f"{name}.NLC"})
+        builder.nodes.insert(0, Node(f"{name}.NLC", aten.transpose.int, (Ref(name), 1, 2), {}, "", shape))
+        builder.inputs[0] = (name, (shape[0], *reversed(shape[1:])))
+    if target is None:
+        return builder.finish(results)
+    values = program.exported.call_spec.out_spec
+    metas = [node.meta["val"] for node in results]
+    examples = [torch.zeros([2 if isinstance(s, torch.SymInt) else s for s in m.shape], dtype=m.dtype) for m in metas]
+    wrapper = _Target(target, values)
+    free = not isinstance(metas[0].shape[0], int)
+    with torch.no_grad(), warnings.catch_warnings(), _quietly():
+        warnings.simplefilter("ignore")
+        try:
+            scoring = torch.export.export(
+                wrapper,
+                tuple(examples),
+                dynamic_shapes=(tuple({0: torch.export.Dim.AUTO} if free else {} for _ in examples),),
+            ).run_decompositions({})
+        except Exception as error:  # whatever the target raised
+            raise SeqplrpError("target", f"can't be traced: {_first_line(error)}", _REMEDY) from error
+    return builder.finish(builder.read(scoring, behind=results))
+
+
+class _Target(nn.Module):
+    """A function of a program's outputs."""
+
+    def __init__(self, target: Target, spec: Any) -> None:
+        super().__init__()
+        self._target, self._spec = target, spec
+
+    def forward(self, *flat: Tensor) -> Any:
+        return self._target(tree_unflatten(list(flat), self._spec))
+
+
+def _pair(tensor: Tensor) -> Tensor:
+    """Return a batch of two: torch.export takes a batch of 1 for a constant."""
+    return tensor[:1].expand(2, *tensor.shape[1:]).clone()
 
 
 @contextmanager
@@ -224,126 +342,182 @@ def _first_line(error: Exception) -> str:
 
 def _read(exported: torch.export.ExportedProgram, model: nn.Module) -> Graph:
     """Turn an exported program into a Graph."""
-    signature = exported.graph_signature
-    lifted = {
-        **signature.inputs_to_parameters,
-        **signature.inputs_to_buffers,
-        **signature.inputs_to_lifted_tensor_constants,
-    }
-    builder = _Builder(model)
-    for node in exported.graph.nodes:
-        if node.op == "placeholder":
-            builder.placeholder(node, lifted.get(node.name), exported.constants)
-        elif node.op == "call_function":
-            builder.call(node)
-        elif node.op == "output":
-            return builder.finish(node, len(signature.buffers_to_mutate))
-        else:
-            raise SeqplrpError(
-                builder.place(node),
-                f"the traced graph holds a {node.op} node, which the engine can't run",
-                _REMEDY,
-            )
-    raise AssertionError("an exported graph ends with an output node")
+    builder = _Builder(model, prefix="model.")
+    return builder.finish(builder.read(exported))
 
 
 @dataclass
 class _Builder:
+    """Reads one exported program, or one behind another, into nodes."""
+
     model: nn.Module
+    prefix: str
     nodes: list[Node] = field(default_factory=list)
     weights: dict[str, str] = field(default_factory=dict)
     constants: dict[str, Tensor] = field(default_factory=dict)
     inputs: list[tuple[str, tuple[int | None, ...]]] = field(default_factory=list)
-    # getitem(node, 0) of an op with several results stands for the node's own (first) value
+    # getitem(node, 0) of an op with several results, of which no other is read, stands for the node's own value
     aliases: dict[str, str] = field(default_factory=dict)
     shapes: dict[str, tuple[int | None, ...] | None] = field(default_factory=dict)
+    mark: str = ""  # before the names of nodes of a program that stands behind another
+
+    def read(self, exported: torch.export.ExportedProgram, behind: Sequence[FxNode] = ()) -> list[FxNode]:
+        """Append a program's nodes; return those of its results.
+
+        With `behind`, its inputs are results of the program that was read before.
+        """
+        signature = exported.graph_signature
+        lifted = {
+            **signature.inputs_to_parameters,
+            **signature.inputs_to_buffers,
+            **signature.inputs_to_lifted_tensor_constants,
+        }
+        sources = iter(behind)
+        self.mark = "target." if behind else ""
+        for node in exported.graph.nodes:
+            if node.op == "placeholder" and behind and node.name not in lifted:
+                source = self.name_of(next(sources), mark="")
+                self.aliases[self.mark + node.name] = source
+            elif node.op == "placeholder":
+                self.placeholder(node, lifted.get(node.name), exported.constants)
+            elif node.op == "call_function":
+                self.call(node)
+            elif node.op == "output":
+                # buffers that forward writes to come first among the results; they are no business of the explanation
+                results = node.args[0]
+                flat = list(results) if isinstance(results, tuple | list) else [results]
+                return flat[len(signature.buffers_to_mutate) :]
+            else:
+                raise SeqplrpError(
+                    self.place(node), f"the traced graph holds a {node.op} node, which the engine can't run", _REMEDY
+                )
+        raise AssertionError("an exported graph ends with an output node")
+
+    def name_of(self, node: FxNode, mark: str | None = None) -> str:
+        """Return the name under which a node's value is known."""
+        name = (self.mark if mark is None else mark) + node.name
+        return self.aliases.get(name, name)
 
     def placeholder(self, node: FxNode, attribute: str | None, constants: Mapping[str, Any]) -> None:
-        self.shapes[node.name] = _shape(node)
+        name = self.mark + node.name
+        self.shapes[name] = _shape(node)
         if attribute is None:
-            self.inputs.append((node.name, _shape(node) or ()))
+            self.inputs.append((name, _shape(node) or ()))
         elif attribute in constants and not self.has(attribute):
             # made in forward, or held by the model in a list, say: shared, so that a change in place is seen
-            self.constants[node.name] = constants[attribute].detach()
-        elif attribute.startswith(_PREFIX):
-            self.weights[node.name] = attribute.removeprefix(_PREFIX)
+            self.constants[name] = constants[attribute].detach()
+        elif self.path_in_model(attribute) is not None:
+            self.weights[name] = str(self.path_in_model(attribute))
         else:
             raise SeqplrpError(
                 "target", "is a module with weights of its own", "explain torch.nn.Sequential(model, target) instead"
             )
 
+    def path_in_model(self, attribute: str) -> str | None:
+        """Return the name that a lifted tensor has in the model; None where it is not the model's."""
+        if isinstance(self.model, Program):
+            return None if self.mark else self.prefix + attribute
+        return attribute.removeprefix(self.prefix) if attribute.startswith(self.prefix) else None
+
     def has(self, attribute: str) -> bool:
         """Say whether a name is one of the model's attributes, and not one that the exporter made up."""
+        path = self.path_in_model(attribute)
         value: Any = self.model
-        for name in attribute.removeprefix(_PREFIX).split("."):
+        for name in (path or "").split("."):
             value = getattr(value, name, None)
-        return attribute.startswith(_PREFIX) and isinstance(value, Tensor)
+        return path is not None and isinstance(value, Tensor)
 
     @property
     def model_name(self) -> str:
         return type(self.model).__name__
 
     def call(self, node: FxNode) -> None:
-        if node.target is operator.getitem and isinstance(node.args[0], FxNode) and node.args[1] == 0:
+        if node.target is operator.getitem and isinstance(node.args[0], FxNode):
             source = node.args[0]
-            if isinstance(source.meta.get("val"), tuple | list):
-                self.aliases[node.name] = self.aliases.get(source.name, source.name)
-                self.shapes[self.aliases[node.name]] = _shape(node)
-                at = next(i for i, n in enumerate(self.nodes) if n.name == self.aliases[node.name])
+            if source.target in _SPLITS:
+                self.piece(node, source)
+                return
+            if node.args[1] == 0 and isinstance(source.meta.get("val"), tuple | list) and not _reads_others(source):
+                name = self.name_of(source)
+                self.aliases[self.mark + node.name] = name
+                self.shapes[name] = _shape(node)
+                at = next(i for i, n in enumerate(self.nodes) if n.name == name)
                 self.nodes[at] = replace(self.nodes[at], shape=_shape(node))
                 return
         if not callable(node.target):
             raise SeqplrpError(self.place(node), f"{node.target!r} is not an operation", _REMEDY)
-        self.shapes[node.name] = _shape(node)
-        self.nodes.append(
-            Node(
-                node.name,
-                node.target,
-                self._arguments(node.args),
-                self._arguments(dict(node.kwargs)),
-                _path(node),
-                _shape(node),
-            )
-        )
+        if node.target not in _SPLITS:
+            self.append(node, node.target, self._arguments(node.args), self._arguments(dict(node.kwargs)))
+
+    def append(self, node: FxNode, op: Operation, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+        name = self.mark + node.name
+        self.shapes[name] = _shape(node)
+        path = "(target)" if self.mark else _path(node)
+        self.nodes.append(Node(name, op, args, kwargs, path, _shape(node)))
+
+    def piece(self, node: FxNode, split: FxNode) -> None:
+        """Read one piece of a split as the slice (or the index) that it is."""
+        place, source = node.args[1], self._arguments(split.args[0])
+        at = 1 if split.target is aten.unbind.int else 2
+        axis = split.args[at] if len(split.args) > at else split.kwargs.get("dim", 0)
+        assert isinstance(place, int)
+        assert isinstance(axis, int)
+        if split.target is aten.unbind.int:
+            self.append(node, aten.select.int, (source, axis, place), {})
+            return
+        sizes = [piece.shape[axis] for piece in split.meta["val"]]
+        if not all(isinstance(size, int) for size in sizes):
+            raise SeqplrpError(self.place(node), "splits an axis of no fixed size", "give the length to trace it with")
+        start = sum(sizes[:place])
+        self.append(node, aten.slice.Tensor, (source, axis, start, start + sizes[place]), {})
 
     def _arguments(self, value: Any) -> Any:
         if isinstance(value, FxNode):
-            return Ref(self.aliases.get(value.name, value.name))
+            return Ref(self.name_of(value))
         if isinstance(value, tuple | list):
             return tuple(self._arguments(item) for item in value)
         if isinstance(value, dict):
             return {key: self._arguments(item) for key, item in value.items()}
         return value
 
-    def finish(self, node: FxNode, mutated: int) -> Graph:
-        results = node.args[0]
-        # buffers that forward writes to come first among the results; they are no business of the explanation
-        outputs = list(results)[mutated:] if isinstance(results, tuple | list) else [results]
+    def finish(self, outputs: Sequence[FxNode]) -> Graph:
         if len(outputs) != 1 or not isinstance(outputs[0], FxNode):
             raise SeqplrpError(
                 self.model_name,
                 f"the model returns {len(outputs)} values",
                 "give a target that picks the score: target=lambda outputs: outputs[0][:, 0], say",
             )
-        if len(self.inputs) != 1:
-            raise SeqplrpError(
-                self.model_name, f"the model takes {len(self.inputs)} inputs", "wrap it so that it takes one"
-            )
         name, shape = self.inputs[0]
-        output = self.aliases.get(outputs[0].name, outputs[0].name)
+        output = self.name_of(outputs[0])
         output_shape = self.shapes[output]
         if output_shape is None:
             raise SeqplrpError(self.model_name, "the model's output is no tensor", "give a target that picks a tensor")
-        if shape[:1] != (None,):
+        if shape[:1] != (None,) and not isinstance(self.model, Program):
             raise SeqplrpError(
                 self.model_name,
                 "forward fixes the batch size, so sequences can't be explained in batches",
                 "take the batch size from x.shape[0] in forward",
             )
-        return Graph(tuple(self.nodes), name, shape, self.weights, self.constants, output, output_shape)
+        others = tuple(other for other, _ in self.inputs[1:])
+        return Graph(tuple(self.nodes), name, shape, self.weights, self.constants, output, output_shape, others)
 
     def place(self, node: FxNode) -> str:
-        return _path(node) or self.model_name
+        return "target" if self.mark else _path(node) or self.model_name
+
+
+_SPLITS = {
+    aten.split.Tensor,
+    aten.split_with_sizes.default,
+    aten.chunk.default,
+    aten.tensor_split.sections,
+    aten.unbind.int,
+}
+"""Operations that give several pieces of a value; each piece is a slice of it, and moves relevance as one."""
+
+
+def _reads_others(node: FxNode) -> bool:
+    """Say whether a result other than the first is read."""
+    return any(user.target is operator.getitem and user.args[1] != 0 and user.users for user in node.users)
 
 
 def _shape(node: FxNode) -> tuple[int | None, ...] | None:
@@ -361,7 +535,7 @@ def _path(node: FxNode) -> str:
     if not paths or paths[-1] == "_empty_nn_module_stack_from_metadata_hook":  # a size that the exporter asked for
         return ""
     # a module that is called twice appears as name@1 the second time
-    return str(paths[-1]).partition("@")[0].removeprefix("model").removeprefix(".")
+    return str(paths[-1]).partition("@")[0].removeprefix("model").removeprefix(".")  # of Explained
 
 
 _CLOSING = {
@@ -411,21 +585,33 @@ _CACHE: weakref.WeakKeyDictionary[nn.Module, dict[Any, tuple[Graph, Target | Non
 _GRAPHS_PER_MODEL = 16
 
 
-def cached_trace(model: nn.Module, example: Tensor, target: Target | None = None) -> Graph:
+def cached_trace(
+    model: nn.Module,
+    example: Tensor,
+    target: Target | None = None,
+    others: Others = (),
+    *,
+    layout: Layout = "NCL",
+    any_length: bool = False,
+) -> Graph:
     """Trace a model, or return the graph of an earlier trace of it in the same shape.
 
-    Two calls share a graph if the model object, the target, the input's shape (but for the batch), dtype and device,
+    Two calls share a graph if the model object, the target, the inputs' shapes (but for the batch), dtypes and devices,
     and the model's structure agree: its modules, their plain attributes (sizes, flags, functions) and the shapes of its
-    tensors. The graph holds no weights.
+    tensors. The graph holds no weights. A model of which `any_length` was asked and that allows it has one graph for
+    all lengths.
     """
-    key = (tuple(example.shape[1:]), example.dtype, example.device, _function(target), _structure(model))
+    last = -1 if any_length else None
+    shapes = tuple((tuple(t.shape[1:last]), t.dtype, t.device) for t in (example, *others))
+    key = (any_length, layout, shapes, _function(target), _structure(model))
     graphs = _CACHE.setdefault(model, {})
     if key not in graphs:
         while len(graphs) >= _GRAPHS_PER_MODEL:
             graphs.pop(next(iter(graphs)))
         # The target stays beside its graph, so that no other object can take over an id that the key holds; not so
         # where it holds the model, which would then never be freed.
-        graphs[key] = (trace(model, example, target), None if _reaches(target, model) else target)
+        graph = trace(model, example, target, others, layout=layout, any_length=any_length)
+        graphs[key] = (graph, None if _reaches(target, model) else target)
     return graphs[key][0]
 
 
