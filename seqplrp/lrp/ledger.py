@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from seqplrp.lrp.batch import BatchAxis, by_sample
+
 NUMBERS = (
     "relevance_out",
     "relevance_in",
@@ -103,18 +105,20 @@ class Ledger:
         return table
 
 
-def per_sample_sum(tensor: Tensor) -> Tensor:
-    """Sum everything but the first axis, in float64: (N, ...) -> (N,), also where that is the only one."""
-    return tensor.reshape(len(tensor), -1).sum(1).to(torch.float64)
+def per_sample_sum(tensor: Tensor, axis: BatchAxis | None = None) -> Tensor:
+    """Sum everything but the batch axis, in float64: (N, ...) -> (N,), also where that is the only one."""
+    return by_sample(tensor, axis).sum(1).to(torch.float64)
 
 
-def taken_by_stabiliser(share: Tensor, denominator: Tensor, eps: float, *, nonnegative: bool = False) -> Tensor:
+def taken_by_stabiliser(
+    share: Tensor, denominator: Tensor, eps: float, *, nonnegative: bool = False, axis: BatchAxis | None = None
+) -> Tensor:
     """Return what ``eps sgn(d)`` takes of ``share = R / (d + eps sgn d)``, summed per sample: (N,)."""
     signed = share if nonnegative else torch.where(denominator < 0, -share, share)
-    return eps * per_sample_sum(signed)
+    return eps * per_sample_sum(signed, axis)
 
 
-def per_sample_size(tensor: Tensor) -> Tensor:
-    """Sum |.| over everything but the first axis: (N, ...) -> (N,), float64."""
-    size: Tensor = torch.linalg.vector_norm(tensor.reshape(len(tensor), -1), ord=1, dim=1)
+def per_sample_size(tensor: Tensor, axis: BatchAxis | None = None) -> Tensor:
+    """Sum |.| over everything but the batch axis: (N, ...) -> (N,), float64."""
+    size: Tensor = torch.linalg.vector_norm(by_sample(tensor, axis), ord=1, dim=1)
     return size.to(torch.float64)

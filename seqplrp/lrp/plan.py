@@ -12,11 +12,13 @@ from torch import Tensor, nn
 
 from seqplrp.errors import SeqplrpError
 from seqplrp.lrp import ops
+from seqplrp.lrp.batch import BatchAxis, batch_axes
 from seqplrp.lrp.ops.elementwise import BatchNorm, Relu, batch_norm_affine
 from seqplrp.lrp.ops.linear import LinearHandler, fold_affine
 from seqplrp.lrp.ops.movement import Pad
 from seqplrp.lrp.ops.pooling import MaxPool
 from seqplrp.lrp.prune import Pruning, described, shares_of
+from seqplrp.lrp.roles import assign_roles
 from seqplrp.lrp.rules import Epsilon, Rule
 from seqplrp.lrp.steps import HANDLERS, Handler, Step, handler_of
 from seqplrp.lrp.trace import Graph, Node, Ref, renamed
@@ -36,10 +38,13 @@ class PrunePoint:
         Its name.
     readers : tuple of str
         Module paths of the conv and linear layers that read it, as it is or moved.
+    batch : BatchAxis or None
+        Where the batch stands in it, if not first.
     """
 
     value: str
     readers: tuple[str, ...]
+    batch: BatchAxis | None = None
 
 
 @dataclass(frozen=True)
@@ -123,6 +128,8 @@ def make_plan(graph: Graph, model: nn.Module, rules: Rules | None = None, device
     """
     with torch.inference_mode(False), torch.no_grad():
         steps = _live(graph, _make_steps(graph, model, device))
+        assign_roles(graph, steps)
+        _place_batch(graph, steps)
         steps, output = _fold_batch_norms(steps, graph.output)
         graph = replace(graph, output=output)
         _place_rules(steps, rules)
@@ -153,11 +160,13 @@ def _make_steps(graph: Graph, model: nn.Module, device: torch.device | None) -> 
     known: dict[str, Any] = {name: tensor.to(device, copy=True) for name, tensor in tensors.items()}
     data = {graph.input}
     steps: list[Step] = []
-    runtime: set[str] = set()  # sizes, and what is made of sizes alone
+    runtime = set(graph.fixed_inputs)  # those, sizes, and what is made of such alone
     for node in graph.nodes:
         refs = node.refs()
         if data.intersection(refs) and node.shape is not None:
-            step = _data_step(node, known, data, type(model).__name__)
+            step = _plain_step(node, known)
+            step.handler = handler_of(node)
+            step.inputs = tuple(name for name in node.refs() if name in data)  # x + x reads x twice: it has two shares
             steps.append(step)
             data.add(node.name)
         elif data.intersection(refs) or runtime.intersection(refs):
@@ -189,14 +198,6 @@ def _resolved(value: Any, known: Mapping[str, Any]) -> Any:
     return value
 
 
-def _data_step(node: Node, known: Mapping[str, Any], data: set[str], model_name: str) -> Step:
-    step = _plain_step(node, known)
-    step.handler = handler_of(node, model_name)
-    step.inputs = tuple(name for name in node.refs() if name in data)  # x + x reads x twice, and gives it two shares
-    step.handler.prepare(step)
-    return step
-
-
 def _plain_step(node: Node, known: Mapping[str, Any]) -> Step:
     return Step(
         node,
@@ -207,6 +208,16 @@ def _plain_step(node: Node, known: Mapping[str, Any]) -> Step:
         _resolved(dict(node.kwargs), known),
         value_of_output=node.name,
     )
+
+
+def _place_batch(graph: Graph, steps: Sequence[Step]) -> None:
+    """Tell every step where the batch stands in its values."""
+    axes = batch_axes(graph)
+    if graph.output in axes:
+        raise SeqplrpError("output", "the batch is not its first axis", "return (N,) or (N, outputs) from the model")
+    for step in steps:
+        step.batch = axes.get(step.output)
+        step.input_batches = tuple(axes.get(name) for name in step.inputs)
 
 
 def _live(graph: Graph, steps: list[Step]) -> list[Step]:
@@ -345,8 +356,13 @@ def _pool_before_relu(graph: Graph, steps: Sequence[Step]) -> list[Step]:
         source = made_by.get(step.inputs[0]) if step.inputs else None
         if isinstance(step.handler, Relu) and source is not None and source.gated:
             reading = readers.get(step.output, [])
-            step.in_place = True
-            if len(reading) == 1 and isinstance(reading[0].handler, MaxPool) and step.output != graph.output:
+            step.in_place = len(readers[source.output]) == 1  # what is held constant may read the layer's output, too
+            if (
+                len(reading) == 1
+                and isinstance(reading[0].handler, MaxPool)
+                and step.output != graph.output
+                and source.batch is None
+            ):
                 pool = reading[0]
                 source.pooled, pool.extra = True, pool.output
                 relu_value, pooled_value = step.output, pool.output
@@ -402,7 +418,9 @@ def _prune_points(
             continue
         readers.setdefault(value, []).append(step.path)
         chains[step.output] = tuple(reversed(chain))
-    points = {value: PrunePoint(value, tuple(dict.fromkeys(paths))) for value, paths in readers.items()}
+    points = {
+        value: PrunePoint(value, tuple(dict.fromkeys(paths)), made_by[value].batch) for value, paths in readers.items()
+    }
     return points, chains
 
 
@@ -424,11 +442,14 @@ def _uses(graph: Graph, steps: Sequence[Step]) -> tuple[dict[str, int], dict[str
             forward[name] = number
         for name in step.handler.needs(step):
             backward.setdefault(name, number)
-        # sizes are asked for again by some moves on their way back
-        if not step.inputs:
-            backward.setdefault(step.output, 0)
-    for name in (graph.input, graph.output):
-        backward.setdefault(name, 0)
+    # sizes, and what is held fixed, are asked for again on the way back of the steps that read them
+    for number, step in enumerate(steps):
+        for name in step.refs() if step.inputs else ():
+            if name not in step.inputs:
+                backward.setdefault(name, number)
+    sizes = [step.output for step in steps if step.node.shape is None]
+    for name in (graph.input, graph.output, *graph.fixed_inputs, *sizes):
+        backward[name] = 0
     return {name: at for name, at in forward.items() if name not in backward}, backward
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
 from seqplrp.errors import SeqplrpError
+from seqplrp.lrp.batch import BatchAxis, by_sample, from_samples, samples_in
 from seqplrp.lrp.ledger import Ledger, per_sample_sum
 from seqplrp.lrp.ops.linear import LinearHandler, Quotient, propagate_again
 from seqplrp.lrp.plan import Plan, PrunePoint
@@ -37,7 +38,7 @@ class Propagated:
     ledger: Ledger
 
 
-def run_forward(plan: Plan, x: Tensor, *, keep: bool = True) -> Run:
+def run_forward(plan: Plan, x: Tensor, others: Sequence[Tensor] = (), *, keep: bool = True) -> Run:
     """Run the plan's steps, storing what the way back needs.
 
     Parameters
@@ -46,12 +47,16 @@ def run_forward(plan: Plan, x: Tensor, *, keep: bool = True) -> Run:
         The plan.
     x : Tensor
         (N, ...) input, of the dtype and on the device of the weights.
+    others : sequence of Tensor
+        The further inputs (N, ...), held fixed.
     keep : bool
         False to store nothing for the way back, where only the output is wanted.
     """
     run = Run()
     run.values[plan.graph.input] = x
     run.shapes[plan.graph.input] = x.shape
+    for name, value in zip(plan.graph.fixed_inputs, others, strict=True):
+        run.values[name], run.shapes[name] = value, value.shape
     run.input_nonnegative = bool((x >= 0).all())
     ends: dict[int, list[str]] = {}
     for name, at in plan.last_forward_use.items():
@@ -101,8 +106,14 @@ class _Arrived:
     # matrix mode: relevance from conv and linear layers, and what it takes to propagate them again
     from_layers: Tensor | None = None
     layers: list[tuple[Step, Tensor, list[Quotient]]] = field(default_factory=list)
+    items: dict[int, Tensor] = field(default_factory=dict)
 
     def add(self, contribution: Contribution) -> None:
+        if contribution.item is not None:
+            place, relevance = contribution.item
+            known = self.items.get(place)
+            self.items[place] = relevance if known is None else known + relevance
+            return
         self.relevance = _sum(self.relevance, contribution.relevance)
         self.coefficient = _sum(self.coefficient, contribution.coefficient)
         self.winners = contribution.winners  # the pool that gives them is the only reader
@@ -155,6 +166,11 @@ class _Backward:
             return
         if arrived.winners is not None:
             self._layer(step, arrived.winners)
+            return
+        if arrived.items:
+            parts = step.handler.backward_items(step, arrived.items, self.run, self.ledger)
+            for name, part in zip(step.inputs, parts, strict=True):
+                self._hand_on(name, part)
             return
         relevance = self._relevance_at(step.output, arrived)
         if wanted is not None:
@@ -244,7 +260,7 @@ class _Backward:
         shares = shares_of(pruning, point.readers, self.plan.depth)
         if not shares.prunes:
             return relevance
-        flat = relevance.flatten(1)
+        flat = by_sample(relevance, point.batch)
         cut = find_cut(flat, pruning, shares)
         guarded = None
         scales: Tensor | None
@@ -252,18 +268,19 @@ class _Backward:
             factors = _factors(cut.total, cut.kept)
             result, scales = cut.scaled(flat, factors), factors
         else:
-            again, guarded = self._again(cut.keeps(flat).view_as(relevance), arrived, pruning.tau)
-            result = again.flatten(1)
+            kept = from_samples(cut.keeps(flat), relevance, point.batch)
+            again, guarded = self._again(kept, arrived, pruning.tau, point.batch)
+            result = by_sample(again, point.batch)
             scales = _factors(cut.total, size_by_sign(result)) if pruning.tau > 0 else None
             result = result if scales is None else _by_sign(result, scales)
         self._record(point, flat, result, cut, scales, guarded, described(pruning, shares))
-        return result.view_as(relevance)
+        return from_samples(result, relevance, point.batch)
 
-    def _again(self, mask: Tensor, arrived: _Arrived, tau: float) -> tuple[Tensor, Tensor]:
+    def _again(self, mask: Tensor, arrived: _Arrived, tau: float, batch: BatchAxis | None) -> tuple[Tensor, Tensor]:
         """Propagate every layer that reads the prune point again, among the kept units."""
         dtype = arrived.from_layers.dtype  # type: ignore[union-attr]
         total = torch.zeros_like(mask, dtype=dtype) if arrived.relevance is None else arrived.relevance * mask
-        guarded = torch.zeros(len(mask), dtype=torch.float64, device=mask.device)
+        guarded = torch.zeros(samples_in(mask, batch), dtype=torch.float64, device=mask.device)
         for step, values, quotients in arrived.layers:
             kept = mask.to(dtype)
             chain = self.plan.chains[step.output]

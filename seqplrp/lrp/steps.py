@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from seqplrp.errors import SeqplrpError
+from seqplrp.lrp.batch import BatchAxis
 from seqplrp.lrp.ledger import Ledger, per_sample_size, per_sample_sum
 from seqplrp.lrp.rules import Branch, Rule
 from seqplrp.lrp.trace import Node, Operation, Ref, op_name, refs_of
@@ -75,12 +76,14 @@ class Contribution:
 
     `coefficient` c stands for the relevance ``input * c``; it is left unmultiplied so that, at the network's input, it
     gives the hypothetical contributions. `relevance` is relevance as it is. A step gives one of the two, or both; a max
-    pool may give `winners` instead.
+    pool may give `winners` instead, and what picks one of several results gives that result's place and relevance as
+    `item`.
     """
 
     coefficient: Tensor | None = None
     relevance: Tensor | None = None
     winners: Winners | None = None
+    item: tuple[int, Tensor] | None = None
 
 
 @dataclass
@@ -118,6 +121,11 @@ class Step:
         them is a pad.
     in_place : bool
         Whether the step may overwrite its input, which nothing else needs.
+    batch, input_batches : BatchAxis or None, tuple of them
+        Where the batch stands in the output and in each input; None where it comes first. Sums per sequence need it.
+    has_items : bool
+        Whether the operation has several results of which others than the first are read: then the value is the tuple
+        of them, and relevance arrives for each.
     """
 
     node: Node
@@ -135,6 +143,9 @@ class Step:
     pooled: bool = False
     padded_by: tuple[Step, ...] = ()
     in_place: bool = False
+    batch: BatchAxis | None = None
+    input_batches: tuple[BatchAxis | None, ...] = ()
+    has_items: bool = False
 
     def refs(self) -> list[str]:
         """Return the names of the values that the step reads, weights and constants apart."""
@@ -147,7 +158,7 @@ class Step:
         itself is wanted.
         """
         relevance = run.values[self.inputs[place]] * coefficient
-        total = per_sample_sum(relevance)
+        total = per_sample_sum(relevance, self.input_batches[place])
         if self.reads_input[place]:
             return Contribution(coefficient=coefficient), total
         return Contribution(relevance=relevance), total
@@ -205,12 +216,26 @@ class Handler:
     vanishing: ClassVar[Vanishing] = "never"
     """When no relevance reaches an input that is 0: always, if the same holds of the output, or no promise."""
 
+    def gate_level(self, step: Step, levels: Mapping[str, int]) -> int:
+        """Return how much of a gate the output is, given the levels of the values that depend on the input.
+
+        A product hands its relevance to the factor of the lowest level: 0 is a signal, 1 what is bounded on both sides
+        of 0 (tanh), 2 what weighs (sigmoid, softmax, a normalisation), 3 what the model itself detached.
+        """
+        return 0
+
+    def receivers(self, step: Step, levels: Mapping[str, int]) -> tuple[str, ...]:
+        """Return those of the step's inputs that are handed relevance; the others are held constant."""
+        return step.inputs
+
     def prepare(self, step: Step) -> None:
         """Work out, once a plan, what the step needs; raise SeqplrpError for arguments that it can't serve."""
 
     def forward(self, step: Step, run: Run) -> Tensor:
         """Run the operation."""
         result = step.call(run)
+        if step.has_items:
+            return tuple(result)  # type: ignore[return-value]
         value: Tensor = result[0] if isinstance(result, tuple | list) else result
         return value
 
@@ -226,9 +251,24 @@ class Handler:
         """Share the relevance of the output among `step.inputs`."""
         raise NotImplementedError
 
+    def backward_items(
+        self, step: Step, relevances: Mapping[int, Tensor], run: Run, ledger: Ledger
+    ) -> list[Contribution]:
+        """Share the relevances of several results, by their place, among `step.inputs` (`Step.has_items`)."""
+        raise SeqplrpError(
+            step.path,
+            f"{step.op} has several results that are read, and its handler knows but one",
+            "give it a backward_items, or use the first result alone",
+        )
+
     def describe(self, step: Step) -> str:
         """Return what the plan's table says in its rule column."""
         return ""
+
+
+def lowest_level(step: Step, levels: Mapping[str, int]) -> int:
+    """Return the lowest gate level among a step's inputs."""
+    return min((levels.get(name, 0) for name in step.inputs), default=0)
 
 
 class MoveHandler(Handler):
@@ -236,6 +276,9 @@ class MoveHandler(Handler):
 
     moves = True
     vanishing: ClassVar[Vanishing] = "with output"
+
+    def gate_level(self, step: Step, levels: Mapping[str, int]) -> int:
+        return lowest_level(step, levels)
 
     def nonnegative(self, step: Step, inputs: Sequence[bool]) -> bool:
         return all(inputs)
@@ -252,15 +295,16 @@ class MoveHandler(Handler):
         """Enter what falls on constants into the ledger, as a bias; a move that only moves needs no row."""
         constant = self.on_constants(step, relevance, run)
         if constant is not None:
-            handed_on = [per_sample_sum(part) for part in self.back(step, relevance, run)]
+            parts = self.back(step, relevance, run)
+            handed_on = [per_sample_sum(part, axis) for part, axis in zip(parts, step.input_batches, strict=True)]
             ledger.add(
                 step.path,
                 step.op,
                 self.describe(step),
-                relevance_out=per_sample_sum(relevance),
+                relevance_out=per_sample_sum(relevance, step.batch),
                 relevance_in=torch.stack(handed_on).sum(0),
                 bias=constant,
-                size=per_sample_size(relevance),
+                size=per_sample_size(relevance, step.batch),
             )
 
     def backward(self, step: Step, relevance: Tensor, run: Run, ledger: Ledger) -> list[Contribution]:
@@ -316,22 +360,20 @@ def register(*operations: Operation) -> Callable[[type[Handler]], type[Handler]]
     return decorate
 
 
-def handler_of(node: Node, model_name: str) -> Handler:
-    """Return the handler of a node's operation.
+class Unknown(Handler):
+    """Stands for an operation without a handler: relevance never passes through what nobody thought about."""
 
-    Raises
-    ------
-    SeqplrpError
-        Where there is none: relevance never passes through an operation that nobody thought about.
-    """
-    handler = HANDLERS.get(node.op)
-    if handler is None:
+    def prepare(self, step: Step) -> None:
         raise SeqplrpError(
-            node.path or model_name,
-            f"the operation {node.op} ({op_name(node.op)}) has no relevance handler",
+            step.path,
+            f"the operation {step.node.op} ({op_name(step.node.op)}) has no relevance handler",
             "register a handler (seqplrp.lrp.register), or explain the model up to the layer before it",
         )
-    return handler
+
+
+def handler_of(node: Node) -> Handler:
+    """Return the handler of a node's operation; an `Unknown` where there is none."""
+    return HANDLERS.get(node.op) or Unknown()
 
 
 def scaled_rows(weight: Tensor, scale: Tensor) -> Tensor:

@@ -54,6 +54,8 @@ class Node:
         Module path of the call, "" for the model's own forward.
     shape : tuple of (int or None), or None
         The value's shape with None for sizes that vary; None where the value is no tensor.
+    sizes : tuple of int, or None
+        The value's sizes as it was traced, with a batch of two.
     """
 
     name: str
@@ -62,6 +64,7 @@ class Node:
     kwargs: Mapping[str, Any]
     path: str
     shape: tuple[int | None, ...] | None
+    sizes: tuple[int, ...] | None = None
 
     @property
     def op_name(self) -> str:
@@ -117,6 +120,8 @@ class Graph:
         Name of the explained input's value.
     input_shape : tuple of (int or None)
         Its shape, None for the batch, and for the length where any length will do.
+    input_sizes : tuple of int
+        Its sizes as it was traced.
     fixed_inputs : tuple of str
         Names of the further inputs' values, which are held fixed.
     weights : dict
@@ -140,6 +145,7 @@ class Graph:
     constants: Mapping[str, Tensor]
     output: str
     output_shape: tuple[int | None, ...]
+    input_sizes: tuple[int, ...]
     fixed_inputs: tuple[str, ...] = ()
     left_out: str | None = None
     closing: Node | None = None
@@ -285,8 +291,10 @@ def _program_graph(program: Program, example: Tensor, target: Target | None, oth
         name, shape = builder.inputs[0]
         for at, node in enumerate(builder.nodes):
             builder.nodes[at] = node.reading({name: f"{name}.NLC"})
-        builder.nodes.insert(0, Node(f"{name}.NLC", aten.transpose.int, (Ref(name), 1, 2), {}, "", shape))
+        sizes = builder.input_sizes[0]
+        builder.nodes.insert(0, Node(f"{name}.NLC", aten.transpose.int, (Ref(name), 1, 2), {}, "", shape, sizes))
         builder.inputs[0] = (name, (shape[0], *reversed(shape[1:])))
+        builder.input_sizes[0] = (sizes[0], *reversed(sizes[1:]))
     if target is None:
         return builder.finish(results)
     values = program.exported.call_spec.out_spec
@@ -356,6 +364,7 @@ class _Builder:
     weights: dict[str, str] = field(default_factory=dict)
     constants: dict[str, Tensor] = field(default_factory=dict)
     inputs: list[tuple[str, tuple[int | None, ...]]] = field(default_factory=list)
+    input_sizes: list[tuple[int, ...]] = field(default_factory=list)
     # getitem(node, 0) of an op with several results, of which no other is read, stands for the node's own value
     aliases: dict[str, str] = field(default_factory=dict)
     shapes: dict[str, tuple[int | None, ...] | None] = field(default_factory=dict)
@@ -403,6 +412,7 @@ class _Builder:
         self.shapes[name] = _shape(node)
         if attribute is None:
             self.inputs.append((name, _shape(node) or ()))
+            self.input_sizes.append(_sizes(node) or ())
         elif attribute in constants and not self.has(attribute):
             # made in forward, or held by the model in a list, say: shared, so that a change in place is seen
             self.constants[name] = constants[attribute].detach()
@@ -442,7 +452,7 @@ class _Builder:
                 self.aliases[self.mark + node.name] = name
                 self.shapes[name] = _shape(node)
                 at = next(i for i, n in enumerate(self.nodes) if n.name == name)
-                self.nodes[at] = replace(self.nodes[at], shape=_shape(node))
+                self.nodes[at] = replace(self.nodes[at], shape=_shape(node), sizes=_sizes(node))
                 return
         if not callable(node.target):
             raise SeqplrpError(self.place(node), f"{node.target!r} is not an operation", _REMEDY)
@@ -453,7 +463,7 @@ class _Builder:
         name = self.mark + node.name
         self.shapes[name] = _shape(node)
         path = "(target)" if self.mark else _path(node)
-        self.nodes.append(Node(name, op, args, kwargs, path, _shape(node)))
+        self.nodes.append(Node(name, op, args, kwargs, path, _shape(node), _sizes(node)))
 
     def piece(self, node: FxNode, split: FxNode) -> None:
         """Read one piece of a split as the slice (or the index) that it is."""
@@ -499,7 +509,17 @@ class _Builder:
                 "take the batch size from x.shape[0] in forward",
             )
         others = tuple(other for other, _ in self.inputs[1:])
-        return Graph(tuple(self.nodes), name, shape, self.weights, self.constants, output, output_shape, others)
+        return Graph(
+            tuple(self.nodes),
+            name,
+            shape,
+            self.weights,
+            self.constants,
+            output,
+            output_shape,
+            self.input_sizes[0],
+            others,
+        )
 
     def place(self, node: FxNode) -> str:
         return "target" if self.mark else _path(node) or self.model_name
@@ -527,6 +547,17 @@ def _shape(node: FxNode) -> tuple[int | None, ...] | None:
     if not isinstance(value, Tensor):
         return None
     return tuple(size if isinstance(size, int) else None for size in value.shape)
+
+
+def _sizes(node: FxNode) -> tuple[int, ...] | None:
+    """Return a value's sizes as it was traced; None where they are not known, or it is no tensor."""
+    value = node.meta.get("val")
+    if isinstance(value, tuple | list) and value:
+        value = value[0]
+    if not isinstance(value, Tensor):
+        return None
+    sizes = [size if isinstance(size, int) else size.node.hint for size in value.shape]
+    return tuple(int(size) for size in sizes) if None not in sizes else None
 
 
 def _path(node: FxNode) -> str:

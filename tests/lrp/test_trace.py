@@ -257,8 +257,15 @@ def test_x_itself_is_left_alone() -> None:
     assert not result.relevance.requires_grad
 
 
+class Bessel(nn.Module):
+    """An activation that the engine does not know."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.special.bessel_j0(x)
+
+
 def test_an_unknown_operation_is_named_with_its_place_and_a_remedy() -> None:
-    model = nn.Sequential(nn.Conv1d(4, 2, 1), nn.Sequential(nn.ReLU(), nn.Softsign()), nn.Flatten())
+    model = nn.Sequential(nn.Conv1d(4, 2, 1), nn.Sequential(nn.ReLU(), Bessel()), nn.Flatten())
     with pytest.raises(sp.SeqplrpError) as caught:
         sp.explain(model, X.float(), target=0)
     assert caught.value.where.startswith("1.1")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -11,7 +11,7 @@ from torch import Tensor
 from seqplrp.errors import SeqplrpError
 from seqplrp.lrp.ledger import Ledger, per_sample_sum
 from seqplrp.lrp.ops.sharing import SharedByContribution
-from seqplrp.lrp.steps import Contribution, Handler, Run, Step, Vanishing, register
+from seqplrp.lrp.steps import Contribution, Handler, Run, Step, Vanishing, lowest_level, register
 from seqplrp.lrp.trace import Ref
 
 aten = torch.ops.aten
@@ -70,7 +70,7 @@ class Add(SharedByContribution):
     def taken_by_constants(self, step: Step, share: Tensor, run: Run) -> Tensor | None:
         for argument, sign in self._summands(step):
             if not (isinstance(argument, Ref) and argument.name in step.inputs):
-                return per_sample_sum(run.filled(argument) * (sign * share))
+                return per_sample_sum(run.filled(argument) * (sign * share), step.batch)
         return None
 
 
@@ -88,7 +88,7 @@ class Affine(SharedByContribution):
         return [(share * self.scale_and_shift(step)[0]).sum_to_size(run.shapes[step.inputs[0]])]
 
     def taken_by_constants(self, step: Step, share: Tensor, run: Run) -> Tensor | None:
-        return per_sample_sum((share * self.scale_and_shift(step)[1]).expand_as(share))
+        return per_sample_sum((share * self.scale_and_shift(step)[1]).expand_as(share), step.batch)
 
 
 @register(aten._native_batch_norm_legit_no_training.default, aten.batch_norm.default)
@@ -143,25 +143,53 @@ def _without_running_statistics(step: Step) -> SeqplrpError:
 
 
 @register(aten.mul.Tensor, aten.mul.Scalar, aten.div.Tensor, aten.div.Scalar)
-class Scale(Affine):
-    """Multiplication with, or division by, a constant."""
+class Product(Affine):
+    """A product or quotient.
+
+    With a constant it is a scale, under epsilon. Of two values that depend on the input, the gate is held constant and
+    the signal gets all (METHODS.md, section 2); a divisor is always a gate. Two factors of the same kind get half each,
+    which is the uniform rule of bilinear products (Achtibat et al. 2024, Proposition 3.3).
+    """
+
+    def gate_level(self, step: Step, levels: Mapping[str, int]) -> int:
+        return lowest_level(step, levels)
+
+    def receivers(self, step: Step, levels: Mapping[str, int]) -> tuple[str, ...]:
+        if step.op == "div":
+            return tuple(name for name in step.inputs if name == getattr(step.args[0], "name", None))[:1]
+        lowest = lowest_level(step, levels)
+        return tuple(name for name in step.inputs if levels.get(name, 0) == lowest)
 
     def prepare(self, step: Step) -> None:
-        first_is_input = getattr(step.args[0], "name", None) in step.inputs
-        constant = step.args[1] if first_is_input else step.args[0]
-        if len(step.inputs) != 1 or (step.op == "div" and not first_is_input):
+        if not step.inputs:
             raise SeqplrpError(
                 step.path,
-                f"{step.op} of two values that both depend on the input has no relevance handler",
+                "a constant divided by what depends on the input has no relevance handler",
                 "register a handler (seqplrp.lrp.register), or explain the model up to the layer before it",
             )
-        if not isinstance(constant, Tensor | int | float):
-            raise SeqplrpError(
-                step.path,
-                f"{step.op} by a number that depends on the shape is not supported",
-                "use a constant",
-            )
-        step.extra = 1 / constant if step.op == "div" else constant
+        others = [a for a in step.args if not (isinstance(a, Ref) and a.name in step.inputs)]
+        step.extra = None
+        if others and isinstance(others[0], Tensor | int | float):
+            step.extra = 1 / others[0] if step.op == "div" else others[0]
 
     def scale_and_shift(self, step: Step) -> tuple[Tensor | float, Tensor | float]:
         return step.extra, 0.0
+
+    def nonnegative(self, step: Step, inputs: Sequence[bool]) -> bool:
+        if step.extra is not None:
+            return super().nonnegative(step, inputs)
+        return len(inputs) == 2 and (all(inputs) or step.inputs[0] == step.inputs[1])
+
+    def needs(self, step: Step) -> tuple[str, ...]:
+        return () if step.extra is None else super().needs(step)
+
+    def backward(self, step: Step, relevance: Tensor, run: Run, ledger: Ledger) -> list[Contribution]:
+        if step.extra is not None:
+            return super().backward(step, relevance, run, ledger)
+        share = relevance / len(step.inputs)
+        return [Contribution(relevance=share.sum_to_size(run.shapes[name])) for name in step.inputs]
+
+    def describe(self, step: Step) -> str:
+        if step.extra is not None:
+            return super().describe(step)
+        return "all to the signal" if len(step.inputs) == 1 else "half to each factor"

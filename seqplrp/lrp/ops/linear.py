@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from seqplrp.errors import SeqplrpError
+from seqplrp.lrp.batch import BatchAxis, by_sample, per_sample_factor, samples_in
 from seqplrp.lrp.ledger import Ledger, per_sample_size, per_sample_sum
 from seqplrp.lrp.rules import Branch, Relative, Term, ZBox
 from seqplrp.lrp.steps import (
@@ -132,27 +133,27 @@ class LinearHandler(Handler):
             return _share_relative(step, layer, arrived, spread_out, run, ledger), []
         values = run.values[step.inputs[0]]
         parts = Parts(layer, values, nonnegative=step.inputs_nonnegative[0], present=_not_padding(step, values, run))
-        bias = stabiliser = arrived.new_zeros(len(arrived), dtype=torch.float64)
+        bias = stabiliser = values.new_zeros(samples_in(values, step.input_batches[0]), dtype=torch.float64)
         quotients = _quotients(step, layer, relevance, parts, run)
         for q in quotients:
             share = q.share_by(q.denominator, layer)
             parts.add(q.branch, q.spread(share))
-            per_channel = _channel_sums(share, layer)
+            per_channel = _channel_sums(share, layer, step.batch)
             if q.branch.bias is not None:
                 bias = bias + (per_channel * q.branch.bias).sum(1, dtype=torch.float64)
             if not q.nonnegative:
-                per_channel = _channel_sums(torch.where(q.denominator < 0, -share, share), layer)
+                per_channel = _channel_sums(torch.where(q.denominator < 0, -share, share), layer, step.batch)
             stabiliser = stabiliser + layer.rule.eps * per_channel.sum(1, dtype=torch.float64)  # type: ignore[union-attr]
         contribution, handed_on = parts.shared_out(step, run)
         ledger.add(
             step.path,
             step.op,
             repr(layer.rule),
-            relevance_out=per_sample_sum(arrived),
+            relevance_out=per_sample_sum(arrived, step.batch),
             relevance_in=handed_on,
             bias=bias,
             stabiliser=stabiliser,
-            size=per_sample_size(arrived),
+            size=per_sample_size(arrived, step.batch),
         )
         return contribution, quotients
 
@@ -229,15 +230,16 @@ def _share_relative(
     values = run.values[step.inputs[0]]
     coefficient = layer.adjoint(spread_out, layer.weight, values.shape)
     relevance = values * coefficient
-    size_in, size_out = per_sample_size(relevance), per_sample_size(spread_out)
+    axis = step.input_batches[0]
+    size_in, size_out = per_sample_size(relevance, axis), per_sample_size(spread_out, step.batch)
     scale = torch.where((size_in > 0) & (size_out > 0), size_in / size_out, 1.0)
-    divisor = scale.to(values.dtype).view(-1, *(1,) * (values.dim() - 1))
+    divisor = per_sample_factor(scale.to(values.dtype), values, axis)
     ledger.add(
         step.path,
         step.op,
         "Relative",
-        relevance_out=per_sample_sum(arrived),
-        relevance_in=per_sample_sum(relevance) / scale,
+        relevance_out=per_sample_sum(arrived, step.batch),
+        relevance_in=per_sample_sum(relevance, axis) / scale,
         size=size_out,
         scale=scale,
     )
@@ -256,9 +258,13 @@ def _not_padding(step: Step, values: Tensor, run: Run) -> Tensor | None:
     return present
 
 
-def _channel_sums(tensor: Tensor, layer: LinearLayer) -> Tensor:
+def _channel_sums(tensor: Tensor, layer: LinearLayer, batch: BatchAxis | None) -> Tensor:
     """Sum over everything but sample and channel: (N, ...) -> (N, C)."""
     axis = layer.channel_axis % tensor.dim()
+    if batch is not None:
+        behind = tensor.shape[axis + 1 :].numel()
+        samples = by_sample(tensor, batch)
+        return samples.view(len(samples), -1, tensor.shape[axis], behind).sum((1, 3))
     others = [a for a in range(1, tensor.dim()) if a != axis]
     return tensor.sum(others) if others else tensor
 
@@ -350,7 +356,7 @@ class Parts:
         if self.direct is None and coefficient is not None:
             return step.share_out(0, coefficient, run)
         relevance = self.relevance()
-        return Contribution(relevance=relevance), per_sample_sum(relevance)
+        return Contribution(relevance=relevance), per_sample_sum(relevance, step.input_batches[0])
 
 
 def propagate_again(
@@ -381,12 +387,12 @@ def propagate_again(
     layer: LinearLayer = step.extra
     assert layer.rule is not None
     parts = Parts(layer, values, nonnegative=step.inputs_nonnegative[0], present=kept)
-    guarded = values.new_zeros(len(values), dtype=torch.float64)
+    guarded = values.new_zeros(samples_in(values, step.input_batches[0]), dtype=torch.float64)
     for q in quotients:
         among_kept = q.read(parts.numerator_sums(q.branch, None))
         if tau > 0:
             enough = among_kept / stabilised(q.denominator, layer.rule.eps, nonnegative=q.nonnegative) > tau
-            guarded = guarded + (~enough & (q.relevance != 0)).flatten(1).sum(1)
+            guarded = guarded + by_sample(~enough & (q.relevance != 0), step.batch).sum(1)
             among_kept = torch.where(enough, among_kept, q.denominator)
         # without the guard the kept inputs' part may have either sign
         share = q.relevance / stabilised(among_kept, layer.rule.eps, nonnegative=q.nonnegative and tau > 0)
@@ -399,22 +405,21 @@ def propagate_again(
     aten.conv1d.padding,
     aten.conv2d.default,
     aten.conv2d.padding,
-    aten.convolution.default,
+    aten.conv3d.default,
+    aten.conv3d.padding,
 )
 class Convolution(LinearHandler):
-    """conv1d and conv2d with stride, padding (also "same" and "valid"), dilation and groups."""
+    """conv1d to conv3d with stride, padding (also "same" and "valid"), dilation and groups."""
 
     def layer(self, step: Step) -> LinearLayer:
         weight, bias = step.args[1], step.args[2] if len(step.args) > 2 else None
         dims = weight.dim() - 2
+        if len(step.node.shape or ()) != weight.dim():
+            raise SeqplrpError(
+                step.path, f"{step.op} of a value without a batch axis has no relevance handler", "give it (N, C, ...)"
+            )
         if step.op == "convolution":
-            stride, padding, dilation, transposed, _, groups = step.args[3:9]
-            if transposed:
-                raise SeqplrpError(
-                    step.path,
-                    "a transposed convolution has no relevance handler yet",
-                    "register one (seqplrp.lrp.register)",
-                )
+            stride, padding, dilation, _, _, groups = step.args[3:9]
         else:
             given = list(step.args[3:])
             stride, padding, dilation, groups = given + [1, 0, 1, 1][len(given) :]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -9,8 +10,8 @@ import torch
 from torch import Tensor
 
 from seqplrp.errors import SeqplrpError
-from seqplrp.lrp.ledger import per_sample_sum
-from seqplrp.lrp.steps import MoveHandler, Run, Step, register
+from seqplrp.lrp.ledger import Ledger, per_sample_sum
+from seqplrp.lrp.steps import Contribution, Handler, MoveHandler, Run, Step, register
 
 aten = torch.ops.aten
 
@@ -174,6 +175,21 @@ class Select(MoveHandler):
         return [whole]
 
 
+@register(operator.getitem)
+class Item(Handler):
+    """One of the results of an operation that has several."""
+
+    def forward(self, step: Step, run: Run) -> Tensor:
+        value: Tensor = run.values[step.inputs[0]][step.args[1]]
+        return value
+
+    def backward(self, step: Step, relevance: Tensor, run: Run, ledger: Ledger) -> list[Contribution]:
+        return [Contribution(item=(step.args[1], relevance))]
+
+    def describe(self, step: Step) -> str:
+        return "passed through"
+
+
 @register(aten.expand.default)
 class Expand(MoveHandler):
     """Values repeated along an axis; their relevances are summed."""
@@ -211,5 +227,8 @@ class Concatenate(MoveHandler):
     def on_constants(self, step: Step, relevance: Tensor, run: Run) -> Tensor | None:
         if not self._has_constants(step):
             return None
+        if step.batch is not None:
+            parts = zip(self.back(step, relevance, run), step.input_batches, strict=True)
+            return per_sample_sum(relevance, step.batch) - torch.stack([per_sample_sum(*part) for part in parts]).sum(0)
         constant = [per_sample_sum(piece) for piece, is_input in self._pieces(step, relevance, run) if not is_input]
         return torch.stack(constant).sum(0)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from seqplrp.lrp.ledger import Ledger, per_sample_size, per_sample_sum, taken_by_stabiliser
-from seqplrp.lrp.steps import EPS, Contribution, Handler, Run, Step, Vanishing, stabilised
+from seqplrp.lrp.steps import EPS, Contribution, Handler, Run, Step, Vanishing, lowest_level, stabilised
 
 
 class SharedByContribution(Handler):
@@ -28,6 +28,9 @@ class SharedByContribution(Handler):
         """Return what constants among the summands take (N,), as a bias does; None where there are none."""
         return None
 
+    def gate_level(self, step: Step, levels: Mapping[str, int]) -> int:
+        return lowest_level(step, levels)
+
     def nonnegative(self, step: Step, inputs: Sequence[bool]) -> bool:
         return all(inputs)
 
@@ -44,11 +47,11 @@ class SharedByContribution(Handler):
             step.path,
             step.op,
             self.describe(step),
-            relevance_out=per_sample_sum(relevance),
+            relevance_out=per_sample_sum(relevance, step.batch),
             relevance_in=torch.stack([total for _, total in shared]).sum(0),
             **({} if constants is None else {"bias": constants}),
-            stabiliser=taken_by_stabiliser(share, output, EPS, nonnegative=step.output_nonnegative),
-            size=per_sample_size(relevance),
+            stabiliser=taken_by_stabiliser(share, output, EPS, nonnegative=step.output_nonnegative, axis=step.batch),
+            size=per_sample_size(relevance, step.batch),
         )
         return [contribution for contribution, _ in shared]
 

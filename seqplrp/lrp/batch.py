@@ -1,0 +1,178 @@
+"""Where the batch stands in a value: some modules, attention among them, work on (L, N, C) or on (L * N, C)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+
+import torch
+from torch import Tensor
+
+from seqplrp.errors import SeqplrpError
+from seqplrp.lrp.trace import Graph, Node
+
+aten = torch.ops.aten
+
+
+@dataclass(frozen=True)
+class BatchAxis:
+    """A batch axis that is not the first.
+
+    Attributes
+    ----------
+    lead : int
+        How many entries of one sequence stand before it: L in (L, N, C), and in (L * N, C), too.
+    units : int
+        How many entries one sequence has in all.
+    """
+
+    lead: int
+    units: int
+
+
+def samples_in(tensor: Tensor, axis: BatchAxis | None = None) -> int:
+    """Return the number of sequences N in a tensor."""
+    return len(tensor) if axis is None else tensor.numel() // axis.units
+
+
+def by_sample(tensor: Tensor, axis: BatchAxis | None = None) -> Tensor:
+    """Return a tensor as (N, units)."""
+    if axis is None:
+        return tensor.reshape(len(tensor), -1)
+    n = tensor.numel() // axis.units
+    return tensor.reshape(axis.lead, n, -1).transpose(0, 1).reshape(n, -1)
+
+
+def from_samples(samples: Tensor, like: Tensor, axis: BatchAxis | None = None) -> Tensor:
+    """Undo `by_sample`: (N, units), or (N, 1) that broadcasts, in the shape of another tensor."""
+    if axis is None:
+        return samples.reshape(like.shape)
+    n = len(samples)
+    return samples.view(n, axis.lead, -1).transpose(0, 1).reshape(like.shape)
+
+
+def per_sample_factor(factor: Tensor, like: Tensor, axis: BatchAxis | None = None) -> Tensor:
+    """Return one factor a sequence (N,) in a shape that multiplies a tensor of that batch axis."""
+    if axis is None:
+        return factor.view(-1, *(1,) * (like.dim() - 1))
+    return from_samples(factor.view(-1, 1).expand(-1, axis.units), like, axis)
+
+
+_SAME_ORDER = {
+    aten.view.default,
+    aten.reshape.default,
+    aten._unsafe_view.default,
+    aten.flatten.using_ints,
+    aten.unflatten.int,
+    aten.squeeze.default,
+    aten.squeeze.dim,
+    aten.squeeze.dims,
+    aten.unsqueeze.default,
+}
+"""Operations that leave the order of the entries as it is."""
+
+
+def batch_axes(graph: Graph) -> dict[str, BatchAxis]:
+    """Find the values of a graph in which the batch does not come first, or is merged with another axis.
+
+    Raises
+    ------
+    SeqplrpError
+        Where that can't be told: the batch axis is moved while the length is free, or after it was merged with another.
+    """
+    follower = _Follower(graph)
+    for node in graph.nodes:
+        follower.visit(node)
+    return follower.found
+
+
+class _Follower:
+    """Follows the batch axis through the sizes that the values had when they were traced."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.found: dict[str, BatchAxis] = {}
+        self.sizes: dict[str, tuple[int, ...]] = {graph.input: graph.input_sizes}
+        self.batch = graph.input_sizes[0]
+        self.is_free = graph.input_shape[0] is None
+        self.has_free_length = any(size is None for size in graph.input_shape[1:])
+
+    def visit(self, node: Node) -> None:
+        """Find the batch axis of one node's value."""
+        sources = [name for name in node.refs() if name in self.sizes]
+        if node.sizes is None or node.shape is None or not sources:
+            return
+        self.sizes[node.name] = node.sizes
+        lead = self.lead(node, sources, node.sizes, node.shape)
+        if lead == 1 and node.sizes[:1] == (self.batch,):
+            return
+        if self.has_free_length:
+            raise _untold(node, "while the length is free")
+        self.found[node.name] = BatchAxis(lead, prod(node.sizes) // self.batch)
+
+    def lead(self, node: Node, sources: Sequence[str], sizes: tuple[int, ...], shape: tuple[int | None, ...]) -> int:
+        first = sources[0]
+        if node.op in _SAME_ORDER:
+            return self.lead_of(first)
+        if node.op in (aten.permute.default, aten.transpose.int):
+            return self.moved(node, first)
+        moved = [name for name in sources if name in self.found]
+        if not moved and sizes[:1] == (self.batch,):
+            return 1
+        merged = next((name for name in moved if self.at(name) is None), None)
+        if merged is not None:
+            within = self.axis_that_holds(merged)
+            if sizes[: within + 1] == self.sizes[merged][: within + 1]:
+                return self.lead_of(merged)
+            raise _untold(node, "after it was merged with another axis")
+        if self.is_free and shape.count(None) == 1:
+            return prod(sizes[: shape.index(None)])
+        if self.is_free and None not in shape:
+            raise SeqplrpError(
+                node.path or node.name,
+                f"{node.op_name} mixes the sequences of a batch: there is no score a sequence",
+                "return (N,) or (N, outputs) from the model, or from a callable target",
+            )
+        at = self.at(first)
+        if at is None or sizes[at : at + 1] != (self.batch,) or len(sizes) != len(self.sizes[first]):
+            raise _untold(node, "so that it can't be found again")
+        return prod(sizes[:at])
+
+    def lead_of(self, name: str) -> int:
+        return self.found[name].lead if name in self.found else 1
+
+    def at(self, name: str) -> int | None:
+        """Return the index of a value's batch axis; None where it is merged with another."""
+        lead, sizes = self.lead_of(name), self.sizes[name]
+        places = (i for i in range(len(sizes)) if prod(sizes[:i]) == lead and sizes[i] == self.batch)
+        return next(places, None)
+
+    def axis_that_holds(self, name: str) -> int:
+        """Return the axis with which the batch axis was merged."""
+        lead, sizes = self.lead_of(name), self.sizes[name]
+        return next(i for i in range(len(sizes)) if prod(sizes[: i + 1]) >= lead * self.batch)
+
+    def moved(self, node: Node, source: str) -> int:
+        """Follow the batch axis through a permutation."""
+        sizes = self.sizes[source]
+        order = list(range(len(sizes)))
+        if node.op is aten.transpose.int:
+            a, b = (int(i) % len(sizes) for i in node.args[1:3])
+            order[a], order[b] = order[b], order[a]
+        else:
+            order = [int(i) % len(sizes) for i in node.args[1]]
+        at = self.at(source)
+        if at is None:
+            within = self.axis_that_holds(source)
+            if order[: within + 1] == list(range(within + 1)):
+                return self.lead_of(source)
+            raise _untold(node, "after it was merged with another axis")
+        return prod(sizes[i] for i in order[: order.index(at)])
+
+
+def _untold(node: Node, when: str) -> SeqplrpError:
+    return SeqplrpError(
+        node.path or node.name,
+        f"moves the batch axis {when}: sequences can't be told apart",
+        "keep the batch in front (batch_first=True), or trace the model for one length",
+    )
