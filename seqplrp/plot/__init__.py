@@ -6,20 +6,24 @@ from seqplrp.plot.bars import measure_bars
 from seqplrp.plot.curves import learning_curve
 from seqplrp.plot.figures import check_suffix, save_figure
 from seqplrp.plot.logos import BASE_COLOURS, draw_logo, logo_frame, logo_values
+from seqplrp.plot.motifs import MotifCell, information_frame, motif_grid
 from seqplrp.plot.panels import LogoTrack, Mark, SequencePanel, comparison_panel, logo_panel
 
 __all__ = [
     "BASE_COLOURS",
     "LogoTrack",
     "Mark",
+    "MotifCell",
     "SequencePanel",
     "check_suffix",
     "comparison_panel",
     "draw_logo",
+    "information_frame",
     "learning_curve",
     "logo_frame",
     "logo_panel",
     "logo_values",
     "measure_bars",
+    "motif_grid",
     "save_figure",
 ]

@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 from seqplrp.recovery.explanations import ExplanationSet, read_explanations
+from seqplrp.recovery.filters import BestWindows, FilterTally, LayerFilter, leading_filters
 from seqplrp.recovery.kmers import peak_kmers
 from seqplrp.recovery.labels import read_labels
 from seqplrp.recovery.looking import parse_region, sequence_panel
 from seqplrp.recovery.scoring import MEASURE_NAMES, Scores, score_explanations
+from seqplrp.recovery.tomtom import MotifMatch, best_matches, require_memelite
 from seqplrp.recovery.truth import UNINFORMATIVE_BITS, MotifMasks, Places
 
 __all__ = [
     "MEASURE_NAMES",
     "UNINFORMATIVE_BITS",
+    "BestWindows",
     "ExplanationSet",
+    "FilterTally",
+    "LayerFilter",
     "MotifMasks",
+    "MotifMatch",
     "Places",
     "Scores",
+    "best_matches",
+    "leading_filters",
     "parse_region",
     "peak_kmers",
     "read_explanations",
     "read_labels",
+    "require_memelite",
     "score_explanations",
     "sequence_panel",
 ]
