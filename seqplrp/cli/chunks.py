@@ -120,7 +120,7 @@ class Session:
                 "wrap the model in one that gives a score, or a list of them, and name that as --model",
             )
         self.target = resolve_target(target, 1 if len(shape) == 1 else shape[1], self.classes)
-        explainer = self._explainer(one_hot([example.sequence]))
+        explainer = self.explainer(one_hot([example.sequence]))
         self.device = str(explainer.device)
         self.has_hypothetical = self.explain([example]).hypothetical is not None
 
@@ -147,7 +147,7 @@ class Session:
     def _explain_equal(self, records: list[Record], rows: list[int]) -> Chunk:
         x = one_hot([record.sequence for record in records])
         began = time.perf_counter()
-        explainer = self._explainer(x[:1])
+        explainer = self.explainer(x[:1])
         explanation = explainer(x, self.target, batch_size=self._batch_size)
         per_base = explanation.per_base.numpy()
         seconds = time.perf_counter() - began
@@ -167,7 +167,8 @@ class Session:
             seconds=seconds,
         )
 
-    def _explainer(self, example: Tensor) -> Explainer:
+    def explainer(self, example: Tensor) -> Explainer:
+        """Return the explainer for inputs of this one's length, traced if it is the first."""
         length = example.shape[2]
         if length not in self._explainers:
             with _quiet_tracing(), as_options("method", "rule", "p", "budget", "center", "device"):

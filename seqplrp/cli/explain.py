@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -78,29 +78,30 @@ def explain(
     """
     arguments = dict(locals())
     from seqplrp.cli.explaining import Request, parse_formats, run
+    from seqplrp.cli.method_options import described, method_of
     from seqplrp.cli.output import output_directory
 
     chosen = parse_formats(formats)
-    settings = {
-        "rule": _by_pattern("--rule", rule, _parse_rule),
-        "p": _by_pattern("--p", p, _parse_share),
-        "budget": budget,
-        "p_neg": p_neg,
-        "mode": mode,
-        "threshold": threshold,
-        "gain": gain,
-        "tau": tau,
-        "center": None if center == "none" else center,
-        "reverse_complement": reverse_complement or None,
-    }
-    given = {name: value for name, value in settings.items() if value is not None}
+    chosen_method, given = method_of(
+        method,
+        rule=rule,
+        p=p,
+        budget=budget,
+        p_neg=p_neg,
+        mode=mode,
+        threshold=threshold,
+        gain=gain,
+        tau=tau,
+        center=None if center == "none" else center,
+        reverse_complement=reverse_complement or None,
+    )
     request = Request(
         model=model,
         weights=weights,
         trust_pickle=trust_pickle,
         fasta=fasta,
         iupac=iupac,
-        method=_resolve(method, given),
+        method=chosen_method,
         target=target,
         formats=chosen,
         batch_size=batch_size,
@@ -111,8 +112,7 @@ def explain(
     with output_directory(out, command="explain", overwrite=overwrite, inputs=[model, fasta, weights]) as stage:
         result = run(request, stage)
     each = 1000 * result.explain_seconds / result.sequences
-    how = ", ".join([method, *(f"{name} {value}" for name, value in given.items())])
-    typer.echo(f"explained {result.sequences} sequences by {how} ({each:.2f} ms each)")
+    typer.echo(f"explained {result.sequences} sequences by {described(method, given)} ({each:.2f} ms each)")
     if result.negative_scores:
         typer.echo(
             f"note: {result.negative_scores} of the {result.sequences} explained scores are negative, and their maps "
@@ -121,47 +121,3 @@ def explain(
     for note in result.notes:
         typer.echo(f"note: {note}")
     typer.echo(f"wrote {out} ({result.wall_seconds:.1f} s)")
-
-
-def _resolve(method: str, settings: dict[str, Any]) -> Any:
-    """Make the method with the settings that were given; those it does not have are errors."""
-    from seqplrp.cli.errors import as_options
-    from seqplrp.methods import resolve_method
-
-    with as_options("method", *settings):
-        return resolve_method(method, **settings)
-
-
-def _by_pattern(option: str, texts: list[str] | None, parse: Any) -> Any:
-    """Read one value, or a mapping from module-path patterns to values."""
-    from seqplrp.errors import SeqplrpError
-
-    if not texts:
-        return None
-    if len(texts) == 1 and "=" not in texts[0]:
-        return parse(texts[0])
-    found: dict[str, Any] = {}
-    for text in texts:
-        pattern, equals, value = text.partition("=")
-        pattern, value = (pattern, value) if equals else ("*", text)
-        if pattern in found:
-            raise SeqplrpError(option, f"gives {pattern!r} twice", "give each pattern once")
-        found[pattern] = parse(value)
-    return found
-
-
-def _parse_rule(text: str) -> Any:
-    from seqplrp.cli.errors import as_options
-    from seqplrp.methods import parse_rule
-
-    with as_options("rule"):
-        return parse_rule(text)
-
-
-def _parse_share(text: str) -> float:
-    from seqplrp.errors import SeqplrpError
-
-    try:
-        return float(text)
-    except ValueError:
-        raise SeqplrpError("--p", f"{text!r} is not a number", "give a share such as 0.5") from None

@@ -7,7 +7,7 @@ import json
 import platform
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -116,11 +116,41 @@ class Result:
 
 
 @dataclass(frozen=True)
-class _Scan:
-    """What reading the whole input once tells: nothing is explained before all of it is known to be sound."""
+class Scan:
+    """What reading the whole input once tells: nothing is explained before all of it is known to be sound.
+
+    Parameters
+    ----------
+    sequences : int
+        How many there are.
+    first_of_length : dict of int to Record
+        The first record of each length.
+    """
 
     sequences: int
     first_of_length: dict[int, Record]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A request of which all that can be known to be wrong was found to be right.
+
+    Parameters
+    ----------
+    request : Request
+        What is to be explained.
+    scan : Scan
+        What its input holds.
+    model : Module
+        As loaded.
+    session : Session
+        The model made ready.
+    """
+
+    request: Request
+    scan: Scan
+    model: nn.Module
+    session: Session
 
 
 def parse_formats(text: str) -> tuple[str, ...]:
@@ -139,14 +169,10 @@ def run(request: Request, stage: Path) -> Result:
     What can be known to be wrong is found before the first chunk.
     """
     began = time.monotonic()
-    scan = _scan(request)
-    model, config = _load(request)
-    _check_model_takes(config, request, scan)
-    torch.manual_seed(request.seed)
     result = Result()
-    with _out_of_memory_told(), tempfile.TemporaryDirectory(prefix="spool-", dir=stage) as directory:
-        session = _session(request, scan, model, config)
-        spool = _explain(request, scan, session, stage, Path(directory), result)
+    with out_of_memory_told(), tempfile.TemporaryDirectory(prefix="spool-", dir=stage) as directory:
+        prepared = prepare(request)
+        spool = _explain(prepared, stage, Path(directory), result)
         for name in request.formats:
             if name in _WRITERS:
                 file, write = _WRITERS[name]
@@ -154,14 +180,29 @@ def run(request: Request, stage: Path) -> Result:
         tracks.write_regions(stage / "regions.bed", spool)
         tracks.write_chrom_sizes(stage / "chrom.sizes", spool)
     result.wall_seconds = time.monotonic() - began
-    manifest = _manifest(request, model, session, result)
+    manifest = _manifest(prepared, result)
     (stage / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
     return result
 
 
-def _scan(request: Request) -> _Scan:
+def prepare(request: Request) -> Prepared:
+    """Read the whole input once, load the model and trace it.
+
+    Raises
+    ------
+    SeqplrpError
+        For whatever the user can mend in the request, its input and its model.
+    """
+    scan = _scan(request)
+    model, config = _load(request)
+    _check_model_takes(config, request, scan)
+    torch.manual_seed(request.seed)
+    return Prepared(request, scan, model, _session(request, scan, model, config))
+
+
+def _scan(request: Request) -> Scan:
     count, first_of_length = 0, dict[int, Record]()
-    for record in _records(request):
+    for record in read_records(request):
         tracks.check_name(record)
         first_of_length.setdefault(len(record), record)
         count += 1
@@ -172,10 +213,11 @@ def _scan(request: Request) -> _Scan:
             f"h5 needs records of one length, {a.id!r} has {one} bases and {b.id!r} {other}",
             "leave h5 out, or cut the records to one length",
         )
-    return _Scan(count, first_of_length)
+    return Scan(count, first_of_length)
 
 
-def _records(request: Request) -> Iterator[Record]:
+def read_records(request: Request) -> Iterator[Record]:
+    """Read the request's sequences, a record at a time."""
     if request.iupac not in ("reject", "n"):
         raise SeqplrpError("--iupac", f"{request.iupac!r} is not known", "choose reject or n")
     return read_fasta(request.fasta, iupac=cast(Literal["reject", "n"], request.iupac))
@@ -193,7 +235,7 @@ def _load(request: Request) -> tuple[nn.Module, ModelConfig | None]:
     return model, model.config
 
 
-def _check_model_takes(config: ModelConfig | None, request: Request, scan: _Scan) -> None:
+def _check_model_takes(config: ModelConfig | None, request: Request, scan: Scan) -> None:
     if config is None or config.flexible_length:
         return
     for length, record in scan.first_of_length.items():
@@ -205,7 +247,7 @@ def _check_model_takes(config: ModelConfig | None, request: Request, scan: _Scan
             )
 
 
-def _session(request: Request, scan: _Scan, model: nn.Module, config: ModelConfig | None) -> Session:
+def _session(request: Request, scan: Scan, model: nn.Module, config: ModelConfig | None) -> Session:
     device = ("cuda" if torch.cuda.is_available() else None) if request.device == "auto" else request.device
     examples = [record for _, record in sorted(scan.first_of_length.items())]
     for example in examples[:1] + examples[-1:]:  # what takes the shortest and the longest takes those between
@@ -228,16 +270,15 @@ def _session(request: Request, scan: _Scan, model: nn.Module, config: ModelConfi
     return session
 
 
-def _explain(
-    request: Request, scan: _Scan, session: Session, stage: Path, directory: Path, result: Result
-) -> tracks.Spool:
+def _explain(prepared: Prepared, stage: Path, directory: Path, result: Result) -> tracks.Spool:
+    request, session, sequences = prepared.request, prepared.session, prepared.scan.sequences
     with ExitStack() as stack:
         spool = stack.enter_context(tracks.SpoolWriter(directory, hypothetical=session.has_hypothetical))
         tables = []
         if "tsv" in request.formats:
             tables = [stack.enter_context(tracks.TableWriter(stage / f"{t}.tsv")) for t in ("summary", "ledger")]
-        advance = stack.enter_context(progress("explaining", scan.sequences))
-        for records in chunks_of(_records(request)):
+        advance = stack.enter_context(progress("explaining", sequences))
+        for records in chunks_of(read_records(request)):
             chunk = session.explain(records)
             for i, record in enumerate(records):
                 hypothetical = None if chunk.hypothetical is None else chunk.hypothetical[i]
@@ -246,19 +287,26 @@ def _explain(
                 table.append(rows)
             result.add(chunk)
             advance(len(records))
-        if result.sequences != scan.sequences:
-            raise SeqplrpError(request.fasta, "was changed while it was read", "run the command again")
+        check_unchanged(prepared, result.sequences)
         return spool.finish()
 
 
-def _manifest(request: Request, model: nn.Module, session: Session, result: Result) -> dict[str, Any]:
+def check_unchanged(prepared: Prepared, sequences: int) -> None:
+    """Raise a SeqplrpError if the input holds another number of sequences now than when it was checked."""
+    if sequences != prepared.scan.sequences:
+        raise SeqplrpError(prepared.request.fasta, "was changed while it was read", "run the command again")
+
+
+def provenance(prepared: Prepared, command: str, libraries: Iterable[str]) -> dict[str, Any]:
+    """Say what was explained, of what, how and by which versions: how every manifest begins."""
+    request, session = prepared.request, prepared.session
     return {
-        "command": "explain",
+        "command": command,
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": {
             "seqplrp": __version__,
             "python": platform.python_version(),
-            **{name: version(name) for name in ("torch", "numpy", "pandas", "h5py", "pyBigWig")},
+            **{name: version(name) for name in libraries},
         },
         "arguments": request.arguments,
         "method": repr(request.method),
@@ -266,8 +314,14 @@ def _manifest(request: Request, model: nn.Module, session: Session, result: Resu
         "classes": session.classes,
         "seed": request.seed,
         "device": session.device,
-        "model": {"name": request.model, "weights_sha256": _weights_sha256(model)},
-        "input": {"path": str(request.fasta), "sha256": _file_sha256(request.fasta)},
+        "model": {"name": request.model, "weights_sha256": _weights_sha256(prepared.model)},
+        "input": {"path": str(request.fasta), "sha256": file_sha256(request.fasta)},
+    }
+
+
+def _manifest(prepared: Prepared, result: Result) -> dict[str, Any]:
+    return {
+        **provenance(prepared, "explain", ("torch", "numpy", "pandas", "h5py", "pyBigWig")),
         "sequences": result.sequences,
         "bases": result.bases,
         "negative_scores": result.negative_scores,
@@ -284,7 +338,8 @@ def _manifest(request: Request, model: nn.Module, session: Session, result: Resu
     }
 
 
-def _file_sha256(path: Path) -> str:
+def file_sha256(path: Path) -> str:
+    """Hash a file's bytes."""
     with open(path, "rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
@@ -300,7 +355,8 @@ def _weights_sha256(model: nn.Module) -> str:
 
 
 @contextmanager
-def _out_of_memory_told() -> Iterator[None]:
+def out_of_memory_told() -> Iterator[None]:
+    """Let a device that runs out of memory be an error of the option that mends it."""
     try:
         with as_options("batch_size"):
             yield
