@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -17,15 +17,13 @@ from seqplrp.lrp.ops.elementwise import BatchNorm, Relu, batch_norm_affine
 from seqplrp.lrp.ops.linear import LinearHandler, fold_affine
 from seqplrp.lrp.ops.movement import Pad
 from seqplrp.lrp.ops.pooling import MaxPool
+from seqplrp.lrp.placement import LayerInfo, Rules, layers_of, place_rules
 from seqplrp.lrp.prune import Pruning, described, shares_of
 from seqplrp.lrp.roles import assign_roles
-from seqplrp.lrp.rules import Epsilon, Rule
 from seqplrp.lrp.steps import HANDLERS, Handler, Step, handler_of
 from seqplrp.lrp.trace import Graph, Node, Ref, renamed
 
 assert ops  # imported so that its handlers are registered
-
-Rules = Rule | Mapping[str, Rule]
 
 
 @dataclass(frozen=True)
@@ -69,6 +67,11 @@ class Plan:
         For each value that the way back does not need: the step after which it can go.
     first_backward_use : dict of str to int
         For each value that the way back needs: the step (counted forward) after whose way back it can go.
+    layers : tuple of LayerInfo
+        The conv and linear layers, in the order of the forward pass.
+    values : dict of str to (str or None)
+        For each module path that runs, the name of the value that it makes; None where it runs several times, which
+        ``path@0``, ``path@1`` ... tell apart.
     """
 
     graph: Graph
@@ -79,6 +82,32 @@ class Plan:
     depth: int
     last_forward_use: Mapping[str, int]
     first_backward_use: Mapping[str, int]
+    layers: tuple[LayerInfo, ...]
+    values: Mapping[str, str | None]
+
+    def value_of(self, layer: str) -> str:
+        """Return the name of the value that a module makes.
+
+        Raises
+        ------
+        SeqplrpError
+            Where no module of that path runs, it runs several times, or no relevance reaches what it makes.
+        """
+        if layer not in self.values:
+            known = ", ".join(self.values)
+            raise SeqplrpError(f"layers: {layer!r}", "is no module of the traced graph", f"those are {known}")
+        value = self.values[layer]
+        if value is None:
+            raise SeqplrpError(
+                f"layers: {layer!r}", "runs more than once in forward", f"name the call: {layer}@0, {layer}@1, ..."
+            )
+        if value in self.input_like:
+            raise SeqplrpError(f"layers: {layer!r}", "makes the input itself", "its relevance is the map")
+        if not any(step.output == value and step.inputs for step in self.steps):
+            raise SeqplrpError(
+                f"layers: {layer!r}", "is held constant, as a gate, so it has no relevance", "ask for another layer"
+            )
+        return value
 
     def check(self, pruning: Pruning) -> None:
         """Raise a SeqplrpError where shares by pattern leave out a layer before which is pruned, or name none."""
@@ -115,9 +144,10 @@ def make_plan(graph: Graph, model: nn.Module, rules: Rules | None = None, device
         From `trace` of this model.
     model : nn.Module
         Its weights are read, and copied where a batch norm is folded.
-    rules : Rule or mapping, optional
-        One rule for every conv and linear layer, or a mapping from module-path patterns (``fnmatch``) to rules, of
-        which the first that matches serves. Epsilon unless given.
+    rules : Rule, str or mapping, optional
+        One rule for every conv and linear layer; the name of a `composite`; or a mapping to rules, of which the first
+        key that matches a layer serves: a module-path pattern (``fnmatch``), ``@first`` or ``@last``, ``@conv`` or
+        ``@linear``, or ``@`` and an operation such as ``@conv1d``. Epsilon unless given.
     device : torch.device, optional
         Where to run, if not where the model's weights are; the model itself stays there.
 
@@ -130,14 +160,18 @@ def make_plan(graph: Graph, model: nn.Module, rules: Rules | None = None, device
         steps = _live(graph, _make_steps(graph, model, device))
         assign_roles(graph, steps)
         _place_batch(graph, steps)
-        steps, output = _fold_batch_norms(steps, graph.output)
-        graph = replace(graph, output=output)
-        _place_rules(steps, rules)
+        steps, folded = _fold_batch_norms(steps, graph.output)
+        input_like = _input_like(graph, steps)
+        place_rules(steps, layers_of(graph, steps, input_like), rules)
+        layers = layers_of(graph, steps, input_like)
         _infer_signs(graph, steps)
-        steps = _pool_before_relu(graph, steps)
-    input_like = _input_like(graph, steps)
+        steps, moved = _pool_before_relu(graph, steps)
     for step in steps:
         step.reads_input = tuple(name in input_like for name in step.inputs)
+    values = {
+        path: value if value is None else moved.get(folded.get(value, value), folded.get(value, value))
+        for path, value in _values_of_modules(graph).items()
+    }
     points, chains = _prune_points(graph, steps, input_like)
     forward_use, backward_use = _uses(graph, steps)
     return Plan(
@@ -149,6 +183,8 @@ def make_plan(graph: Graph, model: nn.Module, rules: Rules | None = None, device
         _depth(graph, steps, points),
         forward_use,
         backward_use,
+        tuple(layers.values()),
+        values,
     )
 
 
@@ -239,11 +275,14 @@ def _readers(steps: Sequence[Step]) -> dict[str, list[Step]]:
     return readers
 
 
-def _fold_batch_norms(steps: list[Step], output: str) -> tuple[list[Step], str]:
-    """Fold each batch norm that alone reads a conv or linear layer with channels on axis 1 into that layer."""
+def _fold_batch_norms(steps: list[Step], output: str) -> tuple[list[Step], dict[str, str]]:
+    """Fold each batch norm that alone reads a conv or linear layer with channels on axis 1 into that layer.
+
+    Returns the steps, and for each value that is not made any more the one that stands for it.
+    """
     made_by = {step.output: step for step in steps}
     readers = _readers(steps)
-    renamed: dict[str, str] = {}
+    folded: dict[str, str] = {}
     kept: list[Step] = []
     for step in steps:
         source = made_by.get(step.inputs[0]) if step.inputs else None
@@ -257,50 +296,12 @@ def _fold_batch_norms(steps: list[Step], output: str) -> tuple[list[Step], str]:
         ):
             fold_affine(source, *batch_norm_affine(step))
             # the layer now makes the batch norm's value, under that name
-            renamed[source.output] = step.output
+            folded[source.output] = step.output
             source.output = source.value_of_output = step.output
             made_by[step.output] = source
             continue
         kept.append(step)
-    return kept, output
-
-
-def _place_rules(steps: Sequence[Step], rules: Rules | None) -> None:
-    """Give every conv and linear layer its rule, and work out the rule's branches from the layer's weights."""
-    used: set[str] = set()
-    for step in steps:
-        if not isinstance(step.handler, LinearHandler):
-            continue
-        rule: Rule | None
-        if rules is None:
-            rule = Epsilon()
-        elif isinstance(rules, Mapping):
-            pattern = next((p for p in rules if fnmatchcase(step.path, p)), None)
-            if pattern is None:
-                raise SeqplrpError(
-                    f"rule for {step.path}",
-                    "no pattern of the mapping matches this layer",
-                    "add a '*' pattern for the rest",
-                )
-            used.add(pattern)
-            rule = rules[pattern]
-        else:
-            rule = rules
-        if not isinstance(rule, Rule) or isinstance(rule, type):
-            raise SeqplrpError(
-                f"rule for {step.path}",
-                f"{rule!r} is no rule",
-                "use one of seqplrp's rules, such as sp.Gamma(0.25)",
-            )
-        layer = step.extra
-        step.extra = replace(layer, rule=rule, branches=rule.branches(layer.weight, layer.bias))
-    if isinstance(rules, Mapping):
-        layers = [step.path for step in steps if isinstance(step.handler, LinearHandler)]
-        for pattern in rules:
-            if not any(fnmatchcase(path, pattern) for path in layers):
-                raise SeqplrpError(
-                    f"rule pattern {pattern!r}", "matches no layer", f"the layers are {', '.join(layers)}"
-                )
+    return kept, folded
 
 
 def _infer_signs(graph: Graph, steps: Sequence[Step]) -> None:
@@ -340,12 +341,15 @@ def _infer_signs(graph: Graph, steps: Sequence[Step]) -> None:
             step.value_of_output = reading[0].output
 
 
-def _pool_before_relu(graph: Graph, steps: Sequence[Step]) -> list[Step]:
+def _pool_before_relu(graph: Graph, steps: Sequence[Step]) -> tuple[list[Step], dict[str, str]]:
     """Reorder layer -> ReLU -> max pool to layer -> max pool -> ReLU, which gives the same values for less.
 
     The ReLU then runs on the pooled size, and the layer can divide relevance by its outputs there (`Winners`), as
     nothing arrives anywhere but at winners. A ReLU that follows its layer directly runs in place.
+
+    Returns the steps, and for each ReLU's value that is not made any more the layer's value, of the same relevance.
     """
+    moved: dict[str, str] = {}
     made_by = {step.output: step for step in steps}
     readers = _readers(steps)
     ordered: list[Step] = []
@@ -373,9 +377,27 @@ def _pool_before_relu(graph: Graph, steps: Sequence[Step]) -> list[Step]:
                 step.inputs, step.output, step.value_of_output = (relu_value,), pooled_value, pooled_value
                 ordered += [pool, step]
                 swapped.add(id(pool))
+                moved[relu_value] = source.output
                 continue
         ordered.append(step)
-    return ordered
+    return ordered, moved
+
+
+def _values_of_modules(graph: Graph) -> dict[str, str | None]:
+    """Return the name of the value that each module makes, and of each call where it is called several times."""
+    by_call: dict[str, dict[int, str]] = {}
+    for node in graph.nodes:
+        if node.shape is None:
+            continue
+        parts = node.path.split(".")
+        for depth in range(1, len(parts) + 1) if node.path else ():
+            by_call.setdefault(".".join(parts[:depth]), {})[node.call if depth == len(parts) else 0] = node.name
+    values: dict[str, str | None] = {}
+    for path, calls in by_call.items():
+        values[path] = next(iter(calls.values())) if len(calls) == 1 else None
+        if len(calls) > 1:
+            values.update({f"{path}@{call}": value for call, value in calls.items()})
+    return values
 
 
 def _promise(step: Step) -> str:

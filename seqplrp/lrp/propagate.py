@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -31,11 +31,14 @@ class Propagated:
         rules are not proportional to the input.
     ledger : Ledger
         Every layer's account.
+    layers : dict of str to Tensor
+        The relevance (N, ...) at the outputs of the modules that were asked for, pruned where it is pruned there.
     """
 
     relevance: Tensor
     coefficient: Tensor | None
     ledger: Ledger
+    layers: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 def run_forward(plan: Plan, x: Tensor, others: Sequence[Tensor] = (), *, keep: bool = True) -> Run:
@@ -135,12 +138,15 @@ class _Backward:
     free: bool
     ledger: Ledger = field(default_factory=Ledger)
     arrived: dict[str, _Arrived] = field(default_factory=dict)
+    seen: dict[str, Tensor | None] = field(default_factory=dict)  # relevance at the values that were asked for
 
     def at(self, value: str) -> _Arrived:
         return self.arrived.setdefault(value, _Arrived())
 
-    def propagate(self, start: Tensor, wanted: Callable[[str, Tensor], None] | None = None) -> Propagated:
+    def propagate(self, start: Tensor, layers: Sequence[str] = ()) -> Propagated:
         plan = self.plan
+        wanted = {layer: plan.value_of(layer) for layer in layers}
+        self.seen = dict.fromkeys(wanted.values())
         self.at(plan.graph.output).relevance = start
         ends: dict[int, list[str]] = {}
         for name, at in plan.first_backward_use.items():
@@ -149,7 +155,7 @@ class _Backward:
             step = plan.steps[number]
             arrived = self.arrived.pop(step.output, None)
             if arrived is not None and step.inputs:
-                self._step(step, arrived, wanted)
+                self._step(step, arrived)
             if self.free:
                 self.run.extras.pop(step.output, None)
                 for name in ends.get(number, ()):
@@ -158,13 +164,30 @@ class _Backward:
         result = self._finish()
         if self.pruning is not None and self.pruning.prune_input:
             result = self._with_pruned_input(result, self.pruning)
-        return result
+        return replace(
+            result, layers={layer: self._relevance_of(layer, value, start) for layer, value in wanted.items()}
+        )
 
-    def _step(self, step: Step, arrived: _Arrived, wanted: Callable[[str, Tensor], None] | None) -> None:
+    def _relevance_of(self, layer: str, value: str, like: Tensor) -> Tensor:
+        """Return what was seen at a value that was asked for; zeros where no relevance came by."""
+        found = self.seen[value]
+        if found is not None:
+            return found
+        if self.pruning is not None and self.pruning.mode == "matrix":
+            raise SeqplrpError(
+                f"layers: {layer!r}",
+                "only moves values to the next layer; matrix mode works out no relevance there",
+                "ask for the layer before it, or use mode='lambda'",
+            )
+        return like.new_zeros(self.run.shapes[value])
+
+    def _step(self, step: Step, arrived: _Arrived) -> None:
         if step.output in self.plan.input_like:
             self._move_input(step, arrived)
             return
         if arrived.winners is not None:
+            if step.output in self.seen:
+                self.seen[step.output] = arrived.winners.spread(arrived.winners.relevance)
             self._layer(step, arrived.winners)
             return
         if arrived.items:
@@ -173,8 +196,8 @@ class _Backward:
                 self._hand_on(name, part)
             return
         relevance = self._relevance_at(step.output, arrived)
-        if wanted is not None:
-            wanted(step.output, relevance)
+        if step.output in self.seen:
+            self.seen[step.output] = relevance
         if isinstance(step.handler, LinearHandler):
             self._layer(step, relevance)
             return
@@ -367,7 +390,15 @@ def _by_sign(flat: Tensor, scales: Tensor) -> Tensor:
     return torch.where(flat > 0, factors[:, :1], factors[:, 1:]).mul_(flat)
 
 
-def propagate(plan: Plan, run: Run, start: Tensor, pruning: Pruning | None = None, *, free: bool = True) -> Propagated:
+def propagate(
+    plan: Plan,
+    run: Run,
+    start: Tensor,
+    pruning: Pruning | None = None,
+    *,
+    layers: Sequence[str] = (),
+    free: bool = True,
+) -> Propagated:
     """Pass relevance from the output back to the input.
 
     Parameters
@@ -380,6 +411,8 @@ def propagate(plan: Plan, run: Run, start: Tensor, pruning: Pruning | None = Non
         Relevance at the explained output, from `start_at`.
     pruning : Pruning, optional
         Prune on the way (PLRP); without it, plain LRP.
+    layers : sequence of str
+        Module paths whose outputs' relevance is wanted, too (`Plan.value_of`).
     free : bool
         Free the forward pass's values on the way; False to use them for another way back.
 
@@ -394,4 +427,4 @@ def propagate(plan: Plan, run: Run, start: Tensor, pruning: Pruning | None = Non
             f"has shape {tuple(start.shape)}, the output {tuple(output_of(plan, run).shape)}",
             "use start_at",
         )
-    return _Backward(plan, run, pruning, free).propagate(start)
+    return _Backward(plan, run, pruning, free).propagate(start, layers)

@@ -56,6 +56,8 @@ class Node:
         The value's shape with None for sizes that vary; None where the value is no tensor.
     sizes : tuple of int, or None
         The value's sizes as it was traced, with a batch of two.
+    call : int
+        Which call of the module it is, where forward calls it several times.
     """
 
     name: str
@@ -65,6 +67,7 @@ class Node:
     path: str
     shape: tuple[int | None, ...] | None
     sizes: tuple[int, ...] | None = None
+    call: int = 0
 
     @property
     def op_name(self) -> str:
@@ -463,7 +466,7 @@ class _Builder:
         name = self.mark + node.name
         self.shapes[name] = _shape(node)
         path = "(target)" if self.mark else _path(node)
-        self.nodes.append(Node(name, op, args, kwargs, path, _shape(node), _sizes(node)))
+        self.nodes.append(Node(name, op, args, kwargs, path, _shape(node), _sizes(node), _call(node)))
 
     def piece(self, node: FxNode, split: FxNode) -> None:
         """Read one piece of a split as the slice (or the index) that it is."""
@@ -567,6 +570,11 @@ def _path(node: FxNode) -> str:
         return ""
     # a module that is called twice appears as name@1 the second time
     return str(paths[-1]).partition("@")[0].removeprefix("model").removeprefix(".")  # of Explained
+
+
+def _call(node: FxNode) -> int:
+    stack = node.meta.get("nn_module_stack") or {}
+    return int(next((str(path).partition("@")[2] for path, _ in reversed(stack.values())), "") or 0)
 
 
 _CLOSING = {

@@ -30,7 +30,7 @@ aten = torch.ops.aten
 
 
 @dataclass(frozen=True)
-class _Conv:
+class Geometry:
     """The geometry of a convolution over the last axes, and its products with inputs and outputs."""
 
     stride: list[int]
@@ -413,11 +413,18 @@ class Convolution(LinearHandler):
 
     def layer(self, step: Step) -> LinearLayer:
         weight, bias = step.args[1], step.args[2] if len(step.args) > 2 else None
-        dims = weight.dim() - 2
         if len(step.node.shape or ()) != weight.dim():
             raise SeqplrpError(
                 step.path, f"{step.op} of a value without a batch axis has no relevance handler", "give it (N, C, ...)"
             )
+        conv = self.geometry(step)
+        return LinearLayer(weight, bias, conv.apply, conv.adjoint, channel_axis=1)
+
+    @staticmethod
+    def geometry(step: Step) -> Geometry:
+        """Read stride, padding, dilation and groups from the step's arguments."""
+        weight = step.args[1]
+        dims = weight.dim() - 2
         if step.op == "convolution":
             stride, padding, dilation, _, _, groups = step.args[3:9]
         else:
@@ -430,8 +437,7 @@ class Convolution(LinearHandler):
             padding, extra_right = [t // 2 for t in total], [t % 2 for t in total]
         elif padding == "valid":
             padding = [0] * dims
-        conv = _Conv(strides, _sizes(padding, dims, 0), dilations, int(groups), extra_right)
-        return LinearLayer(weight, bias, conv.apply, conv.adjoint, channel_axis=1)
+        return Geometry(strides, _sizes(padding, dims, 0), dilations, int(groups), extra_right)
 
 
 def _apply_linear(values: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
