@@ -1,71 +1,86 @@
-"""Pooling: the winner takes all of a max pool; averages and sums share by contribution."""
+"""Pooling over windows: the winner takes all of a max pool; averages share by contribution."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
+from seqplrp.errors import SeqplrpError
 from seqplrp.lrp.ledger import Ledger
+from seqplrp.lrp.ops.arguments import filled, sizes
 from seqplrp.lrp.ops.sharing import SharedByContribution
 from seqplrp.lrp.steps import Contribution, Handler, Run, Step, Vanishing, Winners, register, spread
 
 aten = torch.ops.aten
 
 
-def _list(value: object, length: int, default: int) -> list[int]:
-    """Return a size argument of a pooling operation as a list: 2, [2] and [] are all allowed by ATen."""
-    if value is None or (isinstance(value, Sequence) and not value):
-        return [default] * length
-    if isinstance(value, int):
-        return [value] * length
-    sizes = [int(v) for v in value]  # type: ignore[attr-defined]
-    return sizes * length if len(sizes) == 1 else sizes
+def _dims(step: Step) -> int:
+    """Return over how many axes the operation pools, which its name says: 2 for ``max_pool2d_with_indices``."""
+    return next(dims for dims in (1, 2, 3) if f"{dims}d" in step.op)
 
 
-def _filled(step: Step, *defaults: object) -> list[object]:
-    """Return the arguments after the input, with the traced defaults for those left out."""
-    given = list(step.args[1:])
-    return given + list(defaults[len(given) :])
+def _window(kernel: Any, stride: Any, dims: int) -> tuple[list[int], list[int]]:
+    """Return a window's size and its stride, which is the size unless given."""
+    size = sizes(kernel, dims, 1)
+    return size, sizes(stride, dims, size)
+
+
+def _planes(values: Tensor, dims: int) -> Tensor:
+    """Return values to pool over one axis as planes of one row, for the two-dimensional operations."""
+    return values.unsqueeze(-2) if dims == 1 else values
+
+
+def _max_pooled(step: Step, values: Tensor) -> tuple[Tensor, Tensor]:
+    """Pool (N, C, ...); return the winners' values, and where each stands in its channel's flattened axes."""
+    dims = _dims(step)
+    if step.op.startswith("adaptive"):
+        (size,) = filled(step)
+        whole = [values.shape[-dims + axis] if s is None else s for axis, s in enumerate(sizes(size, dims, 1))]
+        pool = aten.adaptive_max_pool3d if dims == 3 else aten.adaptive_max_pool2d
+        pooled, indices = pool(_planes(values, dims), [1, *whole] if dims == 1 else whole)
+    else:
+        kernel, stride, padding, dilation, ceil_mode = filled(step, None, None, 0, 1, False)
+        size, strides = _window(kernel, stride, dims)
+        window = [size, strides, sizes(padding, dims, 0), sizes(dilation, dims, 1)]
+        if dims == 1:
+            window = [[fill, *each] for fill, each in zip((1, 1, 0, 1), window, strict=True)]
+        pool = aten.max_pool3d_with_indices if dims == 3 else aten.max_pool2d_with_indices
+        pooled, indices = pool(_planes(values, dims), *window, ceil_mode)
+    return (pooled.squeeze(-2), indices.squeeze(-2)) if dims == 1 else (pooled, indices)
 
 
 @register(
     aten.max_pool1d.default,
     aten.max_pool2d.default,
+    aten.max_pool3d.default,
+    aten.max_pool1d_with_indices.default,
     aten.max_pool2d_with_indices.default,
+    aten.max_pool3d_with_indices.default,
     aten.adaptive_max_pool1d.default,
     aten.adaptive_max_pool2d.default,
+    aten.adaptive_max_pool3d.default,
 )
 class MaxPool(Handler):
     """Max pooling: all relevance goes to the window's winner, the first of equals; overlapping windows accumulate."""
 
     vanishing: ClassVar[Vanishing] = "with output"
 
-    def forward(self, step: Step, run: Run) -> Tensor:
-        values = run.values[step.inputs[0]]
-        one_dimensional = step.op.endswith("1d")
-        planes = values.unsqueeze(-2) if one_dimensional else values
-        if step.op.startswith("adaptive"):
-            size = _list(step.args[1], 1 if one_dimensional else 2, 1)
-            pooled, indices = aten.adaptive_max_pool2d(planes, [1, *size] if one_dimensional else size)
-        else:
-            pooled, indices = aten.max_pool2d_with_indices(planes, *self._window(step, one_dimensional))
-        run.extras[step.output] = indices.squeeze(-2) if one_dimensional else indices
-        value: Tensor = pooled.squeeze(-2) if one_dimensional else pooled
-        return value
+    def prepare(self, step: Step) -> None:
+        if step.has_items:
+            raise SeqplrpError(
+                step.path,
+                f"{step.op} whose winners' places are read, too, has no relevance handler",
+                "read the pooled values alone, or register a handler (seqplrp.lrp.register)",
+            )
+        if len(step.node.shape or ()) == _dims(step) + 1:
+            step.handler = PlaneMaxPool()
 
-    @staticmethod
-    def _window(step: Step, one_dimensional: bool) -> list[object]:
-        kernel, stride, padding, dilation, ceil_mode = _filled(step, None, None, 0, 1, False)
-        dims = 1 if one_dimensional else 2
-        kernel_sizes = _list(kernel, dims, 1)
-        strides = kernel_sizes if stride in (None, [], ()) else _list(stride, dims, 1)
-        sizes = [kernel_sizes, strides, _list(padding, dims, 0), _list(dilation, dims, 1)]
-        if one_dimensional:
-            sizes = [[fill, *size] for fill, size in zip((1, 1, 0, 1), sizes, strict=True)]
-        return [*sizes, ceil_mode]
+    def forward(self, step: Step, run: Run) -> Tensor:
+        value, run.extras[step.output] = _max_pooled(step, run.values[step.inputs[0]])
+        return value
 
     def nonnegative(self, step: Step, inputs: Sequence[bool]) -> bool:
         return inputs[0]
@@ -84,73 +99,59 @@ class MaxPool(Handler):
         return "winner takes all"
 
 
-@register(aten.avg_pool1d.default, aten.avg_pool2d.default)
+class PlaneMaxPool(Handler):
+    """Max pooling of values with one axis too few, (N, L) or (N, C, L) as planes: torch takes N for the channels.
+
+    No `MaxPool`, so that no layer is asked to work with winners of other axes than its own.
+    """
+
+    vanishing: ClassVar[Vanishing] = "with output"
+
+    def forward(self, step: Step, run: Run) -> Tensor:
+        value, run.extras[step.output] = _max_pooled(step, run.values[step.inputs[0]].unsqueeze(1))
+        return value.squeeze(1)
+
+    def nonnegative(self, step: Step, inputs: Sequence[bool]) -> bool:
+        return inputs[0]
+
+    def backward(self, step: Step, relevance: Tensor, run: Run, ledger: Ledger) -> list[Contribution]:
+        n, *rest = run.shapes[step.inputs[0]]
+        whole = spread(relevance.unsqueeze(1), run.extras[step.output], torch.Size((n, 1, *rest)))
+        return [Contribution(relevance=whole.squeeze(1))]
+
+    def describe(self, step: Step) -> str:
+        return "winner takes all"
+
+
+@register(aten.avg_pool1d.default, aten.avg_pool2d.default, aten.avg_pool3d.default)
 class AveragePool(SharedByContribution):
     """Average pooling over windows."""
 
     def coefficients(self, step: Step, share: Tensor, run: Run) -> list[Tensor]:
-        return [self._adjoint(step, share, run)]
-
-    @staticmethod
-    def _adjoint(step: Step, grad: Tensor, run: Run) -> Tensor:
-        values = run.values[step.inputs[0]]
-        one_dimensional = step.op.endswith("1d")
-        dims = 1 if one_dimensional else 2
-        kernel, stride, padding, ceil_mode, with_padding, divisor = _filled(step, None, None, 0, False, True, None)
-        kernel_sizes = _list(kernel, dims, 1)
-        strides = kernel_sizes if stride in (None, [], ()) else _list(stride, dims, 1)
-        paddings = _list(padding, dims, 0)
-        if one_dimensional:
-            back: Tensor = aten.avg_pool2d_backward(
-                grad.unsqueeze(-2),
-                values.unsqueeze(-2),
-                [1, *kernel_sizes],
-                [1, *strides],
-                [0, *paddings],
-                ceil_mode,
-                with_padding,
-                None,
-            )
-            return back.squeeze(-2)
-        back = aten.avg_pool2d_backward(grad, values, kernel_sizes, strides, paddings, ceil_mode, with_padding, divisor)
-        return back
+        dims = _dims(step)
+        kernel, stride, padding, ceil_mode, with_padding, divisor = filled(step, None, None, 0, False, True, None)
+        size, strides = _window(kernel, stride, dims)
+        window = [size, strides, sizes(padding, dims, 0)]
+        if dims == 1:
+            window = [[fill, *each] for fill, each in zip((1, 1, 0), window, strict=True)]
+        values = _planes(run.values[step.inputs[0]], dims)
+        pool = aten.avg_pool3d_backward if dims == 3 else aten.avg_pool2d_backward
+        back: Tensor = pool(_planes(share, dims), values, *window, ceil_mode, with_padding, divisor)
+        return [back.squeeze(-2) if dims == 1 else back]
 
 
-@register(aten.adaptive_avg_pool1d.default, aten.adaptive_avg_pool2d.default, aten._adaptive_avg_pool2d.default)
+@register(
+    aten.adaptive_avg_pool1d.default,
+    aten.adaptive_avg_pool2d.default,
+    aten.adaptive_avg_pool3d.default,
+    aten._adaptive_avg_pool2d.default,
+    aten._adaptive_avg_pool3d.default,
+)
 class AdaptiveAveragePool(SharedByContribution):
-    """Average pooling to a given size."""
+    """Average pooling to a given size; windows overlap where it does not divide the length."""
 
     def coefficients(self, step: Step, share: Tensor, run: Run) -> list[Tensor]:
-        return [self._adjoint(step, share, run)]
-
-    @staticmethod
-    def _adjoint(step: Step, grad: Tensor, run: Run) -> Tensor:
-        values = run.values[step.inputs[0]]
-        one_dimensional = step.op.endswith("1d")
-        if one_dimensional:
-            grad, values = grad.unsqueeze(-2), values.unsqueeze(-2)
-        back: Tensor = aten._adaptive_avg_pool2d_backward(grad, values)
-        return back.squeeze(-2) if one_dimensional else back
-
-
-@register(aten.mean.dim, aten.mean.default, aten.sum.dim_IntList, aten.sum.default)
-class Reduce(SharedByContribution):
-    """Mean or sum over axes."""
-
-    def coefficients(self, step: Step, share: Tensor, run: Run) -> list[Tensor]:
-        return [self._adjoint(step, share, run)]
-
-    @staticmethod
-    def _adjoint(step: Step, grad: Tensor, run: Run) -> Tensor:
-        shape = run.shapes[step.inputs[0]]
-        axes = step.args[1] if len(step.args) > 1 and step.args[1] is not None else None
-        axes = tuple(range(len(shape))) if axes is None or not len(axes) else tuple(a % len(shape) for a in axes)
-        for axis in sorted(axes):
-            if grad.dim() < len(shape):
-                grad = grad.unsqueeze(axis)
-        if step.op == "mean":
-            count = 1
-            for axis in axes:
-                count *= shape[axis]
-            grad = grad / count
-        return grad.expand(shape)
+        dims = _dims(step)
+        pool = aten._adaptive_avg_pool3d_backward if dims == 3 else aten._adaptive_avg_pool2d_backward
+        back: Tensor = pool(_planes(share, dims), _planes(run.values[step.inputs[0]], dims))
+        return [back.squeeze(-2) if dims == 1 else back]

@@ -1,0 +1,171 @@
+"""Norms by statistics of the sample: those are held constant, so that what is left is linear (METHODS.md, section 2).
+
+``y = (x - mean) / deviation * weight + bias`` is ``x * scale + shift`` with a scale and a shift of each sample's own.
+It is shared by contribution; what the shift takes, the mean's part and the bias's, stands in the ledger's bias column.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from seqplrp.errors import SeqplrpError
+from seqplrp.lrp.ledger import per_sample_sum
+from seqplrp.lrp.ops.arguments import filled
+from seqplrp.lrp.ops.sharing import SharedByContribution
+from seqplrp.lrp.steps import Run, Step, register
+
+aten = torch.ops.aten
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """What the forward pass leaves for the way back; each broadcasts with the input.
+
+    Attributes
+    ----------
+    mean : Tensor or None
+        What was subtracted; None where nothing was.
+    inverse : Tensor
+        1 / deviation.
+    """
+
+    mean: Tensor | None
+    inverse: Tensor
+
+
+class Normalisation(SharedByContribution):
+    """y = (x - mean) / deviation * weight + bias, with the statistics of the forward pass held constant."""
+
+    def prepare(self, step: Step) -> None:
+        if step.has_items:
+            raise SeqplrpError(
+                step.path,
+                f"{step.op} whose mean or deviation is read, too, has no relevance handler",
+                "work them out by themselves, or register a handler (seqplrp.lrp.register)",
+            )
+
+    def nonnegative(self, step: Step, inputs: Sequence[bool]) -> bool:
+        return False
+
+    def normalised(self, step: Step, values: Tensor) -> tuple[Tensor, Statistics]:
+        """Run the operation, and return what it normalised by."""
+        raise NotImplementedError
+
+    def weight_and_bias(self, step: Step) -> tuple[Tensor | None, Tensor | None]:
+        """Return the learnt factors and shifts; each broadcasts with the input."""
+        raise NotImplementedError
+
+    def forward(self, step: Step, run: Run) -> Tensor:
+        value, run.extras[step.output] = self.normalised(step, run.values[step.inputs[0]])
+        return value
+
+    def _scale(self, step: Step, run: Run) -> Tensor:
+        inverse: Tensor = run.extras[step.output].inverse
+        weight, _ = self.weight_and_bias(step)
+        return inverse if weight is None else inverse * weight
+
+    def coefficients(self, step: Step, share: Tensor, run: Run) -> list[Tensor]:
+        return [share * self._scale(step, run)]
+
+    def taken_by_constants(self, step: Step, share: Tensor, run: Run) -> Tensor | None:
+        mean: Tensor | None = run.extras[step.output].mean
+        _, bias = self.weight_and_bias(step)
+        taken = None if mean is None else per_sample_sum(share * (-mean * self._scale(step, run)), step.batch)
+        if bias is None:
+            return taken
+        by_bias = per_sample_sum(share * bias, step.batch)
+        return by_bias if taken is None else taken + by_bias
+
+
+@register(aten.layer_norm.default, aten.native_layer_norm.default)
+class LayerNorm(Normalisation):
+    """Layer norm over the last axes."""
+
+    def normalised(self, step: Step, values: Tensor) -> tuple[Tensor, Statistics]:
+        shape, weight, bias, eps = filled(step, None, None, None, 1e-5)[:4]
+        value, mean, inverse = aten.native_layer_norm(values, shape, weight, bias, eps)
+        return value, Statistics(mean, inverse)
+
+    def weight_and_bias(self, step: Step) -> tuple[Tensor | None, Tensor | None]:
+        _, weight, bias = filled(step, None, None, None)[:3]
+        return weight, bias
+
+
+@register(aten.rms_norm.default)
+class RMSNorm(Normalisation):
+    """Root mean square norm over the last axes: nothing is subtracted, so all but the stabiliser's part passes."""
+
+    def normalised(self, step: Step, values: Tensor) -> tuple[Tensor, Statistics]:
+        shape, weight, eps = filled(step, None, None, None)
+        eps = torch.finfo(values.dtype).eps if eps is None else eps
+        axes = tuple(range(-len(shape), 0))
+        inverse = (values.square().mean(axes, keepdim=True) + eps).rsqrt()
+        return torch.rms_norm(values, list(shape), weight, eps), Statistics(None, inverse)
+
+    def weight_and_bias(self, step: Step) -> tuple[Tensor | None, Tensor | None]:
+        return filled(step, None, None)[1], None
+
+
+class OverChannels(Normalisation):
+    """A norm of (N, C, ...) with a weight and a bias per channel."""
+
+    def weight_and_bias(self, step: Step) -> tuple[Tensor | None, Tensor | None]:
+        weight, bias = self.per_channel(step)
+        like = (1, -1) + (1,) * (len(step.node.shape or ()) - 2)
+        return None if weight is None else weight.view(like), None if bias is None else bias.view(like)
+
+    def per_channel(self, step: Step) -> tuple[Tensor | None, Tensor | None]:
+        """Return weight and bias (C,)."""
+        raise NotImplementedError
+
+
+def _grouped(
+    values: Tensor, weight: Tensor | None, bias: Tensor | None, groups: int, eps: float
+) -> tuple[Tensor, Statistics]:
+    """Norm over each sample's groups of channels and all positions; statistics (N, C, 1, ...)."""
+    n, channels = values.shape[:2]
+    value, *statistics = aten.native_group_norm(
+        values.contiguous(), weight, bias, n, channels, values[0, 0].numel(), groups, eps
+    )
+    like = (n, channels) + (1,) * (values.dim() - 2)
+    mean, inverse = (s.repeat_interleave(channels // groups, 1).view(like) for s in statistics)
+    return value, Statistics(mean, inverse)
+
+
+@register(aten.group_norm.default, aten.native_group_norm.default)
+class GroupNorm(OverChannels):
+    """Group norm; with one group, layer norm over channels and positions."""
+
+    def normalised(self, step: Step, values: Tensor) -> tuple[Tensor, Statistics]:
+        if step.op == "native_group_norm":
+            groups, eps = step.args[6:8]
+        else:
+            groups, _, _, eps = filled(step, 1, None, None, 1e-5)[:4]
+        return _grouped(values, *self.per_channel(step), groups, eps)
+
+    def per_channel(self, step: Step) -> tuple[Tensor | None, Tensor | None]:
+        if step.op == "native_group_norm":
+            weight, bias = step.args[1:3]
+        else:
+            _, weight, bias = filled(step, 1, None, None)[:3]
+        return weight, bias
+
+
+@register(aten.instance_norm.default)
+class InstanceNorm(OverChannels):
+    """Instance norm by each sequence's own statistics, or by running ones, as a batch norm does."""
+
+    def normalised(self, step: Step, values: Tensor) -> tuple[Tensor, Statistics]:
+        weight, bias, mean, variance, own_statistics, _, eps = step.args[1:8]
+        if own_statistics:
+            return _grouped(values, weight, bias, values.shape[1], eps)
+        like = (1, -1) + (1,) * (values.dim() - 2)
+        value = torch.batch_norm(values, weight, bias, mean, variance, False, 0.0, eps, False)
+        return value, Statistics(mean.view(like), (variance + eps).rsqrt().view(like))
+
+    def per_channel(self, step: Step) -> tuple[Tensor | None, Tensor | None]:
+        return step.args[1], step.args[2]
