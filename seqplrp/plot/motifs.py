@@ -21,8 +21,9 @@ _INVISIBLE = 0.01  # bits: half a pixel; drawing its four letters would take as 
 
 # All lengths in inches.
 _PER_BASE, _NARROWEST = 0.15, 3.4
-_LOGO, _HEAD, _CAPTION, _UNDER = 0.62, 0.3, 0.2, 0.26
+_LOGO, _HEAD, _CAPTION, _UNDER = 0.62, 0.3, 0.2, 0.06
 _LEFT, _RIGHT, _TOP, _BETWEEN = 0.42, 0.22, 0.36, 0.16
+_LETTER = 0.075  # mean width of a letter of the head, the bold ones'
 
 
 @dataclass(frozen=True)
@@ -141,7 +142,8 @@ def _draw_cell(place: _Place, cell: MotifCell) -> None:
     head.set_ylim(0, 1)
     head.barh([0.5], [1.0], height=1.0, color=_REST_COLOUR)
     head.barh([0.5], [cell.share], height=1.0, color=_SHARE_COLOUR)
-    for text, x, side, weight in ((cell.name, 0.0, "left", "bold"), (cell.note, 1.0, "right", "normal")):
+    name = _shortened(cell.name, int(place.width / _LETTER) - len(cell.note) - 2)
+    for text, x, side, weight in ((name, 0.0, "left", "bold"), (cell.note, 1.0, "right", "normal")):
         plain_text(head.text(x, 2.2, text, ha=side, va="bottom", fontsize=8, fontweight=weight))
     start, end = cell.span
     long = (end - start) * place.per_base
@@ -157,6 +159,11 @@ def _draw_cell(place: _Place, cell: MotifCell) -> None:
     plain_text(caption.text(0, 0.25, cell.caption, ha="left", va="bottom", fontsize=7.5, color="#333333"))
     if cell.known is not None:
         _draw_information(place.axes(_HEAD + _LOGO + _CAPTION, _LOGO, long), cell.known, cell.offset, (start, end))
+
+
+def _shortened(name: str, most: int) -> str:
+    """Cut a module path from the left, where it says least."""
+    return name if len(name) <= most else "\u2026" + name[len(name) - max(most - 1, 1) :]
 
 
 def _flanks(cell: MotifCell) -> list[tuple[int, int]]:

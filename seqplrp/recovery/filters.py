@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,7 @@ from scipy.stats import chi2
 
 from seqplrp.errors import SeqplrpError
 from seqplrp.genomics.motifs import Motif
+from seqplrp.recovery.layer_reading import Reading
 from seqplrp.recovery.truth import UNINFORMATIVE_BITS
 
 FEWEST_WINDOWS = 10
@@ -65,13 +66,16 @@ class BestWindows:
     ids : tuple of str
         Their sequences.
     starts : ndarray of int64, shape (K,)
-        Where they start in those, 0-based.
+        Where they start in those, 0-based, from the left whatever the strand.
+    strand : {"+", "-"}
+        "-" if the layer reads the reverse complement: `codes` are what it reads.
     """
 
     codes: Codes
     relevance: Floats
     ids: tuple[str, ...]
     starts: npt.NDArray[np.int64]
+    strand: Literal["+", "-"]
 
     def __len__(self) -> int:
         """Return the number of windows."""
@@ -162,7 +166,9 @@ class FilterTally:
     filters : int
         Its output channels, C.
     geometry : Geometry
-        How it reads the sequence.
+        How it reads its input.
+    reading : Reading, optional
+        How its input lies on the sequence; the sequence as it is unless given.
     top : int
         Windows to keep for each filter.
     per_sequence : int
@@ -180,11 +186,21 @@ class FilterTally:
     sequence's and the earlier position is kept, so cutting the sequences into other batches changes nothing.
     """
 
-    def __init__(self, layer: str, filters: int, geometry: Geometry, *, top: int = 100, per_sequence: int = 1) -> None:
+    def __init__(
+        self,
+        layer: str,
+        filters: int,
+        geometry: Geometry,
+        reading: Reading | None = None,
+        *,
+        top: int = 100,
+        per_sequence: int = 1,
+    ) -> None:
         for label, value in (("top", top), ("per_sequence", per_sequence)):
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise SeqplrpError(label, f"{value!r} is not a whole number >= 1", "keep for example 100 windows")
         self.layer, self.geometry = layer, geometry
+        self.reading = Reading() if reading is None else reading
         self.top, self.per_sequence = top, per_sequence
         self.width = geometry.dilation * (geometry.kernel - 1) + 1
         self.sequences = 0
@@ -213,8 +229,10 @@ class FilterTally:
         values = np.asarray(relevance.detach().cpu() if hasattr(relevance, "detach") else relevance)
         letters = np.asarray(codes, dtype=np.uint8)
         self._check(values, letters, ids)
-        starts = np.arange(values.shape[2]) * self.geometry.stride - self.geometry.padding
-        whole = _whole_windows(letters, starts, self.width)
+        if self.reading.reverse:
+            letters = np.where(letters < 4, 3 - letters, letters)[:, ::-1]
+        starts = np.arange(values.shape[2]) * self.geometry.stride - self.geometry.padding - self.reading.left
+        whole = _whole_windows(letters, starts, self.width, self.reading)
         above = np.maximum(values, 0)
         carried = above.sum(2, dtype=np.float64)
         self.positive += carried.sum(0)
@@ -226,7 +244,8 @@ class FilterTally:
         self.left_out += (carried - above.sum(2, dtype=np.float64)).sum(0)
         self.bases += np.bincount(letters.ravel(), minlength=5)[:4]
         found = _best_of_each(above, starts, self.width, self.per_sequence)
-        self._kept = _merged(self._kept, found, letters, ids, self.sequences, self.top)
+        on_plus = letters.shape[1] - self.width - found.starts if self.reading.reverse else found.starts
+        self._kept = _merged(self._kept, found, on_plus, letters, ids, self.sequences, self.top)
         self.sequences += len(letters)
 
     def _check(self, values: npt.NDArray[Any], letters: Codes, ids: Sequence[str]) -> None:
@@ -240,15 +259,15 @@ class FilterTally:
             raise SeqplrpError(where, what, "pass one row of codes and one name a map")
         if not np.isfinite(values).all():
             raise SeqplrpError(where, "its relevance holds NaN or infinite values", "check the model's weights")
-        # What pads or crops the sequence before the layer would shift every window without any other sign.
-        reach = (values.shape[2] - 1) * self.geometry.stride + self.width
-        missing = letters.shape[1] - (reach - self.geometry.padding)  # right of the last window; below 0: padded
-        if not -1 <= missing + self.geometry.padding < self.geometry.stride:  # -1: "same" may pad one more there
+        # What pads or crops the sequence before the layer shifts every window without any other sign.
+        padded = letters.shape[1] + self.reading.left + self.reading.right + 2 * self.geometry.padding
+        unread = padded - (values.shape[2] - 1) * self.geometry.stride - self.width
+        if not -1 <= unread < self.geometry.stride:  # -1: "same" may pad one more at the right
             raise SeqplrpError(
                 where,
                 f"its {values.shape[2]} outputs do not fit {letters.shape[1]} bases read by windows of {self.width}, "
                 f"stride {self.geometry.stride} and padding {self.geometry.padding}",
-                "the layer must read the sequence itself, not a padded, cropped or pooled one",
+                "say how its input lies on the sequence (reading=...)",
             )
 
     def windows(self, filter_: int) -> BestWindows:
@@ -260,6 +279,7 @@ class FilterTally:
             kept.relevance[filter_, :n].copy(),
             tuple(kept.ids[filter_, :n]),
             kept.starts[filter_, :n].copy(),
+            "-" if self.reading.reverse else "+",
         )
 
 
@@ -383,12 +403,14 @@ def _no_windows(filters: int, width: int) -> _Kept:
     )
 
 
-def _whole_windows(letters: Codes, starts: npt.NDArray[np.int64], width: int) -> npt.NDArray[np.bool_]:
-    """Tell which windows lie on the sequence and hold no N: (N, L_out)."""
+def _whole_windows(
+    letters: Codes, starts: npt.NDArray[np.int64], width: int, reading: Reading
+) -> npt.NDArray[np.bool_]:
+    """Tell which windows lie on what is read of the sequence and hold no N: (N, L_out)."""
     length = letters.shape[1]
     unknown = np.zeros((len(letters), length + 1), dtype=np.int64)
     unknown[:, 1:] = (letters > 3).cumsum(1)
-    inside = (starts >= 0) & (starts + width <= length)
+    inside = (starts >= max(0, -reading.left)) & (starts + width <= length + min(0, reading.right))
     left, right = (np.clip(at, 0, length) for at in (starts, starts + width))
     return np.asarray(inside & (unknown[:, right] == unknown[:, left]))
 
@@ -416,12 +438,20 @@ def _best_of_each(above: npt.NDArray[Any], starts: npt.NDArray[np.int64], width:
     return _Found(np.concatenate(relevance), rows, np.concatenate(places))
 
 
-def _merged(kept: _Kept, found: _Found, letters: Codes, ids: Sequence[str], before: int, top: int) -> _Kept:
+def _merged(
+    kept: _Kept,
+    found: _Found,
+    on_plus: npt.NDArray[np.int64],
+    letters: Codes,
+    ids: Sequence[str],
+    before: int,
+    top: int,
+) -> _Kept:
     """Merge a batch's best windows into those kept so far."""
     filters, width = kept.codes.shape[0], kept.codes.shape[2]
     relevance = np.concatenate([kept.relevance, found.relevance.T], axis=1)
     order = np.concatenate([kept.order, np.tile(found.rows + before, (filters, 1))], axis=1)
-    starts = np.concatenate([kept.starts, found.starts.T], axis=1)
+    starts = np.concatenate([kept.starts, on_plus.T], axis=1)
     chosen = np.lexsort((starts, order, -relevance), axis=1)[:, :top]
     chosen = chosen[:, : int((np.take_along_axis(relevance, chosen, 1) > 0).sum(1).max(initial=0))]
 

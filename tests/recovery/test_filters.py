@@ -13,7 +13,7 @@ from scipy.stats import chi2
 
 from seqplrp import SeqplrpError
 from seqplrp.genomics import codes_to_one_hot, encode, motifs
-from seqplrp.recovery import FilterTally, leading_filters
+from seqplrp.recovery import FilterTally, Reading, leading_filters
 from seqplrp.recovery.filters import informative_core
 
 UNIFORM = np.full(4, 0.25)
@@ -93,6 +93,41 @@ def test_best_windows_and_sums_are_those_counted_one_by_one_however_the_batches_
     np.testing.assert_allclose(tally.positive, np.maximum(relevance, 0).sum((0, 2)))
     np.testing.assert_allclose(tally.negative, np.minimum(relevance, 0).sum((0, 2)))
     np.testing.assert_array_equal(tally.active, (relevance != 0).any(2).sum(0))
+
+
+def as_read(rows: np.ndarray, reading: Reading, geometry: Reads) -> np.ndarray:
+    turned = rows[:, ::-1] if reading.reverse else rows
+    cut = turned[:, max(0, -reading.left) : turned.shape[1] + min(0, reading.right)]
+    pads = (max(0, reading.left) + geometry.padding, max(0, reading.right) + geometry.padding)
+    return np.pad(cut, ((0, 0), pads), constant_values=-1)
+
+
+@pytest.mark.parametrize(
+    "reading", [Reading(3, 1), Reading(-2, -1), Reading(0, 2, True), Reading(-3, 1, True)], ids=repr
+)
+@pytest.mark.parametrize("geometry", [Reads(4), Reads(3, stride=2, padding=2)], ids=repr)
+def test_padded_cropped_and_turned_sequences_give_the_bases_that_the_layer_reads(reading, geometry) -> None:
+    rng = np.random.default_rng(3)
+    codes = rng.integers(0, 4, (4, 16)).astype(np.uint8)
+    # base and place on the record of each column that the layer reads, -1 where there is none
+    letters = as_read(3 - codes.astype(int) if reading.reverse else codes.astype(int), reading, geometry)
+    places = as_read(np.tile(np.arange(16), (4, 1)), reading, geometry)
+    outputs = (letters.shape[1] - geometry.width) // geometry.stride + 1
+    relevance = rng.uniform(1, 2, (4, 1, outputs))
+    tally = FilterTally("conv", 1, geometry, reading, top=1000, per_sequence=1000)
+    tally.add(relevance, codes, names(4))
+    windows = tally.windows(0)
+    assert windows.strand == ("-" if reading.reverse else "+")
+    assert len(windows) > 4
+    for word, id, start, value in zip(windows.codes, windows.ids, windows.starts, windows.relevance):
+        n = int(id[1:])
+        j = int(np.flatnonzero(relevance[n, 0] == value)[0])
+        columns = slice(j * geometry.stride, j * geometry.stride + geometry.width)
+        np.testing.assert_array_equal(word, letters[n, columns])
+        assert start == places[n, columns].min() >= 0
+    whole = [(places[0, j * geometry.stride :][: geometry.width] >= 0).all() for j in range(outputs)]
+    left_out = relevance[:, 0, ~np.array(whole)].sum() / relevance.sum()
+    assert leading_filters([tally])[0].left_out_share == pytest.approx(left_out)
 
 
 def test_shares_are_of_all_first_layers_together_and_sorted() -> None:
