@@ -21,6 +21,7 @@ _PUBLIC = {
     "explain": "seqplrp.methods",
     "Explainer": "seqplrp.methods",
     "Explanation": "seqplrp.methods",
+    "EnsembleExplanation": "seqplrp.methods",
     "LRP": "seqplrp.methods",
     "PLRP": "seqplrp.methods",
     "GradientTimesInput": "seqplrp.methods",
@@ -33,6 +34,7 @@ _PUBLIC = {
     "WSquare": "seqplrp.lrp",
     "ZBox": "seqplrp.lrp",
     "Relative": "seqplrp.lrp",
+    "composite": "seqplrp.lrp",
     "load_model": "seqplrp.models",
 }
 
@@ -40,6 +42,7 @@ __all__ = [
     "LRP",
     "PLRP",
     "AlphaBeta",
+    "EnsembleExplanation",
     "Epsilon",
     "Explainer",
     "Explanation",
@@ -53,6 +56,7 @@ __all__ = [
     "ZBox",
     "ZPlus",
     "__version__",
+    "composite",
     "explain",
     "load_model",
     "motifs",
@@ -77,10 +81,11 @@ def __dir__() -> list[str]:
 
 if TYPE_CHECKING:
     from seqplrp.genomics import motifs, one_hot, read_fasta, reverse_complement
-    from seqplrp.lrp import AlphaBeta, Epsilon, Flat, Gamma, Relative, WSquare, ZBox, ZPlus
+    from seqplrp.lrp import AlphaBeta, Epsilon, Flat, Gamma, Relative, WSquare, ZBox, ZPlus, composite
     from seqplrp.methods import (
         LRP,
         PLRP,
+        EnsembleExplanation,
         Explainer,
         Explanation,
         GradientTimesInput,

@@ -6,6 +6,7 @@ each layer (`make_plan`), run forward (`run_forward`) and back (`start_at`, `pro
 """
 
 from seqplrp.lrp.ledger import NUMBERS, Ledger, LedgerRow
+from seqplrp.lrp.placement import COMPOSITES, LayerInfo, Rules, Window, composite
 from seqplrp.lrp.plan import Plan, PrunePoint, make_plan
 from seqplrp.lrp.propagate import Propagated, output_of, propagate, run_forward, start_at
 from seqplrp.lrp.prune import Pruning
@@ -23,34 +24,42 @@ from seqplrp.lrp.rules import (
     ZPlus,
 )
 from seqplrp.lrp.steps import Contribution, Handler, MoveHandler, Run, Step, register
-from seqplrp.lrp.trace import Graph, cached_trace, evaluation_mode, forget, trace
+from seqplrp.lrp.trace import Explained, Graph, Layout, Program, cached_trace, evaluation_mode, forget, trace
 
 __all__ = [
+    "COMPOSITES",
     "NUMBERS",
     "AlphaBeta",
     "Branch",
     "Contribution",
     "Epsilon",
+    "Explained",
     "Flat",
     "Gamma",
     "Graph",
     "Handler",
+    "LayerInfo",
+    "Layout",
     "Ledger",
     "LedgerRow",
     "MoveHandler",
     "Plan",
+    "Program",
     "Propagated",
     "PrunePoint",
     "Pruning",
     "Relative",
     "Rule",
+    "Rules",
     "Run",
     "Step",
     "Term",
     "WSquare",
+    "Window",
     "ZBox",
     "ZPlus",
     "cached_trace",
+    "composite",
     "evaluation_mode",
     "forget",
     "make_plan",

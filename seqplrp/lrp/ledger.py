@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -14,6 +15,7 @@ NUMBERS = (
     "relevance_in",
     "bias",
     "stabiliser",
+    "fixed_inputs",
     "residue",
     "unexplained",
     "size",
@@ -32,10 +34,13 @@ relevance_out, relevance_in
     Sum of the relevance that arrived at the layer's output, and of what it handed on to its inputs.
 bias, stabiliser
     What the bias and the stabiliser of the denominators took.
+fixed_inputs
+    What fell on the model's further inputs, which are held fixed.
 residue
     What a pruning step lost or gained in sum (0 in exact arithmetic, except where tau = 0 leaves out the scaling).
 unexplained
-    relevance_out - relevance_in - bias - stabiliser - residue; NaN where completeness is not claimed (relative).
+    relevance_out - relevance_in - bias - stabiliser - fixed_inputs - residue; NaN where completeness is not claimed
+    (relative).
 size
     Sum of |relevance| at the layer's output: what `unexplained` is to be measured against.
 scale
@@ -72,13 +77,13 @@ class Ledger:
         """Append a row; what is unexplained is worked out here, so that no step can leave it out."""
         if "relevance_out" in numbers and rule != "Relative":
             explained = numbers["relevance_in"]
-            for column in ("bias", "stabiliser", "residue"):
+            for column in ("bias", "stabiliser", "fixed_inputs", "residue"):
                 if column in numbers:
                     explained = explained + numbers[column]
             numbers["unexplained"] = numbers["relevance_out"] - explained
         self.rows.append(LedgerRow(layer, op, rule, numbers))
 
-    def columns(self, batch: int, first_sequence: int = 0) -> dict[str, list[object]]:
+    def columns(self, batch: int, first_sequence: int = 0) -> dict[str, object]:
         """Return the table by columns, one row a layer and sequence, sequences outermost.
 
         Parameters
@@ -88,21 +93,52 @@ class Ledger:
         first_sequence : int
             Index of the first sequence in the caller's numbering.
         """
-        table: dict[str, list[object]] = {name: [] for name in ("sequence", "layer", "op", "rule", *NUMBERS)}
-        nan = torch.full((batch,), float("nan"), dtype=torch.float64)
-        values = [
-            [row.numbers.get(name, nan).to("cpu", torch.float64).expand(batch).tolist() for name in NUMBERS]
-            for row in self.rows
-        ]
-        for n in range(batch):
-            for row, numbers in zip(self.rows, values, strict=True):
-                table["sequence"].append(first_sequence + n)
-                table["layer"].append(row.layer)
-                table["op"].append(row.op)
-                table["rule"].append(row.rule)
-                for name, column in zip(NUMBERS, numbers, strict=True):
-                    table[name].append(column[n])
+        table: dict[str, object] = {
+            "sequence": np.repeat(np.arange(first_sequence, first_sequence + batch), len(self.rows)),
+            "layer": [row.layer for row in self.rows] * batch,
+            "op": [row.op for row in self.rows] * batch,
+            "rule": [row.rule for row in self.rows] * batch,
+        }
+        nan = np.full(batch, np.nan)
+        for name in NUMBERS:
+            columns = [
+                row.numbers[name].to("cpu", torch.float64).expand(batch).numpy() if name in row.numbers else nan
+                for row in self.rows
+            ]
+            table[name] = np.stack(columns, axis=1).reshape(-1) if columns else np.empty(0)
         return table
+
+    def first(self, n: int) -> Ledger:
+        """Return the account of the first n sequences alone."""
+        return Ledger(
+            [
+                replace(row, numbers={key: v[:n] if v.dim() else v for key, v in row.numbers.items()})
+                for row in self.rows
+            ]
+        )
+
+    def largest_unexplained(self) -> Unexplained | None:
+        """Return where the largest share of a layer's |relevance| is unexplained; None where nothing is claimed."""
+        worst = None
+        for row in self.rows:
+            if "unexplained" not in row.numbers or "size" not in row.numbers:
+                continue
+            size = row.numbers["size"]
+            share = row.numbers["unexplained"].abs() / torch.where(size > 0, size, 1.0)
+            sample = int(share.argmax())
+            if worst is None or not float(share[sample]) <= worst.share:  # NaN is the worst of all
+                worst = Unexplained(row.layer, row.op, sample, float(share[sample]))
+        return worst
+
+
+@dataclass(frozen=True)
+class Unexplained:
+    """A layer and sample, and the share of the layer's |relevance| there that its account leaves unexplained."""
+
+    layer: str
+    op: str
+    sample: int
+    share: float
 
 
 def per_sample_sum(tensor: Tensor, axis: BatchAxis | None = None) -> Tensor:

@@ -303,8 +303,8 @@ class MoveHandler(Handler):
                 self.describe(step),
                 relevance_out=per_sample_sum(relevance, step.batch),
                 relevance_in=torch.stack(handed_on).sum(0),
-                bias=constant,
                 size=per_sample_size(relevance, step.batch),
+                **{constants_column(step, step.args): constant},
             )
 
     def backward(self, step: Step, relevance: Tensor, run: Run, ledger: Ledger) -> list[Contribution]:
@@ -358,6 +358,12 @@ def register(*operations: Operation) -> Callable[[type[Handler]], type[Handler]]
         return handler
 
     return decorate
+
+
+def constants_column(step: Step, arguments: Any) -> str:
+    """Return where the ledger enters what falls on constants: as a bias, or on the model's further inputs."""
+    at_run_time = any(name not in step.inputs for name in refs_of(arguments))
+    return "fixed_inputs" if at_run_time else "bias"
 
 
 class Unknown(Handler):

@@ -1,6 +1,7 @@
 """Every attribution method in one call shape."""
 
-from seqplrp.methods.base import Attribution, Center, Method, Prepared
+from seqplrp.methods.base import Attribution, Batch, Center, Method, Prepared
+from seqplrp.methods.ensemble import EnsembleExplanation
 from seqplrp.methods.explainer import Explainer, Target, explain
 from seqplrp.methods.explanation import Explanation
 from seqplrp.methods.gradients import GradientTimesInput, Saliency
@@ -13,7 +14,9 @@ __all__ = [
     "PLRP",
     "RULES",
     "Attribution",
+    "Batch",
     "Center",
+    "EnsembleExplanation",
     "Explainer",
     "Explanation",
     "GradientTimesInput",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 import torch
@@ -12,7 +13,9 @@ from seqplrp.errors import SeqplrpError
 from seqplrp.lrp import Graph, Ledger, Plan, Rule, make_plan
 
 Center = Literal["uniform", "composition"]
-Rules = Rule | dict[str, Rule]
+Rules = Rule | str | Mapping[str, Rule]
+Chosen = Tensor | Literal["predicted"] | None
+"""Which output of each sequence is explained: (N,) indices, the highest, or None where the output is the score."""
 
 
 @dataclass(frozen=True)
@@ -35,8 +38,30 @@ class Prepared:
 
 
 @dataclass(frozen=True)
+class Batch:
+    """What a method attributes at once.
+
+    Attributes
+    ----------
+    x : Tensor
+        (N, ...), of the weights' dtype, on their device.
+    others : tuple of Tensor
+        The model's further inputs (N, ...), held fixed.
+    targets : sequence
+        What to explain, one after the other, from one forward pass.
+    layers : tuple of str
+        Modules whose outputs' relevance is wanted, too.
+    """
+
+    x: Tensor
+    others: tuple[Tensor, ...]
+    targets: Sequence[Chosen]
+    layers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Attribution:
-    """What a method finds for one batch.
+    """What a method finds for one batch and one target.
 
     Attributes
     ----------
@@ -46,14 +71,25 @@ class Attribution:
         The same shape, with ``relevance = input * hypothetical``; None where the method has none.
     output : Tensor
         (N,) the explained score.
+    target : Tensor or None
+        (N,) the explained output's index.
     ledger : Ledger or None
         Where the relevance went; None where the method keeps no account.
+    layers : mapping of str to Tensor
+        Relevance at the outputs of the modules asked for.
     """
 
     relevance: Tensor
     hypothetical: Tensor | None
     output: Tensor
+    target: Tensor | None = None
     ledger: Ledger | None = None
+    layers: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+def chosen_of(output: Tensor, target: Chosen) -> Tensor | None:
+    """Return the index of the explained output (N,) where the highest was asked for."""
+    return output.argmax(1) if isinstance(target, str) else target
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +113,9 @@ class Method:
     keeps_size: ClassVar[bool] = True
     """Whether the map's size is the output's, so that maps of two strands can be averaged as they are."""
 
+    gives_layers: ClassVar[bool] = False
+    """Whether the method gives relevance at intermediate layers."""
+
     def __post_init__(self) -> None:
         if self.center not in (None, "uniform", "composition"):
             raise SeqplrpError("center", f"{self.center!r} is not known", "use None, 'uniform' or 'composition'")
@@ -91,16 +130,6 @@ class Method:
         """Return the rules of the conv and linear layers, for a method that has them."""
         return None
 
-    def attribute(self, prepared: Prepared, x: Tensor, target: Tensor | None) -> Attribution:
-        """Attribute one batch.
-
-        Parameters
-        ----------
-        prepared : Prepared
-            From `prepare`.
-        x : Tensor
-            (N, ...), of the weights' dtype, on their device.
-        target : Tensor or None
-            (N,) index of the explained output; None where the output is the score itself.
-        """
+    def attribute(self, prepared: Prepared, batch: Batch) -> list[Attribution]:
+        """Attribute one batch: one result a target."""
         raise NotImplementedError

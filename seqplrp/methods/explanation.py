@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from seqplrp.errors import SeqplrpError
-from seqplrp.lrp import NUMBERS
+from seqplrp.lrp import NUMBERS, Ledger
 from seqplrp.methods.base import Method
 
 
@@ -33,6 +33,8 @@ class Explanation:
         What was asked for, centring included.
     notes : tuple of str
         What a reader of the map must know: a closing activation that was left out, negative scores, sums that changed.
+    layers : dict of str to Tensor
+        Relevance (N, ...) at the outputs of the modules that were asked for, pruned where it is pruned there.
     """
 
     relevance: Tensor
@@ -40,8 +42,9 @@ class Explanation:
     target: Tensor | None
     method: Method
     notes: tuple[str, ...] = ()
+    layers: Mapping[str, Tensor] = field(default_factory=dict, repr=False)
     _hypothetical: Tensor | None = field(default=None, repr=False)
-    _ledgers: tuple[dict[str, list[object]], ...] = field(default=(), repr=False)
+    _accounts: tuple[Account, ...] = field(default=(), repr=False)
 
     @property
     def hypothetical(self) -> Tensor:
@@ -74,13 +77,38 @@ class Explanation:
     def ledger(self) -> pd.DataFrame:
         """Every layer's account, one row a sequence and layer, from the output down; see `seqplrp.lrp.NUMBERS`.
 
-        With both strands averaged, the column `strand` tells them apart.
+        With both strands averaged, the column `strand` tells them apart; with several models, `member`.
         """
-        columns = ["sequence", "layer", "op", "rule", *NUMBERS]
-        frames = [pd.DataFrame(table) for table in self._ledgers]
+        frames = [pd.DataFrame(account.table()) for account in self._accounts]
         if not frames:
-            return pd.DataFrame(columns=columns)
+            return pd.DataFrame(columns=["sequence", "layer", "op", "rule", *NUMBERS])
         return pd.concat(frames, ignore_index=True)
+
+    def check(self, tolerance: float | None = None) -> None:
+        """Raise where a layer's ledger leaves more unexplained than a share of its |relevance|.
+
+        Parameters
+        ----------
+        tolerance : float, optional
+            1e-5 in float32 and 1e-12 in float64 unless given.
+
+        Raises
+        ------
+        SeqplrpError
+            Where it does, or the method keeps no ledger.
+        """
+        if not self._accounts:
+            raise SeqplrpError("check", f"{self.method!r} keeps no ledger", "use LRP or PLRP")
+        if tolerance is None:
+            tolerance = 1e-12 if self.relevance.dtype == torch.float64 else 1e-5
+        for account in self._accounts:
+            worst = account.ledger.largest_unexplained()
+            if worst is not None and worst.share > tolerance:
+                raise SeqplrpError(
+                    f"layer {worst.layer} ({worst.op}), sequence {account.first + worst.sample}",
+                    f"the ledger leaves {worst.share:.2g} of the layer's |relevance| unexplained, above {tolerance:g}",
+                    "explain in float64; if that does not help, report the model",
+                )
 
     def __len__(self) -> int:
         """Return the number of sequences."""
@@ -90,6 +118,20 @@ class Explanation:
         shape = ", ".join(map(str, self.relevance.shape))
         lines = [f"Explanation of {len(self)} inputs, relevance ({shape}) by {self.method!r}"]
         return "\n".join([*lines, *(f"  note: {note}" for note in self.notes)])
+
+
+@dataclass(frozen=True)
+class Account:
+    """The ledger of one batch: how many sequences, which is the first, and what tells it from others (its strand)."""
+
+    ledger: Ledger
+    n: int
+    first: int
+    labels: Mapping[str, object] = field(default_factory=dict)
+
+    def table(self) -> dict[str, object]:
+        """Return the ledger by columns."""
+        return {**self.ledger.columns(self.n, self.first), **self.labels}
 
 
 def joined(parts: Sequence[Explanation]) -> Explanation:
@@ -102,6 +144,7 @@ def joined(parts: Sequence[Explanation]) -> Explanation:
         "output": torch.cat([part.output for part in parts]),
         "target": None if first.target is None else torch.cat([p.target for p in parts if p.target is not None]),
         "_hypothetical": torch.cat([part.hypothetical for part in parts]) if first.has_hypothetical else None,
-        "_ledgers": tuple(table for part in parts for table in part._ledgers),
+        "layers": {name: torch.cat([part.layers[name] for part in parts]) for name in first.layers},
+        "_accounts": tuple(account for part in parts for account in part._accounts),
     }
     return Explanation(method=first.method, notes=first.notes, **together)

@@ -8,23 +8,36 @@ import torch
 from torch import Tensor
 
 from seqplrp.lrp import output_of, run_forward
-from seqplrp.methods.base import Attribution, Method, Prepared
+from seqplrp.methods.base import Attribution, Batch, Method, Prepared, chosen_of
 
 
-def score_and_gradient(prepared: Prepared, x: Tensor, target: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Return the explained score (N,) and its gradient with respect to the input (N, ...).
+@dataclass(frozen=True)
+class ScoreGradient:
+    """The explained score (N,), its gradient with respect to the input (N, ...), and the output that was explained."""
+
+    score: Tensor
+    gradient: Tensor
+    target: Tensor | None
+
+
+def score_gradients(prepared: Prepared, batch: Batch) -> list[ScoreGradient]:
+    """Return score and gradient for each target, from one forward pass.
 
     The traced graph runs, not the model, so the score is the same logit that relevance propagation explains, and no
     gradient is left on the model's parameters.
     """
+    found = []
     with torch.inference_mode(False), torch.enable_grad():
-        leaf = x.detach().clone().requires_grad_()
-        run = run_forward(prepared.plan, leaf)
+        leaf = batch.x.detach().clone().requires_grad_()
+        run = run_forward(prepared.plan, leaf, [other.clone() for other in batch.others])
         output = output_of(prepared.plan, run)
-        score = output if target is None else output.gather(1, target.clone().unsqueeze(1))
-        score = score.reshape(len(x))
-        (gradient,) = torch.autograd.grad(score.sum(), leaf)
-    return score.detach(), gradient
+        for number, asked in enumerate(batch.targets, start=1):
+            target = chosen_of(output, asked)
+            score = output if target is None else output.gather(1, target.clone().unsqueeze(1))
+            score = score.reshape(len(batch.x))
+            (gradient,) = torch.autograd.grad(score.sum(), leaf, retain_graph=number < len(batch.targets))
+            found.append(ScoreGradient(score.detach(), gradient, target))
+    return found
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,9 +49,11 @@ class GradientTimesInput(Method):
     Source: Shrikumar et al. 2016. In a ReLU net without biases it equals LRP-epsilon with eps -> 0.
     """
 
-    def attribute(self, prepared: Prepared, x: Tensor, target: Tensor | None) -> Attribution:
-        score, gradient = score_and_gradient(prepared, x, target)
-        return Attribution(x * gradient, gradient, score)
+    def attribute(self, prepared: Prepared, batch: Batch) -> list[Attribution]:
+        return [
+            Attribution(batch.x * found.gradient, found.gradient, found.score, found.target)
+            for found in score_gradients(prepared, batch)
+        ]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +65,9 @@ class Saliency(Method):
     Source: Simonyan, Vedaldi and Zisserman 2013, with the read-out of one-hot input.
     """
 
-    def attribute(self, prepared: Prepared, x: Tensor, target: Tensor | None) -> Attribution:
-        score, gradient = score_and_gradient(prepared, x, target)
-        size = gradient.abs()
-        return Attribution(x * size, size, score)
+    def attribute(self, prepared: Prepared, batch: Batch) -> list[Attribution]:
+        found = score_gradients(prepared, batch)
+        sizes = [one.gradient.abs() for one in found]
+        return [
+            Attribution(batch.x * size, size, one.score, one.target) for one, size in zip(found, sizes, strict=True)
+        ]

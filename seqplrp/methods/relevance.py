@@ -4,13 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import ClassVar, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from seqplrp.lrp import Epsilon, Gamma, Graph, Pruning, Relative, Rule, output_of, propagate, run_forward, start_at
-from seqplrp.methods.base import Attribution, Method, Prepared
+from seqplrp.lrp import (
+    Epsilon,
+    Gamma,
+    Graph,
+    Pruning,
+    Relative,
+    Rule,
+    composite,
+    output_of,
+    propagate,
+    run_forward,
+    start_at,
+)
+from seqplrp.methods.base import Attribution, Batch, Method, Prepared, Rules, chosen_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,8 +31,10 @@ class LRP(Method):
 
     Parameters
     ----------
-    rule : Rule or mapping
-        One rule for every conv and linear layer, or a mapping from module-path patterns to rules.
+    rule : Rule, str or mapping
+        One rule for every conv and linear layer; the name of a composite (`seqplrp.lrp.composite`); or a mapping to
+        rules from module-path patterns, ``@first``, ``@last``, ``@conv``, ``@linear`` or ``@op``, the first that
+        matches a layer serving.
     center, reverse_complement
         See `Method`.
 
@@ -30,12 +44,19 @@ class LRP(Method):
     and Gibaru, arXiv 2501.14322).
     """
 
-    rule: Rule | Mapping[str, Rule] = field(default_factory=Epsilon)
+    rule: Rules = field(default_factory=Epsilon)
+
+    gives_layers: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.rules()  # a name that is none shows here
 
     @property
     def keeps_size(self) -> bool:  # type: ignore[override]
         """Whether the map's size is the output's; not so under the relative rule."""
-        rules = self.rule.values() if isinstance(self.rule, Mapping) else (self.rule,)
+        placed = self.rules()
+        rules = placed.values() if isinstance(placed, Mapping) else (placed,)
         return not any(isinstance(rule, Relative) for rule in rules)
 
     @property
@@ -43,16 +64,31 @@ class LRP(Method):
         """The pruning; None in plain LRP."""
         return None
 
-    def rules(self) -> Any:
-        return self.rule
+    def rules(self) -> Rule | Mapping[str, Rule]:
+        return composite(self.rule) if isinstance(self.rule, str) else self.rule
 
-    def attribute(self, prepared: Prepared, x: Tensor, target: Tensor | None) -> Attribution:
+    def attribute(self, prepared: Prepared, batch: Batch) -> list[Attribution]:
+        plan, found = prepared.plan, []
         with torch.inference_mode():
-            run = run_forward(prepared.plan, x)
-            start = start_at(output_of(prepared.plan, run), target)
-            result = propagate(prepared.plan, run, start, self.pruning)
-            score = start if target is None else start.gather(1, target.unsqueeze(1))
-        return Attribution(result.relevance, result.coefficient, score.reshape(len(x)), result.ledger)
+            run = run_forward(plan, batch.x, batch.others)
+            output = output_of(plan, run)
+            for number, asked in enumerate(batch.targets, start=1):
+                target = chosen_of(output, asked)
+                start = start_at(output, target)
+                is_last = number == len(batch.targets)
+                result = propagate(plan, run, start, self.pruning, layers=batch.layers, free=is_last)
+                score = start if target is None else start.gather(1, target.unsqueeze(1))
+                found.append(
+                    Attribution(
+                        result.relevance,
+                        result.coefficient,
+                        score.reshape(len(batch.x)),
+                        target,
+                        result.ledger,
+                        result.layers,
+                    )
+                )
+        return found
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +100,7 @@ class PLRP(LRP):
 
     Parameters
     ----------
-    rule : Rule or mapping
+    rule : Rule, str or mapping
         As in `LRP`; gamma (0.25) unless given.
     p, budget, p_neg, mode, threshold, gain, tau, prune_input
         See `seqplrp.lrp.Pruning`; p = 0.5 where neither p nor budget is given.
@@ -77,7 +113,7 @@ class PLRP(LRP):
     secondary sources; METHODS.md, section 3.
     """
 
-    rule: Rule | Mapping[str, Rule] = field(default_factory=Gamma)
+    rule: Rules = field(default_factory=Gamma)
     p: float | Mapping[str, float] | None = None
     budget: float | None = None
     p_neg: float | None = None

@@ -60,7 +60,7 @@ def test_the_first_pattern_that_matches_places_the_rule() -> None:
         ({"*": Gamma(), "tail": Epsilon()}, "rule pattern 'tail'"),
         ({"body.*": "gamma", "*": Epsilon()}, "rule for body.0"),
         (Gamma, "rule for body.0"),
-        ("gamma", "rule for body.0"),
+        ("gama", "rule"),
         ({}, "rule for body.0"),
     ],
 )

@@ -94,7 +94,7 @@ def test_a_callable_target_is_the_score() -> None:
         ("highest", "'highest' is not known"),
         ({"a": 1}, "is no index"),
         (lambda y: y, r"the callable gives shape \(N, 3\)"),
-        (lambda y: y.sum(), "no score a sequence"),
+        (lambda y: y.sum(), "over the batch"),
         (lambda y: y[:, 5], "can't trace"),
         (lambda y: (y, y), "returns 2 values"),
     ],
@@ -147,7 +147,7 @@ def test_inputs_that_are_no_sequences_are_errors(x, text: str) -> None:
 
 def test_an_explainer_keeps_to_its_length() -> None:
     explainer = sp.Explainer(classifier(), X[:1], method=LRP)
-    with pytest.raises(sp.SeqplrpError, match="make an Explainer for this shape"):
+    with pytest.raises(sp.SeqplrpError, match="can't be explained at another length"):
         explainer(X[..., :10], target=0)
 
 

@@ -9,7 +9,17 @@ import torch
 from torch import Tensor
 
 from seqplrp.lrp.ledger import Ledger, per_sample_size, per_sample_sum, taken_by_stabiliser
-from seqplrp.lrp.steps import EPS, Contribution, Handler, Run, Step, Vanishing, lowest_level, stabilised
+from seqplrp.lrp.steps import (
+    EPS,
+    Contribution,
+    Handler,
+    Run,
+    Step,
+    Vanishing,
+    constants_column,
+    lowest_level,
+    stabilised,
+)
 
 
 class SharedByContribution(Handler):
@@ -49,7 +59,7 @@ class SharedByContribution(Handler):
             self.describe(step),
             relevance_out=per_sample_sum(relevance, step.batch),
             relevance_in=torch.stack([total for _, total in shared]).sum(0),
-            **({} if constants is None else {"bias": constants}),
+            **({} if constants is None else {constants_column(step, step.args): constants}),
             stabiliser=taken_by_stabiliser(share, output, EPS, nonnegative=step.output_nonnegative, axis=step.batch),
             size=per_sample_size(relevance, step.batch),
         )

@@ -1,0 +1,74 @@
+"""Whether the plan computes what the model computes, on one input: what tells a stale or wrong trace."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
+
+from seqplrp.errors import SeqplrpError
+from seqplrp.lrp import Explained, evaluation_mode, output_of, run_forward
+from seqplrp.methods.base import Prepared
+
+
+@contextmanager
+def _copied_buffers(model: nn.Module) -> Iterator[None]:
+    """Let a model run on copies of its buffers, as some models count their calls in one."""
+    own = [(module._buffers, dict(module._buffers)) for module in model.modules()]
+    try:
+        for buffers, kept in own:
+            buffers.update({name: None if buffer is None else buffer.clone() for name, buffer in kept.items()})
+        yield
+    finally:
+        for buffers, kept in own:
+            buffers.clear()
+            buffers.update(kept)
+
+
+def disagreement(
+    prepared: Prepared, explained: Explained, inputs: tuple[Tensor, ...], device: torch.device
+) -> str | None:
+    """Return how far plan and model differ on one input; None where they agree to rounding.
+
+    Parameters
+    ----------
+    prepared : Prepared
+        The plan.
+    explained : Explained
+        The model, as it is explained.
+    inputs : tuple of Tensor
+        The explained input and the further ones, on the model's device.
+    device : torch.device
+        Where the plan runs.
+    """
+    graph = prepared.graph
+    model, x = prepared.model, inputs[0].to(device)
+    with torch.inference_mode():
+        run = run_forward(prepared.plan, x, [other.to(device) for other in inputs[1:]], keep=False)
+        ours = output_of(prepared.plan, run)
+        if ours.dim() == 0 or len(ours) != len(x):
+            raise SeqplrpError(
+                type(model).__name__,
+                f"the explained output has shape {tuple(ours.shape)} for {len(x)} sequence: no score a sequence",
+                "return (N,) or (N, outputs) from the model, or from a callable target",
+            )
+        if graph.left_out == "sigmoid":
+            ours = ours.sigmoid()
+        elif graph.closing is not None:
+            ours = graph.closing.op(ours, *graph.closing.args[1:], **graph.closing.kwargs)
+        elif graph.left_out is not None:  # a softmax of which the model picks some: the logits that it drops are gone
+            return None
+    with torch.no_grad(), evaluation_mode(model), _copied_buffers(model):
+        theirs = tree_leaves(explained(*inputs))[0]
+    ours = ours.to(theirs.device)
+    if theirs.numel() == ours.numel():  # squeeze() takes the axis of a batch of one away, too
+        theirs = theirs.reshape(ours.shape)
+    if ours.shape != theirs.shape:
+        return f"shapes {tuple(ours.shape)} and {tuple(theirs.shape)}"
+    tolerance = 1e-3 if ours.dtype == torch.float32 else 1e-8
+    difference = float((ours - theirs).abs().max())
+    scale = float(theirs.abs().max())
+    return None if difference <= tolerance * (1 + scale) else f"{difference:.3g} at a size of {scale:.3g}"

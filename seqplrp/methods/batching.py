@@ -1,0 +1,135 @@
+"""How many inputs at a time: an estimate of memory, smaller batches where memory ran out, progress, numerics."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+
+from seqplrp.errors import SeqplrpError
+from seqplrp.lrp import Plan
+
+MEMORY = 512 * 2**20
+"""Bytes of activations that a batch may take where the user sets no batch size."""
+
+LARGEST_BATCH = 256
+
+
+def bytes_for_one(plan: Plan, length_ratio: float, dtype: torch.dtype) -> int:
+    """Estimate the memory that explaining one input takes, in bytes.
+
+    What the way back needs is stored; beside it about four copies of the largest activation live at the worst moment:
+    the value, its relevance, a share and a sum.
+    """
+    batch = plan.graph.input_sizes[0]
+    units = {step.output: _units(step.node.sizes) // batch for step in plan.steps}
+    stored = sum(units.get(name, 0) for name in plan.first_backward_use)
+    largest = max(units.values(), default=0)
+    return int((stored + 4 * largest) * length_ratio) * torch.finfo(dtype).bits // 8
+
+
+def _units(sizes: tuple[int, ...] | None) -> int:
+    units = 1
+    for size in sizes or ():
+        units *= size
+    return units
+
+
+def batch_size(asked: object, per_input: int, device: torch.device) -> int:
+    """Return how many inputs to explain at a time.
+
+    Raises
+    ------
+    SeqplrpError
+        Where the user asked for what is no size, or one input alone needs more memory than there is.
+    """
+    if asked is not None:
+        if not isinstance(asked, int) or isinstance(asked, bool) or asked < 1:
+            raise SeqplrpError("batch_size", f"{asked!r} is not a whole number >= 1", "leave it out to have it chosen")
+        return asked
+    free = free_memory(device)
+    if free is not None and per_input > free:
+        raise SeqplrpError(
+            "X",
+            f"explaining one input takes about {per_input / 2**30:.1f} GiB, and {free / 2**30:.1f} GiB are free",
+            "explain shorter windows, use float32, or another device",
+        )
+    return max(1, min(LARGEST_BATCH, MEMORY // max(per_input, 1)))
+
+
+def free_memory(device: torch.device) -> int | None:
+    """Return the bytes that are free on a device; None where that can't be told."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    if device.type == "cpu" and "SC_AVPHYS_PAGES" in os.sysconf_names:
+        return _available() or os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return None
+
+
+def _available() -> int | None:
+    """Return what the system can give without swapping, caches that it would drop included."""
+    try:
+        with open("/proc/meminfo", encoding="ascii") as lines:
+            found = next((line for line in lines if line.startswith("MemAvailable:")), None)
+    except OSError:  # no Linux
+        return None
+    return None if found is None else int(found.split()[1]) * 1024
+
+
+def ran_out_of_memory(error: BaseException) -> bool:
+    """Say whether an error means that memory ran out."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+
+
+@contextmanager
+def numerics(*, tf32: bool, deterministic: bool) -> Iterator[None]:
+    """Let a GPU round to TF32 only if asked, and sum in a fixed order if asked; set back what was set before."""
+    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
+    before = (matmul.allow_tf32, cudnn.allow_tf32, cudnn.deterministic, cudnn.benchmark)
+    strict, warn_only = (
+        torch.are_deterministic_algorithms_enabled(),
+        torch.is_deterministic_algorithms_warn_only_enabled(),
+    )
+    try:
+        matmul.allow_tf32 = cudnn.allow_tf32 = tf32
+        if deterministic:
+            cudnn.deterministic, cudnn.benchmark = True, False
+            torch.use_deterministic_algorithms(True)
+        yield
+    finally:
+        matmul.allow_tf32, cudnn.allow_tf32, cudnn.deterministic, cudnn.benchmark = before
+        torch.use_deterministic_algorithms(strict, warn_only=warn_only)
+
+
+class reporting:
+    """Tell progress to a bar on a terminal, to the user's callable, or to nobody."""
+
+    def __init__(self, progress: bool | Callable[[int, int], None], total: int) -> None:
+        self.total = total
+        self.bar: Any = None
+        self.call = progress if callable(progress) else None
+        self.wanted = progress is True
+
+    def __enter__(self) -> Callable[[int], None]:
+        if self.wanted:
+            from rich.progress import Progress
+
+            self.bar = Progress(transient=True)
+            self.bar.start()
+            self.task = self.bar.add_task("explaining", total=self.total)
+        return self.report
+
+    def report(self, done: int) -> None:
+        if self.call is not None:
+            self.call(done, self.total)
+        if self.bar is not None:
+            self.bar.update(self.task, completed=done)
+
+    def __exit__(self, *_: object) -> None:
+        if self.bar is not None:
+            self.bar.stop()

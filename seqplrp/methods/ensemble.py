@@ -1,0 +1,109 @@
+"""Several models, folds or seeds say, explained together: their mean and their spread."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor
+
+from seqplrp.errors import SeqplrpError
+from seqplrp.methods.base import Attribution
+from seqplrp.methods.explanation import Explanation
+from seqplrp.methods.maps import averaged
+
+
+@dataclass(frozen=True)
+class EnsembleExplanation(Explanation):
+    """The mean over several models' explanations of the same inputs.
+
+    Attributes
+    ----------
+    members : tuple of Explanation
+        Each model's own, in the order given.
+
+    Notes
+    -----
+    The ledger has every member's rows, told apart by the column `member`. Maps whose size means nothing (relative LRP)
+    are brought to one size before they are averaged; the spread is that of the maps so scaled.
+    """
+
+    members: tuple[Explanation, ...] = field(default=(), repr=False)
+    _scaled: tuple[Tensor, ...] = field(default=(), repr=False)
+
+    @property
+    def relevance_spread(self) -> Tensor:
+        """(N, 4, L) standard deviation over the members (n - 1 in the denominator); 0 where there is one member."""
+        return _spread(self._scaled)
+
+    @property
+    def per_base_spread(self) -> Tensor:
+        """(N, L) standard deviation over the members of each position's relevance."""
+        return _spread([relevance.sum(1) for relevance in self._scaled])
+
+    @property
+    def output_spread(self) -> Tensor:
+        """(N,) standard deviation over the members of the explained score."""
+        return _spread([member.output for member in self.members])
+
+
+def _spread(values: Sequence[Tensor]) -> Tensor:
+    stacked = torch.stack(list(values))
+    return stacked.std(0) if len(stacked) > 1 else torch.zeros_like(stacked[0])
+
+
+def together(members: Sequence[Explanation]) -> EnsembleExplanation:
+    """Average explanations of the same inputs by several models.
+
+    Raises
+    ------
+    SeqplrpError
+        Where the members do not explain the same output of each sequence.
+    """
+    first = members[0]
+    for place, member in enumerate(members[1:], start=1):
+        same = (first.target is None) == (member.target is None)
+        if not same or (first.target is not None and not torch.equal(first.target, member.target)):  # type: ignore[arg-type]
+            raise SeqplrpError(
+                "target",
+                f"models 0 and {place} explain different outputs of a sequence",
+                "give an index, not 'predicted'",
+            )
+    found = [
+        Attribution(member.relevance, member.hypothetical if member.has_hypothetical else None, member.output)
+        for member in members
+    ]
+    keeps_size = first.method.keeps_size
+    relevance, hypothetical, output = averaged(found, keeps_size=keeps_size)
+    sizes = [one.relevance.abs().flatten(1).sum(1) for one in found]
+    mean = torch.stack(sizes).mean(0)
+    scaled = tuple(
+        one.relevance
+        if keeps_size
+        else one.relevance * torch.where(size > 0, mean / size, 1.0).view(-1, *(1,) * (one.relevance.dim() - 1))
+        for one, size in zip(found, sizes, strict=True)
+    )
+    accounts = tuple(
+        replace(account, labels={**account.labels, "member": place})
+        for place, member in enumerate(members)
+        for account in member._accounts
+    )
+    notes = tuple(dict.fromkeys(note for member in members for note in member.notes))
+    return EnsembleExplanation(
+        relevance,
+        output,
+        first.target,
+        first.method,
+        (f"mean over {len(members)} models", *notes),
+        _mean_layers(members),
+        hypothetical,
+        accounts,
+        tuple(members),
+        scaled,
+    )
+
+
+def _mean_layers(members: Sequence[Explanation]) -> dict[str, Tensor]:
+    """Average relevance at layers, which every member was asked for by the same names."""
+    return {name: torch.stack([member.layers[name] for member in members]).mean(0) for name in members[0].layers}
