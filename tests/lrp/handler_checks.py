@@ -34,8 +34,8 @@ def assert_balanced(found: Propagated, start: Tensor, tolerance: float) -> None:
             assert (row.numbers["unexplained"].abs() <= tolerance * row.numbers["size"]).all(), (row.layer, row.op)
     if any(row.rule == "Relative" for row in found.ledger.rows):
         return  # it claims no completeness
-    whole = start.double().flatten(1).sum(1)
-    size = sum(row.numbers["size"] for row in found.ledger.rows) + start.double().abs().flatten(1).sum(1)
+    whole = start.double().reshape(len(start), -1).sum(1)
+    size = sum(row.numbers["size"] for row in found.ledger.rows) + start.double().abs().reshape(len(start), -1).sum(1)
     rest = found.relevance.double().flatten(1).sum(1) + taken(found) - whole
     assert (rest.abs() <= tolerance * size).all()
 

@@ -52,11 +52,9 @@ class NearestUpsample(MoveHandler):
 @register(
     aten.upsample_linear1d.default,
     aten.upsample_linear1d.vec,
-    aten.upsample_bilinear2d.default,
     aten.upsample_bilinear2d.vec,
     aten.upsample_trilinear3d.default,
     aten.upsample_trilinear3d.vec,
-    aten.upsample_bicubic2d.default,
     aten.upsample_bicubic2d.vec,
     aten._upsample_bilinear2d_aa.default,
     aten._upsample_bilinear2d_aa.vec,
