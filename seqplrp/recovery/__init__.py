@@ -5,6 +5,7 @@ from __future__ import annotations
 from seqplrp.recovery.explanations import ExplanationSet, read_explanations
 from seqplrp.recovery.filter_report import ALIKE, FilterReport, report_filters
 from seqplrp.recovery.filters import BestWindows, FilterTally, LayerFilter, leading_filters
+from seqplrp.recovery.first_layers import FirstLayer, first_layers
 from seqplrp.recovery.kmers import peak_kmers
 from seqplrp.recovery.labels import read_labels
 from seqplrp.recovery.layer_reading import Reading, reading_of
@@ -22,6 +23,7 @@ __all__ = [
     "ExplanationSet",
     "FilterReport",
     "FilterTally",
+    "FirstLayer",
     "LayerFilter",
     "MotifMasks",
     "MotifMatch",
@@ -29,6 +31,7 @@ __all__ = [
     "Reading",
     "Scores",
     "best_matches",
+    "first_layers",
     "leading_filters",
     "parse_region",
     "peak_kmers",

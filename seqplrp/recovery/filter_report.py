@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -103,7 +103,7 @@ class FilterReport:
                     "id": list(one.windows.ids),
                     "start": one.windows.starts,
                     "end": one.windows.starts + one.windows.codes.shape[1],
-                    "strand": one.windows.strand,
+                    "strand": list(one.windows.strands),
                     "relevance": one.windows.relevance,
                     "bases": codes_to_strings(one.windows.codes),
                 }
@@ -113,8 +113,8 @@ class FilterReport:
         return pd.concat(parts, ignore_index=True)
 
     def motifs(self) -> list[Motif]:
-        """Return the matrices of the filters that have one, whole windows."""
-        return [one.motif for one in self.filters if one.motif is not None]
+        """Return the matrices of the filters that have one, whole windows; their URL is the table beside them."""
+        return [replace(one.motif, url="filters.tsv") for one in self.filters if one.motif is not None]
 
     def cells(self, most: int) -> list[MotifCell]:
         """Return what :func:`seqplrp.plot.motif_grid` draws of the leading filters, no more than `most`.

@@ -67,15 +67,15 @@ class BestWindows:
         Their sequences.
     starts : ndarray of int64, shape (K,)
         Where they start in those, 0-based, from the left whatever the strand.
-    strand : {"+", "-"}
-        "-" if the layer reads the reverse complement: `codes` are what it reads.
+    strands : tuple of {"+", "-"}
+        "-" where the layer reads the reverse complement; `codes` are what it reads.
     """
 
     codes: Codes
     relevance: Floats
     ids: tuple[str, ...]
     starts: npt.NDArray[np.int64]
-    strand: Literal["+", "-"]
+    strands: tuple[Literal["+", "-"], ...]
 
     def __len__(self) -> int:
         """Return the number of windows."""
@@ -191,7 +191,6 @@ class FilterTally:
         layer: str,
         filters: int,
         geometry: Geometry,
-        reading: Reading | None = None,
         *,
         top: int = 100,
         per_sequence: int = 1,
@@ -200,7 +199,6 @@ class FilterTally:
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise SeqplrpError(label, f"{value!r} is not a whole number >= 1", "keep for example 100 windows")
         self.layer, self.geometry = layer, geometry
-        self.reading = Reading() if reading is None else reading
         self.top, self.per_sequence = top, per_sequence
         self.width = geometry.dilation * (geometry.kernel - 1) + 1
         self.sequences = 0
@@ -209,7 +207,7 @@ class FilterTally:
         self.active, self.leading = (np.zeros(filters, dtype=np.int64) for _ in range(2))
         self._kept = _no_windows(filters, self.width)
 
-    def add(self, relevance: Any, codes: npt.ArrayLike, ids: Sequence[str]) -> None:
+    def add(self, relevance: Any, codes: npt.ArrayLike, ids: Sequence[str], reading: Reading | None = None) -> None:
         """Count a batch in.
 
         Parameters
@@ -220,6 +218,8 @@ class FilterTally:
             The sequences, A = 0 ... T = 3, N = 4.
         ids : sequence of str
             Their N names.
+        reading : Reading, optional
+            How the layer's input lies on them; they are that input unless given.
 
         Raises
         ------
@@ -228,11 +228,12 @@ class FilterTally:
         """
         values = np.asarray(relevance.detach().cpu() if hasattr(relevance, "detach") else relevance)
         letters = np.asarray(codes, dtype=np.uint8)
-        self._check(values, letters, ids)
-        if self.reading.reverse:
+        reading = Reading() if reading is None else reading
+        self._check(values, letters, ids, reading)
+        if reading.reverse:
             letters = np.where(letters < 4, 3 - letters, letters)[:, ::-1]
-        starts = np.arange(values.shape[2]) * self.geometry.stride - self.geometry.padding - self.reading.left
-        whole = _whole_windows(letters, starts, self.width, self.reading)
+        starts = np.arange(values.shape[2]) * self.geometry.stride - self.geometry.padding - reading.left
+        whole = _whole_windows(letters, starts, self.width, reading)
         above = np.maximum(values, 0)
         carried = above.sum(2, dtype=np.float64)
         self.positive += carried.sum(0)
@@ -244,11 +245,10 @@ class FilterTally:
         self.left_out += (carried - above.sum(2, dtype=np.float64)).sum(0)
         self.bases += np.bincount(letters.ravel(), minlength=5)[:4]
         found = _best_of_each(above, starts, self.width, self.per_sequence)
-        on_plus = letters.shape[1] - self.width - found.starts if self.reading.reverse else found.starts
-        self._kept = _merged(self._kept, found, on_plus, letters, ids, self.sequences, self.top)
+        self._kept = _merged(self._kept, _Batch(letters, ids, reading.reverse, self.sequences), found, self.top)
         self.sequences += len(letters)
 
-    def _check(self, values: npt.NDArray[Any], letters: Codes, ids: Sequence[str]) -> None:
+    def _check(self, values: npt.NDArray[Any], letters: Codes, ids: Sequence[str], reading: Reading) -> None:
         where = f"layer {self.layer!r}"
         if values.ndim != 3 or values.shape[1] != len(self.positive):
             raise SeqplrpError(
@@ -260,7 +260,7 @@ class FilterTally:
         if not np.isfinite(values).all():
             raise SeqplrpError(where, "its relevance holds NaN or infinite values", "check the model's weights")
         # What pads or crops the sequence before the layer shifts every window without any other sign.
-        padded = letters.shape[1] + self.reading.left + self.reading.right + 2 * self.geometry.padding
+        padded = letters.shape[1] + reading.left + reading.right + 2 * self.geometry.padding
         unread = padded - (values.shape[2] - 1) * self.geometry.stride - self.width
         if not -1 <= unread < self.geometry.stride:  # -1: "same" may pad one more at the right
             raise SeqplrpError(
@@ -279,7 +279,7 @@ class FilterTally:
             kept.relevance[filter_, :n].copy(),
             tuple(kept.ids[filter_, :n]),
             kept.starts[filter_, :n].copy(),
-            "-" if self.reading.reverse else "+",
+            tuple("-" if turned else "+" for turned in kept.reverse[filter_, :n]),
         )
 
 
@@ -390,6 +390,7 @@ class _Kept:
     starts: npt.NDArray[np.int64]
     codes: Codes  # (C, K, W)
     ids: npt.NDArray[np.object_]
+    reverse: npt.NDArray[np.bool_]
 
 
 def _no_windows(filters: int, width: int) -> _Kept:
@@ -400,6 +401,7 @@ def _no_windows(filters: int, width: int) -> _Kept:
         integers,
         np.zeros((filters, 0, width), dtype=np.uint8),
         np.zeros((filters, 0), dtype=object),
+        np.zeros((filters, 0), dtype=bool),
     )
 
 
@@ -425,45 +427,60 @@ class _Found:
 
 
 def _best_of_each(above: npt.NDArray[Any], starts: npt.NDArray[np.int64], width: int, turns: int) -> _Found:
-    """Take the highest window of each sequence and filter, then the highest that does not overlap it, and so on."""
+    """Take the highest window of each sequence and filter, then the highest that does not overlap it, and so on.
+
+    What is taken is set to 0 in `above`.
+    """
     relevance, places = [], []
+    stride = int(starts[1] - starts[0]) if len(starts) > 1 else 1
+    beside = np.arange(1 - width, width)
+    beside = beside[beside % stride == 0] // stride
     for turn in range(turns):
         at = above.argmax(2)
         relevance.append(np.take_along_axis(above, at[:, :, None], 2)[:, :, 0])
         places.append(starts[at])
         if turn + 1 < turns:
-            overlapping = np.abs(starts - places[-1][:, :, None]) < width
-            above = np.where(overlapping, 0, above)
+            # Clipping can't hit a window that does not overlap: those at the ends are nearer than the ones clipped.
+            overlapping = np.clip(at[:, :, None] + beside, 0, len(starts) - 1)
+            np.put_along_axis(above, overlapping, 0, 2)
     rows = np.tile(np.arange(len(above)), turns)
     return _Found(np.concatenate(relevance), rows, np.concatenate(places))
 
 
-def _merged(
-    kept: _Kept,
-    found: _Found,
-    on_plus: npt.NDArray[np.int64],
-    letters: Codes,
-    ids: Sequence[str],
-    before: int,
-    top: int,
-) -> _Kept:
-    """Merge a batch's best windows into those kept so far."""
-    filters, width = kept.codes.shape[0], kept.codes.shape[2]
-    relevance = np.concatenate([kept.relevance, found.relevance.T], axis=1)
-    order = np.concatenate([kept.order, np.tile(found.rows + before, (filters, 1))], axis=1)
-    starts = np.concatenate([kept.starts, on_plus.T], axis=1)
-    chosen = np.lexsort((starts, order, -relevance), axis=1)[:, :top]
-    chosen = chosen[:, : int((np.take_along_axis(relevance, chosen, 1) > 0).sum(1).max(initial=0))]
+@dataclass(frozen=True)
+class _Batch:
+    """Sequences as they are read (turned, if reversed), and how many came before them."""
 
-    old = kept.relevance.shape[1]
-    codes = np.zeros((*chosen.shape, width), dtype=np.uint8)
-    names = np.full(chosen.shape, "", dtype=object)
-    at = np.nonzero(chosen < old)
-    codes[at], names[at] = kept.codes[at[0], chosen[at]], kept.ids[at[0], chosen[at]]
+    letters: Codes
+    ids: Sequence[str]
+    reverse: bool
+    before: int
+
+
+def _merged(kept: _Kept, batch: _Batch, found: _Found, top: int) -> _Kept:
+    """Merge a batch's best windows into those kept so far."""
+    filters, old = kept.relevance.shape
+    width = kept.codes.shape[2]
+    new_starts = batch.letters.shape[1] - width - found.starts if batch.reverse else found.starts
+    relevance = np.concatenate([kept.relevance, found.relevance.T], axis=1)
+    order = np.concatenate([kept.order, np.tile(found.rows + batch.before, (filters, 1))], axis=1)
+    starts = np.concatenate([kept.starts, new_starts.T], axis=1)
+    chosen = np.lexsort((starts, order, -relevance), axis=1)[:, :top]
     picked = np.take_along_axis(relevance, chosen, 1)
+    most = int((picked > 0).sum(1).max(initial=0))
+    chosen, picked = chosen[:, :most], picked[:, :most]
+
+    codes = np.zeros((*chosen.shape, width), dtype=np.uint8)
+    names, reverse = np.full(chosen.shape, "", dtype=object), np.zeros(chosen.shape, dtype=bool)
+    at = np.nonzero(chosen < old)
+    for into, source in ((codes, kept.codes), (names, kept.ids), (reverse, kept.reverse)):
+        into[at] = source[at[0], chosen[at]]
     at = np.nonzero((chosen >= old) & (picked > 0))
     rows = found.rows[chosen[at] - old]
     first = found.starts.T[at[0], chosen[at] - old]
-    codes[at] = letters[rows[:, None], first[:, None] + np.arange(width)]
-    names[at] = np.array(list(ids), dtype=object)[rows]
-    return _Kept(picked, np.take_along_axis(order, chosen, 1), np.take_along_axis(starts, chosen, 1), codes, names)
+    codes[at] = batch.letters[rows[:, None], first[:, None] + np.arange(width)]
+    names[at] = np.array(list(batch.ids), dtype=object)[rows]
+    reverse[at] = batch.reverse
+    return _Kept(
+        picked, np.take_along_axis(order, chosen, 1), np.take_along_axis(starts, chosen, 1), codes, names, reverse
+    )

@@ -114,10 +114,10 @@ def test_padded_cropped_and_turned_sequences_give_the_bases_that_the_layer_reads
     places = as_read(np.tile(np.arange(16), (4, 1)), reading, geometry)
     outputs = (letters.shape[1] - geometry.width) // geometry.stride + 1
     relevance = rng.uniform(1, 2, (4, 1, outputs))
-    tally = FilterTally("conv", 1, geometry, reading, top=1000, per_sequence=1000)
-    tally.add(relevance, codes, names(4))
+    tally = FilterTally("conv", 1, geometry, top=1000, per_sequence=1000)
+    tally.add(relevance, codes, names(4), reading)
     windows = tally.windows(0)
-    assert windows.strand == ("-" if reading.reverse else "+")
+    assert set(windows.strands) == {"-" if reading.reverse else "+"}
     assert len(windows) > 4
     for word, id, start, value in zip(windows.codes, windows.ids, windows.starts, windows.relevance):
         n = int(id[1:])
