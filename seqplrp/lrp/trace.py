@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import logging
 import operator
+import re
 import warnings
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -574,7 +575,12 @@ def _path(node: FxNode) -> str:
 
 def _call(node: FxNode) -> int:
     stack = node.meta.get("nn_module_stack") or {}
-    return int(next((str(path).partition("@")[2] for path, _ in reversed(stack.values())), "") or 0)
+    if not stack:
+        return 0
+    # torch 2.15 writes the number into the stack's key, others into the path: ...conv@1
+    key, (path, _) = next(reversed(stack.items()))
+    numbers = re.findall(r"@(\d+)", str(path)) or re.findall(r"@(\d+)", str(key))
+    return int(numbers[-1]) if numbers else 0
 
 
 _CLOSING = {
