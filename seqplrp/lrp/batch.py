@@ -72,6 +72,8 @@ _SAME_ORDER = {
 }
 """Operations that leave the order of the entries as it is."""
 
+_JOINS = {aten.cat.default, aten.concat.default, aten.concatenate.default, aten.vstack.default}
+
 
 def batch_axes(graph: Graph) -> dict[str, BatchAxis]:
     """Find the values of a graph in which the batch does not come first, or is merged with another axis.
@@ -100,7 +102,11 @@ class _Follower:
     def visit(self, node: Node) -> None:
         """Find the batch axis of one node's value."""
         sources = [name for name in node.refs() if name in self.sizes]
-        if node.sizes is None or node.shape is None or not sources:
+        if node.shape is None or not sources:
+            return
+        if node.sizes is None:  # as many as a mask lets through, say
+            if any(name in self.found for name in sources):
+                raise _untold(node, "into a value whose size is known at run time alone")
             return
         self.sizes[node.name] = node.sizes
         lead = self.lead(node, sources, node.sizes, node.shape)
@@ -114,19 +120,26 @@ class _Follower:
         first = sources[0]
         if node.op in _SAME_ORDER:
             return self.lead_of(first)
-        if node.op in (aten.permute.default, aten.transpose.int):
+        if node.op in (aten.permute.default, aten.transpose.int, aten.t.default):
             return self.moved(node, first)
         moved = [name for name in sources if name in self.found]
-        if not moved and sizes[:1] == (self.batch,):
+        if not moved and sizes[:1] == (self.batch,) and (shape[0] is None or not self.is_free):
             return 1
         merged = next((name for name in moved if self.at(name) is None), None)
         if merged is not None:
             within = self.axis_that_holds(merged)
             if sizes[: within + 1] == self.sizes[merged][: within + 1]:
                 return self.lead_of(merged)
+            if self.picks_a_copy(node, merged, sizes):
+                return prod(sizes[:within])
             raise _untold(node, "after it was merged with another axis")
         if self.is_free and shape.count(None) == 1:
-            return prod(sizes[: shape.index(None)])
+            free = shape.index(None)
+            if sizes[free] == self.batch:
+                return prod(sizes[:free])
+            if self.puts_copies_side_by_side(node, sizes[free]):
+                return prod(sizes[: free + 1]) // self.batch
+            raise _untold(node, "by merging it with another axis")
         if self.is_free and None not in shape:
             raise SeqplrpError(
                 node.path or node.name,
@@ -138,6 +151,26 @@ class _Follower:
             raise _untold(node, "so that it can't be found again")
         return prod(sizes[:at])
 
+    def puts_copies_side_by_side(self, node: Node, size: int) -> bool:
+        """Whether whole batches follow each other along one axis: both strands, ``torch.cat([x, x.flip(1, 2)], 0)``."""
+        if node.op in _JOINS:
+            parts = node.args[0]
+            return len(parts) * self.batch == size and all(getattr(part, "name", None) in self.sizes for part in parts)
+        return node.op in (aten.repeat.default, aten.tile.default)
+
+    def picks_a_copy(self, node: Node, merged: str, sizes: tuple[int, ...]) -> bool:
+        """Whether a slice takes one of several batches that follow each other apart again: ``y[:n]``, ``y[n:]``."""
+        within = self.axis_that_holds(merged)
+        lead, before = self.lead_of(merged), self.sizes[merged]
+        starts = node.args[2] if node.op is aten.slice.Tensor and len(node.args) > 2 else 0
+        return (
+            node.op is aten.slice.Tensor
+            and node.args[1] == within
+            and before[within] == lead // prod(before[:within]) * self.batch
+            and sizes == (*before[:within], self.batch, *before[within + 1 :])
+            and not (isinstance(starts, int) and starts != 0)  # a number of sequences, or none
+        )
+
     def lead_of(self, name: str) -> int:
         return self.found[name].lead if name in self.found else 1
 
@@ -148,7 +181,7 @@ class _Follower:
         return next(places, None)
 
     def axis_that_holds(self, name: str) -> int:
-        """Return the axis with which the batch axis was merged."""
+        """Return the axis that the batch is on, alone or merged with another."""
         lead, sizes = self.lead_of(name), self.sizes[name]
         return next(i for i in range(len(sizes)) if prod(sizes[: i + 1]) >= lead * self.batch)
 
@@ -156,18 +189,16 @@ class _Follower:
         """Follow the batch axis through a permutation."""
         sizes = self.sizes[source]
         order = list(range(len(sizes)))
-        if node.op is aten.transpose.int:
+        if node.op is aten.t.default:
+            order.reverse()
+        elif node.op is aten.transpose.int:
             a, b = (int(i) % len(sizes) for i in node.args[1:3])
             order[a], order[b] = order[b], order[a]
         else:
             order = [int(i) % len(sizes) for i in node.args[1]]
-        at = self.at(source)
-        if at is None:
-            within = self.axis_that_holds(source)
-            if order[: within + 1] == list(range(within + 1)):
-                return self.lead_of(source)
-            raise _untold(node, "after it was merged with another axis")
-        return prod(sizes[i] for i in order[: order.index(at)])
+        holds = self.axis_that_holds(source)
+        beside = self.lead_of(source) // prod(sizes[:holds])  # what comes before the batch on that very axis
+        return prod(sizes[i] for i in order[: order.index(holds)]) * beside
 
 
 def _untold(node: Node, when: str) -> SeqplrpError:

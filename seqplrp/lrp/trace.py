@@ -56,7 +56,7 @@ class Node:
     shape : tuple of (int or None), or None
         The value's shape with None for sizes that vary; None where the value is no tensor.
     sizes : tuple of int, or None
-        The value's sizes as it was traced, with a batch of two.
+        The value's sizes as it was traced, with a batch of `TRACED_BATCH`.
     call : int
         Which call of the module it is, where forward calls it several times.
     """
@@ -251,11 +251,11 @@ def trace(
     SeqplrpError
         Where the model can't be exported, or has no tensor output.
     """
-    pairs = [_pair(tensor) for tensor in (example, *others)]
+    batches = [_batch_of(tensor) for tensor in (example, *others)]
     auto = torch.export.Dim.AUTO
-    shapes = [{0: auto} for _ in pairs]
+    shapes = [{0: auto} for _ in batches]
     if any_length:
-        shapes = [{0: auto, pair.dim() - 1: auto} for pair in pairs]
+        shapes = [{0: auto, batch.dim() - 1: auto} for batch in batches]
     if isinstance(model, Program):
         return _without_closing_activation(_program_graph(model, example, target, others, layout))
     wrapper = Explained(model, target, layout)
@@ -263,7 +263,7 @@ def trace(
         warnings.simplefilter("ignore")
         try:
             exported = torch.export.export(
-                wrapper, tuple(pairs), dynamic_shapes=(shapes[0], tuple(shapes[1:])) if others else (shapes[0],)
+                wrapper, tuple(batches), dynamic_shapes=(shapes[0], tuple(shapes[1:])) if others else (shapes[0],)
             ).run_decompositions({})
         except Exception as error:  # the exporter raises whatever the model or the tracer raised
             shown = " and ".join(str(tuple(tensor.shape)) for tensor in (example, *others))
@@ -303,7 +303,7 @@ def _program_graph(program: Program, example: Tensor, target: Target | None, oth
         return builder.finish(results)
     values = program.exported.call_spec.out_spec
     metas = [node.meta["val"] for node in results]
-    examples = [torch.zeros([2 if isinstance(s, torch.SymInt) else s for s in m.shape], dtype=m.dtype) for m in metas]
+    examples = [torch.zeros([_size(size) for size in m.shape], dtype=m.dtype) for m in metas]
     wrapper = _Target(target, values)
     free = not isinstance(metas[0].shape[0], int)
     with torch.no_grad(), warnings.catch_warnings(), _quietly():
@@ -330,9 +330,16 @@ class _Target(nn.Module):
         return self._target(tree_unflatten(list(flat), self._spec))
 
 
-def _pair(tensor: Tensor) -> Tensor:
-    """Return a batch of two: torch.export takes a batch of 1 for a constant."""
-    return tensor[:1].expand(2, *tensor.shape[1:]).clone()
+TRACED_BATCH = 13
+"""How many sequences a model is traced with.
+
+torch.export takes a batch of 1 for a constant, and one that a model compares with a size of its own, with 2 layers or 2
+heads say, for that size; a number that no such size is likely to be stays free.
+"""
+
+
+def _batch_of(tensor: Tensor) -> Tensor:
+    return tensor[:1].expand(TRACED_BATCH, *tensor.shape[1:]).clone()
 
 
 @contextmanager
@@ -560,8 +567,14 @@ def _sizes(node: FxNode) -> tuple[int, ...] | None:
         value = value[0]
     if not isinstance(value, Tensor):
         return None
-    sizes = [size if isinstance(size, int) else size.node.hint for size in value.shape]
-    return tuple(int(size) for size in sizes) if None not in sizes else None
+    sizes = [_size(size) for size in value.shape]
+    return tuple(size for size in sizes if size is not None) if None not in sizes else None
+
+
+def _size(size: Any) -> int | None:
+    """Return a size as it was traced; None where it depends on values."""
+    hint = size if isinstance(size, int) else size.node.hint
+    return None if hint is None else int(hint)
 
 
 def _path(node: FxNode) -> str:
