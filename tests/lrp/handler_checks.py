@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from types import ModuleType
 
+import engine
 import torch
 from engine import back_through, graph_of
 from torch import Tensor, nn
 
-from seqplrp.lrp import Propagated, Rule, make_plan, propagate, run_forward
+from seqplrp.lrp import Graph, Propagated, Rule, make_plan, propagate, run_forward, trace
 from seqplrp.lrp.steps import HANDLERS
 
-TAKEN = ("bias", "stabiliser", "residue")
+TAKEN = ("bias", "stabiliser", "fixed_inputs", "residue")
 
 
 def with_zeros(x: Tensor) -> Tensor:
@@ -38,6 +41,42 @@ def assert_balanced(found: Propagated, start: Tensor, tolerance: float) -> None:
     size = sum(row.numbers["size"] for row in found.ledger.rows) + start.double().abs().reshape(len(start), -1).sum(1)
     rest = found.relevance.double().flatten(1).sum(1) + taken(found) - whole
     assert (rest.abs() <= tolerance * size).all()
+
+
+class _Together(nn.Module):
+    """Modules that read the same input, each one's output marked by an operation that nobody uses."""
+
+    def __init__(self, modules: Iterable[nn.Module]) -> None:
+        super().__init__()
+        self.cases = nn.ModuleList(modules)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.cat([torch.digamma(case(x)).reshape(x.shape[0], -1) for case in self.cases], 1)
+
+
+def trace_together(modules: Sequence[nn.Module], x: Tensor) -> None:
+    """Trace many modules for one input shape at the price of one, so that `graph_of` knows each one's graph."""
+    whole = trace(_Together(modules).eval(), x)
+    outputs = [node.refs()[0] for node in whole.nodes if node.op is torch.ops.aten.digamma.default]
+    for place, (module, output) in enumerate(zip(modules, outputs, strict=True)):
+        engine._GRAPHS[id(module)] = (module, tuple(x.shape[1:]), _part_of(whole, output, f"cases.{place}"))
+
+
+def _part_of(whole: Graph, output: str, path: str) -> Graph:
+    """Return the graph of what one output needs, as if its module had been traced by itself."""
+    wanted, nodes = {output}, []
+    for node in reversed(whole.nodes):
+        if node.name in wanted:
+            wanted.update(node.refs())
+            nodes.append(replace(node, path=node.path.removeprefix(path).removeprefix(".")))
+    return replace(
+        whole,
+        nodes=tuple(reversed(nodes)),
+        weights={name: at.removeprefix(f"{path}.") for name, at in whole.weights.items() if name in wanted},
+        constants={name: tensor for name, tensor in whole.constants.items() if name in wanted},
+        output=output,
+        output_shape=next(node.shape for node in nodes if node.name == output),
+    )
 
 
 def check_handler(module: nn.Module, x: Tensor, relevance: Tensor, rule: Rule | None = None) -> Propagated:

@@ -14,7 +14,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from engine import Calls, back_through, graph_of, seeded, signed
-from handler_checks import check_handler, operations_in, operations_of, with_zeros
+from handler_checks import check_handler, operations_in, operations_of, trace_together, with_zeros
 from naive_lrp import matrix_of, share
 from scipy import special
 from torch import Tensor, nn
@@ -127,7 +127,7 @@ ANYWHERE: dict[str, tuple[Op, Function]] = {
     "sinc": (torch.sinc, np.sinc),
     "sinc, the other": (lambda x: aten.special_sinc(x), np.sinc),
     "softplus": (nn.Softplus(2.0, threshold=30), lambda z: softplus(z, 2.0)),
-    "sigmoid": (lambda x: torch.sigmoid(x.flip(-1)).flip(-1), special.expit),
+    "sigmoid": (torch.sigmoid, special.expit),
     "sigmoid, the other": (lambda x: aten.special_expit(x), special.expit),
     "hardsigmoid": (nn.Hardsigmoid(), lambda z: np.clip(z + 3, 0, 6) / 6),
     "log_sigmoid": (nn.LogSigmoid(), special.log_expit),
@@ -166,10 +166,19 @@ LOGARITHMS: dict[str, tuple[Op, Function, Op]] = {
 CASES = {name: (op, f, lambda x: x) for name, (op, f) in ANYWHERE.items()} | SOMEWHERE | LOGARITHMS
 
 
-@cache
-def module(name: str) -> nn.Module:
-    op = CASES[name][0]
+def as_module(op: Op) -> nn.Module:
     return op.eval() if isinstance(op, nn.Module) else Calls(lambda self, x: op(x)).eval()
+
+
+@cache
+def modules() -> dict[str, nn.Module]:
+    built = {name: as_module(op) for name, (op, _, _) in CASES.items()}
+    trace_together(list(built.values()), signed(2, 4, 6))
+    return built
+
+
+def module(name: str) -> nn.Module:
+    return modules()[name]
 
 
 @cache
@@ -245,70 +254,87 @@ def test_values_that_can_not_be_negative_are_known_for_such(name: str) -> None:
     assert step.handler.nonnegative(step, (False,))
 
 
+AFTER_RELU = ["softplus", "sigmoid", "gelu", "clamp above 0", "leaky_relu"]
+
+
 @pytest.mark.parametrize("rule", [Epsilon(), Gamma(), ZPlus(), AlphaBeta()], ids=repr)
-@pytest.mark.parametrize("name", ["softplus", "sigmoid", "gelu", "clamp above 0", "leaky_relu", "log of a clamp"])
+@pytest.mark.parametrize("name", [*AFTER_RELU, "log of a clamp"])
 def test_layers_around_a_relu_and_an_activation_share_as_their_formulas_say(name: str, rule: Rule) -> None:
     """The layer before a ReLU skips what can't arrive where its output is not positive: what does, must be told."""
-    net = relu_then(name)
+    net = nets()[name]
     x = with_zeros(signed(3, 6, seed=4))
     kind = {"Epsilon": "epsilon", "Gamma": "gamma", "ZPlus": "zplus", "AlphaBeta": "alphabeta"}[type(rule).__name__]
     found = back_through(net, x, net(x).detach(), rule)
     for n in range(len(x)):
         h = net.one(x[n : n + 1]).relu().detach()
         z = net.act(h)
-        upper = share(kind, z[0].numpy(), *matrix_of(net.two, (5,)), net.two(z)[0].detach().numpy())
-        between = back_through(net.act, h, torch.from_numpy(upper.relevance)[None]).relevance[0].numpy()
+        upper = share(kind, z[0].numpy(), *matrix_of(net.two, (5,)), net.two(z)[0].detach().numpy()).relevance
+        if name == "log of a clamp":
+            y, f0 = h[0].clamp(min=0.1).numpy(), 0.1
+        else:
+            y, f0 = z[0].numpy(), ANYWHERE[name][1](np.zeros(1))[0]
+        between = upper * (y - f0) / (y + EPS) if f0 else upper
         expected = share(kind, x[n].numpy(), *matrix_of(net.one, (6,)), between).relevance
         np.testing.assert_allclose(found.relevance[n].numpy(), expected, rtol=1e-9, atol=1e-10)
 
 
 @cache
-def relu_then(name: str) -> nn.Module:
-    op = (lambda x: x.clamp(min=0.1).log()) if name == "log of a clamp" else ANYWHERE[name][0]
-    act = op if isinstance(op, nn.Module) else Calls(lambda self, x: op(x))
-    return seeded(
-        lambda: Calls(lambda s, x: s.two(s.act(s.one(x).relu())), one=nn.Linear(6, 5), act=act, two=nn.Linear(5, 3)),
-        seed=3,
-    )
+def nets() -> dict[str, nn.Module]:
+    def build(act: nn.Module) -> nn.Module:
+        return Calls(lambda s, x: s.two(s.act(s.one(x).relu())), one=nn.Linear(6, 5), act=act, two=nn.Linear(5, 3))
+
+    acts = {name: as_module(ANYWHERE[name][0]) for name in AFTER_RELU}
+    acts["log of a clamp"] = as_module(lambda x: x.clamp(min=0.1).log())
+    built = {name: seeded(lambda act=act: build(act), seed=3) for name, act in acts.items()}
+    trace_together(list(built.values()), signed(2, 6))
+    return built
 
 
-@pytest.mark.parametrize(
-    ("gate", "named"),
-    [
-        (lambda h: h.sigmoid(), "sigmoid"),
-        (lambda h: F.hardsigmoid(h), "hardsigmoid"),
-        (lambda h: h.tanh(), "tanh"),
-        (lambda h: h.clamp(-1, 1), "clamp"),
-        (lambda h: F.hardtanh(h), "hardtanh"),
-        (lambda h: h.square().mean(-1, keepdim=True).add(0.1).rsqrt(), "rsqrt"),
-        (lambda h: h.square().mean(-1, keepdim=True).add(0.1) ** -0.5, "pow"),
-        (lambda h: (1 + torch.exp(-h)).reciprocal(), "reciprocal"),
-        (lambda h: torch.sign(h), "sign"),
-    ],
-)
-def test_a_gate_is_held_constant_and_the_signal_gets_all(gate: Op, named: str) -> None:
-    net = Calls(lambda s, x: x.flip(-1) * gate(x))
+GATES: dict[str, Op] = {
+    "sigmoid": lambda h: h.sigmoid(),
+    "hardsigmoid": lambda h: F.hardsigmoid(h),
+    "tanh": lambda h: h.tanh(),
+    "sign": lambda h: h.sign(),
+    "clamp": lambda h: h.clamp(-1, 1),
+    "hardtanh": lambda h: F.hardtanh(h),
+    "rsqrt": lambda h: h.square().mean(-1, keepdim=True).add(0.1).rsqrt(),
+    "pow": lambda h: h.square().mean(-1, keepdim=True).add(0.1) ** -0.5,
+    "reciprocal": lambda h: (1 + torch.exp(-h)).reciprocal(),
+}
+
+REFUSED: dict[str, tuple[Op, str]] = {
+    "reciprocal": (lambda x: torch.reciprocal(x), "reciprocal is infinite or undefined at 0"),
+    "rsqrt": (lambda x: x.abs().add(1).rsqrt(), "rsqrt is infinite or undefined at 0"),
+    "negative power": (lambda x: x.abs().add(1) ** -2, "pow is infinite or undefined at 0"),
+    "bound": (lambda x: x.clamp(min=x[:, :1]), "depend on the input"),
+    "random slopes": (lambda x: F.rrelu(x, training=True), "slopes at random"),
+    "exponent": (lambda x: x ** x.shape[0], "only known at run time"),
+}
+
+
+@cache
+def uses() -> dict[str, nn.Module]:
+    """Trace the gates and what is refused."""
+    built = {f"gate {name}": as_module(lambda x, op=op: x.flip(-1) * op(x)) for name, op in GATES.items()}
+    built |= {f"refused {name}": as_module(op) for name, (op, _) in REFUSED.items()}
+    trace_together(list(built.values()), signed(2, 4, 6))
+    return built
+
+
+@pytest.mark.parametrize("name", list(GATES))
+def test_a_gate_is_held_constant_and_the_signal_gets_all(name: str) -> None:
+    net = uses()[f"gate {name}"]
     x, R = with_zeros(signed(3, 4, 6, seed=1)), signed(3, 4, 6, seed=2)
-    assert named in {node.op_name for node in graph_of(net, x).nodes}
+    assert name in {node.op_name for node in graph_of(net, x).nodes}
     found = back_through(net, x, R)
     torch.testing.assert_close(found.relevance, R.flip(-1))
 
 
-@pytest.mark.parametrize(
-    ("forward", "text"),
-    [
-        (lambda s, x: torch.reciprocal(x), "reciprocal is infinite or undefined at 0"),
-        (lambda s, x: x.abs().add(1).rsqrt(), "rsqrt is infinite or undefined at 0"),
-        (lambda s, x: x.abs().add(1) ** -2, "pow is infinite or undefined at 0"),
-        (lambda s, x: x.clamp(min=x[:, :1]), "depend on the input"),
-        (lambda s, x: F.rrelu(x, training=True), "slopes at random"),
-        (lambda s, x: x ** x.shape[0], "only known at run time"),
-    ],
-)
-def test_what_has_no_share_for_its_input_is_an_error_with_a_remedy(forward, text: str) -> None:
-    net = Calls(forward)
-    with pytest.raises(sp.SeqplrpError, match=text) as caught:
-        make_plan(graph_of(net, signed(2, 4, 4)), net)
+@pytest.mark.parametrize("name", list(REFUSED))
+def test_what_has_no_share_for_its_input_is_an_error_with_a_remedy(name: str) -> None:
+    net = uses()[f"refused {name}"]
+    with pytest.raises(sp.SeqplrpError, match=REFUSED[name][1]) as caught:
+        make_plan(graph_of(net, signed(2, 4, 6)), net)
     assert caught.value.where.startswith("(forward) ")
     assert caught.value.remedy
 

@@ -140,18 +140,18 @@ def _grouped(
 class GroupNorm(OverChannels):
     """Group norm; with one group, layer norm over channels and positions."""
 
+    def prepare(self, step: Step) -> None:
+        super().prepare(step)
+        if step.op == "native_group_norm":  # it names the sizes, too, which the values bring along
+            values, weight, bias, _, _, _, groups, eps = step.args
+            step.args = (values, groups, weight, bias, eps)
+
     def normalised(self, step: Step, values: Tensor) -> tuple[Tensor, Statistics]:
-        if step.op == "native_group_norm":
-            groups, eps = step.args[6:8]
-        else:
-            groups, _, _, eps = filled(step, 1, None, None, 1e-5)[:4]
-        return _grouped(values, *self.per_channel(step), groups, eps)
+        groups, weight, bias, eps = filled(step, 1, None, None, 1e-5)[:4]
+        return _grouped(values, weight, bias, groups, eps)
 
     def per_channel(self, step: Step) -> tuple[Tensor | None, Tensor | None]:
-        if step.op == "native_group_norm":
-            weight, bias = step.args[1:3]
-        else:
-            _, weight, bias = filled(step, 1, None, None)[:3]
+        _, weight, bias = filled(step, 1, None, None)[:3]
         return weight, bias
 
 
