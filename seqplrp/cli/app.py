@@ -14,7 +14,7 @@ from seqplrp._version import __version__
 from seqplrp.cli.errors import from_os_error, from_usage_error, usage_error_type
 from seqplrp.errors import SeqplrpError
 
-COMMANDS = ("simulate", "train", "explain", "logo", "score", "demo")
+COMMANDS = ("simulate", "train", "explain", "logo", "score", "filters", "demo")
 """The commands in the order of the work; each is a module of this room of the same name."""
 
 EXIT_MENDABLE = 2

@@ -73,13 +73,14 @@ def first_layers(explainer: Explainer, length: int) -> tuple[FirstLayer, ...]:
 
 def _call(graph: Graph, path: str, op: str, number: int, calls: int, length: int) -> tuple[str, Reading]:
     """Return the name of the so-manieth call of a layer, and what it reads."""
-    nodes = [node for node in graph.nodes if node.path == path and node.op_name == op]
+    live = _live(graph)
+    nodes = [node for node in graph.nodes if node.path == path and node.op_name == op and node.name in live]
     if not path or len(nodes) != calls:
         raise SeqplrpError(
             path or "forward",
             f"calls {op} as a function beside other operations, so its output has no name to ask for"
             if not path
-            else f"makes {len(nodes)} calls of {op} of which {calls} lead to the output",
+            else f"makes {len(nodes)} calls of {op}, but relevance passes {calls} of them",
             "make the convolution a module of its own (torch.nn.Conv1d)",
         )
     node = nodes[number]
@@ -93,3 +94,12 @@ def _call(graph: Graph, path: str, op: str, number: int, calls: int, length: int
         )
     several = len({n.call for n in graph.nodes if n.path == path and n.shape is not None}) > 1
     return (f"{path}@{node.call}" if several else path), reading
+
+
+def _live(graph: Graph) -> set[str]:
+    """Return the values that the explained output is made of."""
+    found = {graph.output}
+    for node in reversed(graph.nodes):
+        if node.name in found:
+            found.update(node.refs())
+    return found

@@ -1,0 +1,179 @@
+"""``seqplrp filters``: which first-layer filters carry the relevance, and what they are like."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from seqplrp.recovery import FilterReport
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the application."""
+    app.command("filters")(filters)
+
+
+def filters(
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL", help="A directory that `seqplrp train` wrote, or module:callable for any torch model."
+        ),
+    ],
+    fasta: Annotated[Path, typer.Argument(metavar="FASTA", help="DNA, plain or gzipped.")],
+    out: Annotated[Path, typer.Option(help="The directory to write.")],
+    method: Annotated[str, typer.Option(help="plrp, lrp or r-lrp.")] = "plrp",
+    target: Annotated[
+        str | None,
+        typer.Option(help="The output to explain: its number, its class's name, or predicted. One output needs none."),
+    ] = None,
+    top: Annotated[int, typer.Option(min=1, help="Windows of each filter to make its matrix of.")] = 100,
+    per_sequence: Annotated[
+        int, typer.Option(min=1, help="How many of them one sequence may give; several do not overlap.")
+    ] = 1,
+    motifs: Annotated[
+        Path | None, typer.Option(help="Known motifs (MEME or JASPAR); the library of seqplrp if not given.")
+    ] = None,
+    match: Annotated[bool, typer.Option("--match/--no-match", help="Compare filters with known motifs.")] = True,
+    max_filters: Annotated[int, typer.Option(min=1, help="Leading filters to draw and to print.")] = 12,
+    weights: Annotated[
+        Path | None, typer.Option(help="Weights for module:callable: safetensors or a saved state dict.")
+    ] = None,
+    trust_pickle: Annotated[
+        bool, typer.Option("--trust-pickle", help="Unpickle anything from --weights, which runs code that it names.")
+    ] = False,
+    rule: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="gamma(0.25), epsilon, zplus, alphabeta(2,1), relative ...; or PATTERN=RULE for the layers whose "
+            "module path matches, the first match decides (repeat the option)."
+        ),
+    ] = None,
+    p: Annotated[
+        list[str] | None,
+        typer.Option(help="Share of relevance to prune at each layer, or PATTERN=SHARE (repeated). plrp's own: 0.5"),
+    ] = None,
+    budget: Annotated[float | None, typer.Option(help="Share to prune over the whole network, instead of --p.")] = None,
+    p_neg: Annotated[
+        float | None, typer.Option("--p-neg", help="Share of negative relevance; half of p if not given.")
+    ] = None,
+    mode: Annotated[
+        str | None, typer.Option(help="How pruned mass is given back: lambda (plrp's own) or matrix.")
+    ] = None,
+    threshold: Annotated[str | None, typer.Option(help="What counts as small: mass (plrp's own) or gain.")] = None,
+    gain: Annotated[float | None, typer.Option(help="g of the gain threshold; plrp's own: 1.0")] = None,
+    tau: Annotated[float | None, typer.Option(help="Guard of the matrix mode; plrp's own: 0.2")] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(min=1, help="Sequences at a time; chosen by memory if not given.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 ...")] = "auto",
+    iupac: Annotated[
+        str, typer.Option(help="Ambiguity codes other than N: reject them, or read them as n.")
+    ] = "reject",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what seqplrp wrote to --out before.")] = False,
+) -> None:
+    """Say which first-layer filters carry the relevance, and which known motifs they are like.
+
+    Writes filters.tsv (a row a filter, the largest share first), windows.tsv (where their best windows are),
+    filters.meme (their matrices), filters.png (the leading ones over the known motifs that they are like) and
+    manifest.json. Comparing needs memelite (pip install 'seqplrp[modisco]'), and on a machine's first run up to a
+    minute to compile it.
+    """
+    arguments = dict(locals())
+    from seqplrp.cli.explaining import Request
+    from seqplrp.cli.filtering import Looks, run
+    from seqplrp.cli.method_options import described, method_of
+    from seqplrp.cli.output import output_directory
+
+    looks = Looks(top=top, per_sequence=per_sequence, motifs=motifs, match=match, drawn=max_filters)
+    looks.check()
+    chosen_method, given = method_of(
+        method, rule=rule, p=p, budget=budget, p_neg=p_neg, mode=mode, threshold=threshold, gain=gain, tau=tau
+    )
+    request = Request(
+        model=model,
+        weights=weights,
+        trust_pickle=trust_pickle,
+        fasta=fasta,
+        iupac=iupac,
+        method=chosen_method,
+        target=target,
+        formats=(),
+        batch_size=batch_size,
+        device=device,
+        seed=0,
+        arguments={name: str(v) if isinstance(v, Path) else v for name, v in arguments.items()},
+    )
+    inputs: list[Path | str | None] = [model, fasta, weights, motifs]
+    with (
+        _arguments_by_place(),
+        output_directory(out, command="filters", overwrite=overwrite, inputs=inputs) as stage,
+    ):
+        found = run(request, looks, stage)
+    typer.echo(f"explained {found.sequences} sequences by {described(method, given)}")
+    _print_table(found.report, max_filters)
+    for note in found.notes:
+        typer.echo(f"note: {note}")
+    typer.echo(f"wrote {out} ({found.wall_seconds:.1f} s)")
+
+
+@contextmanager
+def _arguments_by_place() -> Iterator[None]:
+    """Let errors of parts that speak of --model, as other commands call it, speak of this one's argument."""
+    from seqplrp.errors import SeqplrpError
+
+    try:
+        yield
+    except SeqplrpError as error:
+        if "--model" not in error.where + error.what + error.remedy:
+            raise
+        parts = (part.replace("--model", "MODEL") for part in (error.where, error.what, error.remedy))
+        raise SeqplrpError(*parts) from error
+
+
+def _print_table(report: FilterReport, most: int) -> None:
+    """Print the leading filters."""
+    import sys
+
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for name, side in (
+        ("filter", "left"),
+        ("share", "right"),
+        ("sequences", "right"),
+        ("windows", "right"),
+        ("consensus", "left"),
+        ("bits", "right"),
+        ("known motif", "left"),
+        ("q", "right"),
+    ):
+        table.add_column(name, justify=side, no_wrap=True)  # type: ignore[arg-type]
+    shown = [i for i, one in enumerate(report.filters) if one.share > 0][:most]
+    statuses = report.statuses()
+    for i in shown:
+        one, match = report.filters[i], report.matches[i]
+        matched = statuses[i] == "match" and match is not None
+        table.add_row(
+            one.name,
+            f"{100 * one.share:.1f} %",
+            str(one.active),
+            str(len(one.windows)),
+            "" if one.motif is None else one.motif.iupac,
+            "" if one.motif is None else f"{one.motif.information_content().sum():.1f}",
+            f"{match.target.name} {match.strand}" if matched and match is not None else statuses[i],
+            f"{match.q:.2g}" if match is not None else "",
+        )
+    # Where nobody watches, no width is a limit: what is cut off could not be read by a program.
+    width = None if sys.stdout.isatty() else 240
+    Console(file=sys.stdout, width=width, markup=False, highlight=False).print(table)
+    rest = len(report.filters) - len(shown)
+    if rest:
+        typer.echo(f"and {rest} more filters: see filters.tsv")
