@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -20,7 +21,7 @@ from scipy import special
 from torch import Tensor, nn
 
 import seqplrp as sp
-from seqplrp.lrp import AlphaBeta, Epsilon, Gamma, ZPlus, make_plan
+from seqplrp.lrp import AlphaBeta, Epsilon, Gamma, ZPlus, make_plan, propagate, run_forward
 from seqplrp.lrp.ops import activations
 from seqplrp.lrp.rules import Rule
 
@@ -30,6 +31,8 @@ Op = Callable[[Tensor], Tensor]
 Function = Callable[[np.ndarray], np.ndarray]
 SLOPES = torch.tensor([0.3, -0.2, 0.0, 1.5], dtype=torch.float64)
 LOW = np.array([[-1.0], [0.25], [0.0], [-2.0]])
+
+BASES = np.array([[-1.0], [2.0], [-2.0], [1.0]])
 
 
 class Held(nn.Module):
@@ -77,6 +80,7 @@ ANYWHERE: dict[str, tuple[Op, Function]] = {
     ),
     "rrelu": (nn.RReLU(0.1, 0.4).eval(), lambda z: np.where(z > 0, z, 0.25 * z)),
     "elu": (nn.ELU(0.7), lambda z: elu(z, 0.7)),
+    "elu, scale below 0": (lambda x: aten.elu(x, 1.0, -0.8, 1.0), lambda z: elu(z, 1.0, -0.8)),
     "elu with scales": (lambda x: aten.elu(x, 1.3, 0.8, 2.0), lambda z: elu(z, 1.3, 0.8, 2.0)),
     "celu": (nn.CELU(1.3), lambda z: elu(z, 1.3, steep=1 / 1.3)),
     "selu": (nn.SELU(), lambda z: elu(z, 1.6732632423543772, 1.0507009873554805)),
@@ -87,14 +91,20 @@ ANYWHERE: dict[str, tuple[Op, Function]] = {
     "hardswish": (nn.Hardswish(), lambda z: z * np.clip(z + 3, 0, 6) / 6),
     "tanh": (nn.Tanh(), np.tanh),
     "erf": (torch.erf, special.erf),
+    "erf, the other": (torch.special.erf, special.erf),
     "atan": (torch.atan, np.arctan),
+    "atan, the other": (torch.arctan, np.arctan),
     "sinh": (torch.sinh, np.sinh),
     "asinh": (torch.asinh, np.arcsinh),
+    "asinh, the other": (torch.arcsinh, np.arcsinh),
     "expm1": (torch.expm1, np.expm1),
+    "expm1, the other": (torch.special.expm1, np.expm1),
     "sin": (torch.sin, np.sin),
     "tan": (torch.tan, np.tan),
     "neg": (lambda x: -x, lambda z: -z),
+    "neg, the other": (torch.negative, np.negative),
     "abs": (torch.abs, np.abs),
+    "abs, the other": (torch.absolute, np.abs),
     "square": (torch.square, np.square),
     "sign": (torch.sign, np.sign),
     "sgn": (torch.sgn, np.sign),
@@ -102,6 +112,7 @@ ANYWHERE: dict[str, tuple[Op, Function]] = {
     "ceil": (torch.ceil, np.ceil),
     "round": (torch.round, np.round),
     "trunc": (torch.trunc, np.trunc),
+    "trunc, the other": (torch.fix, np.trunc),
     "nan_to_num": (torch.nan_to_num, np.nan_to_num),
     "threshold below 0": (nn.Threshold(-0.5, 0.3), lambda z: np.where(z > -0.5, z, 0.3)),
     "threshold at 0": (nn.Threshold(0, 0), lambda z: np.maximum(z, 0)),
@@ -109,6 +120,11 @@ ANYWHERE: dict[str, tuple[Op, Function]] = {
     "threshold to a bias": (nn.Threshold(0.5, 2.0), lambda z: np.where(z > 0.5, z, 2.0)),
     "hardtanh": (nn.Hardtanh(), lambda z: np.clip(z, -1, 1)),
     "relu6": (nn.ReLU6(), lambda z: np.clip(z, 0, 6)),
+    "relu6 by a function": (F.relu6, lambda z: np.clip(z, 0, 6)),
+    "clip": (lambda x: x.clip(-0.4, 0.7), lambda z: np.clip(z, -0.4, 0.7)),
+    "clip by tensors": (Held(LOW, lambda x, low: torch.clip(x, low, low + 2)), lambda z: np.clip(z, LOW, LOW + 2)),
+    "larger than a number": (Held(np.array(0.3), torch.maximum), lambda z: np.maximum(z, 0.3)),
+    "smaller than a number": (Held(np.array(0.3), lambda x, c: torch.minimum(c, x)), lambda z: np.minimum(z, 0.3)),
     "clamp": (lambda x: x.clamp(-0.4, 0.7), lambda z: np.clip(z, -0.4, 0.7)),
     "clamp from below": (lambda x: x.clamp(min=0), lambda z: np.maximum(z, 0)),
     "clamp from above": (lambda x: x.clamp(max=0.5), lambda z: np.minimum(z, 0.5)),
@@ -133,6 +149,7 @@ ANYWHERE: dict[str, tuple[Op, Function]] = {
     "log_sigmoid": (nn.LogSigmoid(), special.log_expit),
     "log_sigmoid, forward": (lambda x: aten.log_sigmoid_forward(x)[0], special.log_expit),
     "erfc": (torch.erfc, special.erfc),
+    "erfc, the other": (torch.special.erfc, special.erfc),
     "square by pow": (lambda x: x**2, np.square),
     "cube": (lambda x: x.pow(3), lambda z: z**3),
     "power 0": (lambda x: x**0, np.ones_like),
@@ -149,9 +166,14 @@ SOMEWHERE: dict[str, tuple[Op, Function, Op]] = {
     "sqrt": (torch.sqrt, np.sqrt, torch.abs),
     "root by pow": (lambda x: x**0.5, np.sqrt, torch.abs),
     "log1p": (torch.log1p, np.log1p, torch.abs),
+    "log1p, the other": (torch.special.log1p, np.log1p, torch.abs),
     "log1p below 0": (torch.log1p, np.log1p, lambda x: 0.9 * x.tanh()),
     "asin": (torch.asin, np.arcsin, lambda x: 0.9 * x.tanh()),
     "acos": (torch.acos, np.arccos, lambda x: 0.9 * x.tanh()),
+    "asin, the other": (torch.arcsin, np.arcsin, lambda x: 0.9 * x.tanh()),
+    "acos, the other": (torch.arccos, np.arccos, lambda x: 0.9 * x.tanh()),
+    "atanh, the other": (torch.arctanh, np.arctanh, lambda x: 0.9 * x.tanh()),
+    "base of a power, below 0": (Held(BASES, lambda x, base: base**x), lambda z: BASES**z, torch.round),
     "atanh": (torch.atanh, np.arctanh, lambda x: 0.9 * x.tanh()),
     "erfinv": (torch.erfinv, special.erfinv, lambda x: 0.9 * x.tanh()),
 }
@@ -215,7 +237,8 @@ def test_an_activation_passes_what_the_input_adds_to_its_value_at_0(name: str) -
 
 def test_every_activation_that_has_a_handler_is_among_the_cases() -> None:
     tested = set().union(*(operations_in(module(name), case(name)[0]) for name in CASES))
-    assert operations_of(activations) - tested <= {"aten.rsqrt.default", "aten.reciprocal.default"}
+    elsewhere = {"rsqrt", "reciprocal", "softshrink", "hardshrink"}
+    assert operations_of(activations) - tested == {f"aten.{name}.default" for name in elsewhere}
 
 
 def step_of(name: str):
@@ -229,6 +252,8 @@ def step_of(name: str):
 def test_what_an_activation_promises_of_signs_and_zeros_holds(name: str) -> None:
     """Wrong promises lose relevance without a trace: a layer leaves out what they say can't arrive or be negative."""
     x, R = case(name)
+    if name in LOGARITHMS:
+        x = with_zeros(x)
     step = step_of(name)
     if step.handler.nonnegative(step, (True,)):
         assert (module(name)(x.abs()) >= 0).all()
@@ -344,7 +369,47 @@ def test_softplus_at_0_hands_on_nothing_not_even_rounding() -> None:
     net = module("softplus")
     for dtype in (torch.float32, torch.float64):
         x = torch.zeros(2, 4, 6, dtype=dtype)
-        assert not back_through(net, x, torch.ones_like(x)).relevance.any()
+        plan = make_plan(graph_of(net, x), net)
+        (step,) = plan.steps
+        step.extra = torch.nextafter(step.extra.to(dtype), torch.tensor(1.0, dtype=dtype))
+        with torch.inference_mode():
+            run = run_forward(plan, x)
+            assert not propagate(plan, run, torch.ones_like(x)).relevance.any()
+
+
+@pytest.mark.parametrize("bound", [0.0, 0.5])
+def test_an_activation_that_widens_its_input_hands_back_the_sum(bound: float) -> None:
+    net = Held(LOW - LOW + bound, torch.clamp_min).eval()
+    x, R = with_zeros(signed(3, 1, 6, seed=1)), signed(3, 4, 6, seed=2)
+    y = np.maximum(x.numpy(), bound)
+    expected = (R.numpy() * ((y - bound) / (y + EPS) if bound else 1)).sum(1, keepdims=True)
+    np.testing.assert_allclose(check_handler(net, x, R).relevance.numpy(), expected, rtol=1e-11, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["softshrink", "hardshrink"])
+def test_what_an_older_torch_leaves_whole_passes_relevance_through(name: str) -> None:
+    """This torch takes them apart when it exports."""
+    op = getattr(aten, name).default
+    x, R = case("tanh")
+    graph = graph_of(module("tanh"), x)
+    (node,) = graph.nodes
+    swapped = replace(graph, nodes=(replace(node, op=op, args=(*node.args, 0.4)),))
+    plan = make_plan(swapped, module("tanh"))
+    with torch.inference_mode():
+        run = run_forward(plan, x)
+        assert torch.equal(run.values[graph.output], op(x, 0.4))
+        assert torch.equal(propagate(plan, run, R).relevance, R)
+    assert plan.steps[0].handler.nonnegative(plan.steps[0], (True,))
+
+
+def test_softsign_and_tanhshrink_which_are_made_of_others_add_up() -> None:
+    x = with_zeros(signed(3, 4, 6, seed=1))
+    soft, shrink = as_module(F.softsign), as_module(F.tanhshrink)
+    R = signed(3, 4, 6, seed=2)
+    torch.testing.assert_close(check_handler(soft, x, R).relevance, R)
+    y = shrink(x)
+    found = back_through(shrink, x, y)
+    torch.testing.assert_close(found.relevance, y * y / torch.where(y < 0, y - EPS, y + EPS), rtol=1e-9, atol=1e-12)
 
 
 def test_the_plan_says_how_much_an_activation_keeps_back() -> None:

@@ -118,6 +118,12 @@ MOVED: dict[str, tuple[Op, tuple[int, ...]]] = {
     "median": (lambda x: x.median(-1).values, SIGNAL),
     "largest so far": (lambda x: x.cummax(-1).values, SIGNAL),
     "smallest so far": (lambda x: x.cummin(1).values, SIGNAL),
+    "larger of two": (lambda x: torch.maximum(x, x.flip(1)), SIGNAL),
+    "larger of two, the other": (lambda x: torch.max(x[:, :1], x), SIGNAL),
+    "larger of two, the third": (lambda x: torch.fmax(x, x.flip(-1)), SIGNAL),
+    "smaller of two": (lambda x: torch.minimum(x, x[:, 1:2]), SIGNAL),
+    "smaller of two, the other": (lambda x: torch.min(x, x.flip(1)), SIGNAL),
+    "smaller of two, the third": (lambda x: torch.fmin(x.flip(-1), x), SIGNAL),
     "nearest upsampling": (nn.Upsample(scale_factor=2), SIGNAL),
     "nearest upsampling by a broken factor": (lambda x: F.interpolate(x, scale_factor=1.7), SIGNAL),
     "nearest upsampling to a size": (lambda x: F.interpolate(x, size=x.shape[-1] * 2 + 1), SIGNAL),
@@ -141,6 +147,7 @@ MOVED: dict[str, tuple[Op, tuple[int, ...]]] = {
 # soft maxima, and the axes that they run over
 SOFT: dict[str, tuple[Op, tuple[int, ...], tuple[int, ...]]] = {
     "logsumexp": (lambda x: x.logsumexp(1), SIGNAL, (1,)),
+    "logsumexp, the other": (lambda x: torch.special.logsumexp(x, -1), SIGNAL, (2,)),
     "logsumexp, kept": (lambda x: torch.logsumexp(x, (3, 1), keepdim=True), IMAGE, (1, 3)),
     "logsumexp of the last axes": (lambda x: x.logsumexp((-1, -2)), SIGNAL, (1, 2)),
 }

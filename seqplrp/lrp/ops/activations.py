@@ -128,16 +128,24 @@ def value_at(step: Step, point: float) -> Tensor:
     aten.mish.default,
     aten.hardswish.default,
     aten.expm1.default,
+    aten.special_expm1.default,
     aten.log1p.default,
+    aten.special_log1p.default,
     aten.sinh.default,
     aten.asinh.default,
+    aten.arcsinh.default,
     aten.asin.default,
+    aten.arcsin.default,
     aten.atanh.default,
+    aten.arctanh.default,
     aten.erfinv.default,
+    aten.softshrink.default,
+    aten.hardshrink.default,
     aten.floor.default,
     aten.ceil.default,
     aten.round.default,
     aten.trunc.default,
+    aten.fix.default,
 )
 class SignKept(Activation):
     """f(z) >= 0 wherever z >= 0."""
@@ -168,14 +176,22 @@ class RandomizedLeakyRelu(SignKept):
         super().prepare(step)
 
 
-@register(aten.tanh.default, aten.erf.default, aten.atan.default, aten.sign.default, aten.sgn.default)
+@register(
+    aten.tanh.default,
+    aten.erf.default,
+    aten.special_erf.default,
+    aten.atan.default,
+    aten.arctan.default,
+    aten.sign.default,
+    aten.sgn.default,
+)
 class Bounded(SignKept):
     """Bounded on both sides of 0, so that it may gate a signal."""
 
     gate: ClassVar[int] = 1
 
 
-@register(aten.neg.default, aten.tan.default, aten.nan_to_num.default)
+@register(aten.neg.default, aten.negative.default, aten.tan.default, aten.nan_to_num.default)
 class AnySign(Activation):
     """Vanishes at 0; the output's sign is not known from the input's. A negation passes relevance as any scale does."""
 
@@ -187,7 +203,7 @@ class Sine(Activation):
     gate: ClassVar[int] = 1
 
 
-@register(aten.abs.default, aten.square.default, aten.sqrt.default)
+@register(aten.abs.default, aten.absolute.default, aten.square.default, aten.sqrt.default)
 class NonNegative(Activation):
     """f vanishes at 0 and is not negative anywhere."""
 
@@ -197,8 +213,11 @@ class NonNegative(Activation):
 
 @register(
     aten.hardtanh.default,
+    aten.relu6.default,
     aten.clamp.default,
     aten.clamp.Tensor,
+    aten.clip.default,
+    aten.clip.Tensor,
     aten.clamp_min.default,
     aten.clamp_min.Tensor,
     aten.clamp_max.default,
@@ -242,7 +261,13 @@ class Positive(NotZeroAtZero):
         return True
 
 
-@register(aten.sigmoid.default, aten.special_expit.default, aten.hardsigmoid.default, aten.erfc.default)
+@register(
+    aten.sigmoid.default,
+    aten.special_expit.default,
+    aten.hardsigmoid.default,
+    aten.erfc.default,
+    aten.special_erfc.default,
+)
 class Weighing(Positive):
     """f lies between 0 and a bound, as the factor of a signal does that lets more or less of it through."""
 
@@ -252,6 +277,7 @@ class Weighing(Positive):
 @register(
     aten.cos.default,
     aten.acos.default,
+    aten.arccos.default,
     aten.sinc.default,
     aten.special_sinc.default,
     aten.log_sigmoid.default,

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from seqplrp.errors import SeqplrpError
 from seqplrp.lrp.ledger import Ledger, per_sample_sum
+from seqplrp.lrp.ops.activations import Clamp
 from seqplrp.lrp.ops.arguments import axes_of, filled
 from seqplrp.lrp.ops.sharing import SharedByContribution
 from seqplrp.lrp.steps import Contribution, Handler, Run, Step, Vanishing, lowest_level, register
@@ -49,7 +50,7 @@ class Reduce(SharedByContribution):
         axes = axes_of(filled(step, None)[0], len(shape))
         if step.op == "mean":
             share = share / prod(shape[axis] for axis in axes)
-        return [_kept(share, shape, axes).expand(shape)]
+        return [_kept(share, shape, axes).to(run.values[step.inputs[0]].dtype).expand(shape)]
 
 
 @register(aten.cumsum.default)
@@ -61,10 +62,10 @@ class CumulativeSum(SharedByContribution):
 
     def coefficients(self, step: Step, share: Tensor, run: Run) -> list[Tensor]:
         axis = step.args[1]
-        return [share.flip(axis).cumsum(axis).flip(axis)]
+        return [share.flip(axis).cumsum(axis).flip(axis).to(run.values[step.inputs[0]].dtype)]
 
 
-@register(aten.logsumexp.default)
+@register(aten.logsumexp.default, aten.special_logsumexp.default)
 class LogSumExp(SharedByContribution):
     """A soft maximum, shared by its softmax weights, held constant.
 
@@ -143,6 +144,38 @@ class Extreme(WinnerTakesAll):
         whole.scatter_(-1, indices, relevance.reshape(indices.shape))
         inverse = [order.index(axis) for axis in range(len(shape))]
         return [Contribution(relevance=whole.view(sizes).permute(inverse))]
+
+
+@register(
+    aten.maximum.default,
+    aten.minimum.default,
+    aten.fmax.default,
+    aten.fmin.default,
+    aten.max.other,
+    aten.min.other,
+)
+class OfTwo(WinnerTakesAll):
+    """The larger or smaller of two values at each unit, of equals the first; a constant is a bound of the other."""
+
+    def prepare(self, step: Step) -> None:
+        if len(step.inputs) == 1:
+            step.handler = Clamp()
+            step.handler.prepare(step)
+
+    def nonnegative(self, step: Step, inputs: Sequence[bool]) -> bool:
+        return any(inputs) if "max" in step.op else all(inputs)
+
+    def needs(self, step: Step) -> tuple[str, ...]:
+        return step.inputs
+
+    def backward(self, step: Step, relevance: Tensor, run: Run, ledger: Ledger) -> list[Contribution]:
+        one, other = (run.values[name] for name in step.inputs)
+        first = one >= other if "max" in step.op else one <= other
+        parts = relevance.masked_fill(~first, 0), relevance.masked_fill(first, 0)
+        return [
+            Contribution(relevance=part.sum_to_size(run.shapes[name]))
+            for part, name in zip(parts, step.inputs, strict=True)
+        ]
 
 
 @register(
