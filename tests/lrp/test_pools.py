@@ -104,6 +104,7 @@ MOVED: dict[str, tuple[Op, tuple[int, ...]]] = {
     "adaptive max pool without a channel axis": (lambda x: F.adaptive_max_pool1d(x, 4), VECTOR),
     "amax": (lambda x: x.amax(1), SIGNAL),
     "amax of two axes that are apart, kept": (lambda x: x.amax((1, -1), keepdim=True), IMAGE),
+    "amax of an inner axis": (lambda x: x.amax(1), IMAGE),
     "amin": (lambda x: x.amin(-1), SIGNAL),
     "amin of two axes": (lambda x: x.amin((2, 3)), IMAGE),
     "max of an axis": (lambda x: x.max(1).values, SIGNAL),
@@ -245,6 +246,14 @@ def test_a_soft_maximum_shares_by_its_weights_and_keeps_its_entropy(name: str) -
     entropy = special.entr(weights).sum(axes, keepdims=True)
     expected = (entropy * quotient).reshape(3, -1).sum(1)
     np.testing.assert_allclose(row.numbers["bias"].numpy(), expected, rtol=1e-10, atol=1e-11)
+
+
+def test_a_sum_in_a_wider_precision_hands_back_the_input_s_own() -> None:
+    net = Calls(lambda s, x: x.sum(1, dtype=torch.float64) + x.cumsum(1, dtype=torch.float64)[:, -1])
+    x = signed(2, 3, 4, seed=1, dtype=torch.float32)
+    found = back_through(net, x)
+    assert found.relevance.dtype == torch.float32
+    torch.testing.assert_close(found.relevance.sum((1, 2)), net(x).sum(1).float(), rtol=1e-5, atol=1e-5)
 
 
 def test_a_soft_maximum_is_nearly_a_maximum_where_one_stands_out() -> None:
