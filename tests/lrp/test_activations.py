@@ -23,6 +23,7 @@ from torch import Tensor, nn
 import seqplrp as sp
 from seqplrp.lrp import AlphaBeta, Epsilon, Gamma, ZPlus, make_plan, propagate, run_forward
 from seqplrp.lrp.ops import activations
+from seqplrp.lrp.ops.elementwise import Relu
 from seqplrp.lrp.rules import Rule
 
 EPS = 1e-6
@@ -69,7 +70,7 @@ def softplus(z: np.ndarray, beta: float = 1.0) -> np.ndarray:
 ANYWHERE: dict[str, tuple[Op, Function]] = {
     "leaky_relu": (nn.LeakyReLU(0.1), lambda z: np.where(z > 0, z, 0.1 * z)),
     "leaky_relu in place": (
-        lambda x: F.leaky_relu_(x.flip(-1), 0.2).flip(-1),
+        lambda x: F.leaky_relu_(x.clone(), 0.2),
         lambda z: np.where(z > 0, z, 0.2 * z),
     ),
     "leaky_relu, slope below 0": (nn.LeakyReLU(-0.5), lambda z: np.where(z > 0, z, -0.5 * z)),
@@ -243,9 +244,8 @@ def test_every_activation_that_has_a_handler_is_among_the_cases() -> None:
 
 def step_of(name: str):
     net = module(name)
-    return next(
-        s for s in make_plan(graph_of(net, case(name)[0]), net).steps if isinstance(s.handler, activations.Activation)
-    )
+    plan = make_plan(graph_of(net, case(name)[0]), net)
+    return next(step for step in plan.steps if step.output == plan.graph.output)
 
 
 @pytest.mark.parametrize("name", list(CASES))
@@ -362,6 +362,44 @@ def test_what_has_no_share_for_its_input_is_an_error_with_a_remedy(name: str) ->
         make_plan(graph_of(net, signed(2, 4, 6)), net)
     assert caught.value.where.startswith("(forward) ")
     assert caught.value.remedy
+
+
+RELUS: dict[str, Op] = {
+    "relu": lambda h: h.relu(),
+    "clamp": lambda h: h.clamp(min=0),
+    "clamp_min": lambda h: torch.clamp_min(h, 0.0),
+    "threshold": lambda h: F.threshold(h, 0.0, 0.0),
+    "maximum": lambda h: torch.maximum(torch.zeros((), dtype=h.dtype), h),
+    "hardtanh": lambda h: F.hardtanh(h, 0.0, float("inf")),
+}
+
+
+@cache
+def relus() -> dict[str, nn.Module]:
+    def build(relu: Op) -> nn.Module:
+        return Calls(
+            lambda s, x: s.two(F.max_pool1d(relu(s.one(x)), 2).flatten(1)), one=nn.Conv1d(4, 3, 3), two=nn.Linear(6, 2)
+        )
+
+    built = {name: seeded(lambda relu=relu: build(relu), seed=3) for name, relu in RELUS.items()}
+    trace_together(list(built.values()), signed(2, 4, 6))
+    return built
+
+
+@pytest.mark.parametrize("rule", [Gamma(), ZPlus()], ids=repr)
+@pytest.mark.parametrize("name", list(RELUS)[1:])
+def test_a_relu_in_another_spelling_is_worked_with_as_a_relu_is(name: str, rule: Rule) -> None:
+    """So its layer works at the pool's winners alone, whatever the ReLU is called: twins agree bit for bit."""
+    x = signed(3, 4, 6, seed=5)
+    plan = make_plan(graph_of(relus()[name], x), relus()[name], rule)
+    assert [step.op for step in plan.steps if step.gated and step.pooled] == ["conv1d"]
+    found, expected = (check_handler(relus()[n], x, relus()[n](x).detach(), rule) for n in (name, "relu"))
+    assert torch.equal(found.relevance, expected.relevance)
+
+
+@pytest.mark.parametrize("name", ["relu6", "clamp above 0", "threshold above 0", "clamp_min by a tensor"])
+def test_what_is_like_a_relu_in_part_is_none(name: str) -> None:
+    assert not isinstance(step_of(name).handler, Relu)
 
 
 def test_softplus_at_0_hands_on_nothing_not_even_rounding() -> None:

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from seqplrp.errors import SeqplrpError
 from seqplrp.lrp.ledger import Ledger, per_sample_size, per_sample_sum, taken_by_stabiliser
+from seqplrp.lrp.ops.elementwise import Relu
 from seqplrp.lrp.steps import EPS, Contribution, Handler, Run, Step, Vanishing, lowest_level, register, stabilised
 
 aten = torch.ops.aten
@@ -224,7 +225,16 @@ class NonNegative(Activation):
     aten.clamp_max.Tensor,
 )
 class Clamp(Activation):
-    """Values kept between bounds; a range that holds 0 leaves 0 where it is, and relevance passes through."""
+    """Values kept between bounds; a range that holds 0 leaves 0 where it is, and relevance passes through.
+
+    One from 0 upwards is a ReLU in another spelling, and is one for the plan.
+    """
+
+    def prepare(self, step: Step) -> None:
+        super().prepare(step)
+        widens = any(isinstance(bound, Tensor) and bound.dim() for bound in step.args)
+        if not widens and float(value_at(step, float("-inf"))) == 0 and value_at(step, float("inf")).isinf():
+            step.handler = Relu()
 
     def nonnegative(self, step: Step, inputs: Sequence[bool]) -> bool:
         lowest = value_at(step, 0.0 if all(inputs) else float("-inf"))  # it does not fall anywhere
@@ -238,7 +248,12 @@ class Clamp(Activation):
 
 @register(aten.threshold.default)
 class Threshold(Activation):
-    """z where it is above the threshold, a constant elsewhere."""
+    """z where it is above the threshold, a constant elsewhere; 0 and 0 make a ReLU."""
+
+    def prepare(self, step: Step) -> None:
+        super().prepare(step)
+        if tuple(step.args[1:]) == (0, 0):
+            step.handler = Relu()
 
     def nonnegative(self, step: Step, inputs: Sequence[bool]) -> bool:
         threshold, otherwise = step.args[1:3]
