@@ -186,6 +186,8 @@ def _notes(report: FilterReport, seen: _Seen, looks: Looks) -> Iterator[str]:
             f"most of the relevance of {', '.join(at_ends)} lies on windows over an end of the sequence or with an N, "
             "which no matrix is made of"
         )
+    if not report.cells(1):
+        yield "no filter carries positive relevance: filters.png was not written"
     if not report.motifs():
         yield "no filter has enough whole windows to make a matrix of: filters.meme was not written"
 

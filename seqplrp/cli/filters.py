@@ -81,8 +81,8 @@ def filters(
 
     Writes filters.tsv (a row a filter, the largest share first), windows.tsv (where their best windows are),
     filters.meme (their matrices), filters.png (the leading ones over the known motifs that they are like) and
-    manifest.json. Comparing needs memelite (pip install 'seqplrp[modisco]'), and on a machine's first run up to a
-    minute to compile it.
+    manifest.json. Comparing needs memelite, of the extra modisco, and on a machine's first run up to a minute to
+    compile it.
     """
     arguments = dict(locals())
     from seqplrp.cli.explaining import Request
@@ -148,7 +148,8 @@ def _print_table(report: FilterReport, most: int) -> None:
     for name, side in (
         ("filter", "left"),
         ("share", "right"),
-        ("sequences", "right"),
+        ("active in", "right"),
+        ("leads in", "right"),
         ("windows", "right"),
         ("consensus", "left"),
         ("bits", "right"),
@@ -165,6 +166,7 @@ def _print_table(report: FilterReport, most: int) -> None:
             one.name,
             f"{100 * one.share:.1f} %",
             str(one.active),
+            str(one.leading),
             str(len(one.windows)),
             "" if one.motif is None else one.motif.iupac,
             "" if one.motif is None else f"{one.motif.information_content().sum():.1f}",
@@ -173,7 +175,8 @@ def _print_table(report: FilterReport, most: int) -> None:
         )
     # Where nobody watches, no width is a limit: what is cut off could not be read by a program.
     width = None if sys.stdout.isatty() else 240
-    Console(file=sys.stdout, width=width, markup=False, highlight=False).print(table)
+    if shown:
+        Console(file=sys.stdout, width=width, markup=False, highlight=False).print(table)
     rest = len(report.filters) - len(shown)
     if rest:
         typer.echo(f"and {rest} more filters: see filters.tsv")

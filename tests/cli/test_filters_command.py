@@ -66,6 +66,17 @@ class Both(nn.Module):
         return (self.conv(F.pad(x, (3, 0))).relu().amax(2) + self.conv(x.flip(1, 2)).relu().amax(2)).sum(1)
 
 
+class Against(nn.Module):
+    """Whatever it sees speaks against its score."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = motif_layer([motifs.load("CTCF")])
+
+    def forward(self, x):
+        return -self.conv(x).relu().sum((1, 2))
+
+
 class Dense(nn.Module):
     def __init__(self):
         super().__init__()
@@ -244,6 +255,16 @@ def test_too_few_windows_are_no_motif_and_that_is_said(run, place):
     assert "too few windows" in read("out/filters.tsv")["status"].tolist()
     assert not (place / "out" / "filters.meme").exists()
     assert "note: no filter has enough whole windows" in done.out
+
+
+def test_relevance_against_the_score_alone_is_told_and_nothing_is_drawn(run, place):
+    done = filters(run, "motifnets:Against", "x.fa", "--out", "out", "--no-match")
+    table = read("out/filters.tsv")
+    assert table["status"].tolist() == ["no positive relevance", "no relevance"]
+    assert table["absolute_share"].tolist() == [1, 0]
+    assert not (place / "out" / "filters.png").exists()
+    assert "note: no filter carries positive relevance" in done.out
+    assert re.search(r"note: \d+ of the 90 explained scores are negative", done.out)
 
 
 def refused(done, *patterns):

@@ -7,11 +7,12 @@ import warnings
 
 import numpy as np
 import pytest
-from scipy.stats import spearmanr
+from scipy.stats import false_discovery_control, spearmanr
 
 from seqplrp import SeqplrpError
 from seqplrp.genomics.motifs import Motif, load, load_all
-from seqplrp.recovery import best_matches, require_memelite
+from seqplrp.recovery import ALIKE, best_matches, require_memelite
+from seqplrp.recovery.filters import informative_core
 from seqplrp.recovery.tomtom import FEWEST_SHARED_BITS
 
 LIBRARY = load_all()
@@ -102,6 +103,30 @@ def test_matches_share_the_bits_that_make_them_one() -> None:
     assert all(match.shared_bits >= FEWEST_SHARED_BITS for match in matches)
     assert len(matches) > 20
     assert sum(match.q < 0.05 for match in matches) <= 0.1 * len(queries)
+
+
+def test_blurred_motifs_between_noisy_flanks_are_found_again_and_taken_for_no_other() -> None:
+    import memelite
+
+    rng = np.random.default_rng(1)
+    background = np.full(4, 0.25)
+    queries, origins = [], []
+    for motif in LIBRARY:
+        noise = [background + 0.5 * (rng.dirichlet(np.ones(4), 4) - background) for _ in range(2)]
+        columns = np.concatenate([noise[0], 0.7 * motif.probabilities + 0.3 * background, noise[1]])
+        counts = np.stack([rng.multinomial(100, p / p.sum()) for p in columns])
+        core = informative_core(counts, background)
+        assert core is not None
+        queries.append(Motif("query", counts[slice(*core)] / 100, nsites=100).with_pseudocount(1.0))
+        origins.append(motif)
+    found = [match.target for match in best_matches(queries, LIBRARY) if match is not None and match.q <= ALIKE]
+    assert len(found) == len(LIBRARY)
+    assert sum(target is origin for target, origin in zip(found, origins)) >= 0.85 * len(LIBRARY)
+    # the rest are of one family: such motifs are as like one another as they are
+    matrices = [motif.probabilities.T for motif in LIBRARY]
+    kinship = false_discovery_control(memelite.tomtom(matrices, matrices, n_target_bins=None, n_jobs=1)[0], axis=1)
+    number = {id(motif): i for i, motif in enumerate(LIBRARY)}
+    assert max(kinship[number[id(o)], number[id(t)]] for o, t in zip(origins, found)) < 0.01
 
 
 def test_few_targets_do_not_warn_behind_the_callers_back_and_none_is_refused() -> None:
