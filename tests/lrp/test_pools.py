@@ -366,6 +366,19 @@ def test_an_axis_of_another_name_than_the_batch_may_come_first() -> None:
     check_handler(net, x, signed(3, 4, seed=2))
 
 
+def test_the_ledger_counts_by_sequence_where_the_batch_does_not_come_first() -> None:
+    def forward(s: nn.Module, x: Tensor) -> Tensor:
+        h = s.norm(x.permute(2, 0, 1))  # (L, N, C)
+        h = F.softplus(h).cumsum(0) * 0.1
+        return h.logsumexp(0) + h.amax(0) + h.mean(0) + h.topk(2, 0).values.sum(0)
+
+    net = seeded(lambda: Calls(forward, norm=nn.LayerNorm(4)), seed=1)
+    x = signed(3, 4, 6, seed=1)
+    found = check_handler(net, x, net(x).detach())
+    for row in found.ledger.rows:
+        assert all(number.shape == (3,) for number in row.numbers.values())
+
+
 def test_a_maximum_whose_position_is_read_hands_relevance_to_its_value_alone() -> None:
     def forward(s: nn.Module, x: Tensor) -> Tensor:
         values, positions = x.max(-1, keepdim=True)

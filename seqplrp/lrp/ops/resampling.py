@@ -78,7 +78,7 @@ class Windows(MoveHandler):
     def back(self, step: Step, moved: Tensor, run: Run) -> list[Tensor]:
         axis, size, stride = step.args[1:4]
         shape = run.shapes[step.inputs[0]]
-        return [aten.unfold_backward(moved, list(shape), axis % len(shape), size, stride)]
+        return [aten.unfold_backward(moved, list(shape), axis, size, stride)]
 
 
 @register(aten.im2col.default)
