@@ -19,7 +19,7 @@ from seqplrp.lrp.ops.movement import Pad
 from seqplrp.lrp.ops.pooling import MaxPool
 from seqplrp.lrp.placement import LayerInfo, Rules, layers_of, place_rules
 from seqplrp.lrp.prune import Pruning, described, shares_of
-from seqplrp.lrp.roles import assign_roles
+from seqplrp.lrp.roles import AttentionWeights, assign_roles
 from seqplrp.lrp.steps import HANDLERS, Handler, Step, handler_of
 from seqplrp.lrp.trace import Graph, Node, Ref, renamed
 
@@ -135,7 +135,14 @@ class Plan:
         return rows
 
 
-def make_plan(graph: Graph, model: nn.Module, rules: Rules | None = None, device: torch.device | None = None) -> Plan:
+def make_plan(
+    graph: Graph,
+    model: nn.Module,
+    rules: Rules | None = None,
+    device: torch.device | None = None,
+    *,
+    attention: AttentionWeights = "constant",
+) -> Plan:
     """Build a plan with the model's present weights.
 
     Parameters
@@ -150,6 +157,8 @@ def make_plan(graph: Graph, model: nn.Module, rules: Rules | None = None, device
         ``@linear``, or ``@`` and an operation such as ``@conv1d``. Epsilon unless given.
     device : torch.device, optional
         Where to run, if not where the model's weights are; the model itself stays there.
+    attention : {"constant", "attnlrp"}
+        Whether attention weights are held constant, or share in the relevance by AttnLRP's rules.
 
     Raises
     ------
@@ -158,7 +167,7 @@ def make_plan(graph: Graph, model: nn.Module, rules: Rules | None = None, device
     """
     with torch.inference_mode(False), torch.no_grad():
         steps = _live(graph, _make_steps(graph, model, device))
-        assign_roles(graph, steps)
+        assign_roles(graph, steps, attention)
         _place_batch(graph, steps)
         steps, folded = _fold_batch_norms(steps, graph.output)
         input_like = _input_like(graph, steps)

@@ -4,15 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from operator import getitem
+from typing import Literal
 
+from seqplrp.lrp.ops.attention import under_attnlrp
+from seqplrp.lrp.ops.lookup import check_indices
 from seqplrp.lrp.steps import Handler, Step
 from seqplrp.lrp.trace import Graph
 
+AttentionWeights = Literal["constant", "attnlrp"]
+"""What a softmax is: a gate, held constant, or a signal that shares in the relevance (METHODS.md, section 2)."""
 
-def assign_roles(graph: Graph, steps: Sequence[Step]) -> None:
+
+def assign_roles(graph: Graph, steps: Sequence[Step], attention: AttentionWeights = "constant") -> None:
     """Prepare the steps that relevance passes through, and hold the others constant.
 
     What a product's gate is made of, the scores of an attention say, is run as it was traced, and needs no handler.
+
+    Parameters
+    ----------
+    graph : Graph
+        The traced model.
+    steps : sequence of Step
+        Its steps, which are changed in place.
+    attention : {"constant", "attnlrp"}
+        Whether attention weights are held constant, or share in the relevance by AttnLRP's rules.
 
     Raises
     ------
@@ -22,6 +37,8 @@ def assign_roles(graph: Graph, steps: Sequence[Step]) -> None:
     """
     levels = {graph.input: 0}
     for step in steps:
+        if attention == "attnlrp":
+            step.handler = under_attnlrp(step.handler)
         if step.inputs:
             levels[step.output] = step.handler.gate_level(step, levels)
     picked = {step.inputs[0] for step in steps if step.inputs and step.node.op is getitem}
@@ -39,3 +56,4 @@ def assign_roles(graph: Graph, steps: Sequence[Step]) -> None:
     for step in steps:
         if step.inputs:
             step.handler.prepare(step)
+    check_indices(graph.input, steps)

@@ -303,7 +303,7 @@ def _program_graph(program: Program, example: Tensor, target: Target | None, oth
         return builder.finish(results)
     values = program.exported.call_spec.out_spec
     metas = [node.meta["val"] for node in results]
-    examples = [torch.zeros([_size(size) for size in m.shape], dtype=m.dtype) for m in metas]
+    examples = [torch.zeros([_size(size) or 0 for size in m.shape], dtype=m.dtype) for m in metas]
     wrapper = _Target(target, values)
     free = not isinstance(metas[0].shape[0], int)
     with torch.no_grad(), warnings.catch_warnings(), _quietly():

@@ -2,11 +2,14 @@
 
 from seqplrp.lrp.ops import (
     activations,
+    attention,
     elementwise,
     linear,
+    lookup,
     movement,
     normalisation,
     pooling,
+    products,
     reductions,
     resampling,
     transposed,
@@ -14,11 +17,14 @@ from seqplrp.lrp.ops import (
 
 __all__ = [
     "activations",
+    "attention",
     "elementwise",
     "linear",
+    "lookup",
     "movement",
     "normalisation",
     "pooling",
+    "products",
     "reductions",
     "resampling",
     "transposed",

@@ -259,8 +259,10 @@ def _not_padding(step: Step, values: Tensor, run: Run) -> Tensor | None:
 
 
 def _channel_sums(tensor: Tensor, layer: LinearLayer, batch: BatchAxis | None) -> Tensor:
-    """Sum over everything but sample and channel: (N, ...) -> (N, C)."""
+    """Sum over everything but sample and channel: (N, ...) -> (N, C), or (N, 1) where the outputs have no such axis."""
     axis = layer.channel_axis % tensor.dim()
+    if axis == 0:
+        return by_sample(tensor, batch).sum(1, keepdim=True)
     if batch is not None:
         behind = tensor.shape[axis + 1 :].numel()
         samples = by_sample(tensor, batch)
@@ -440,11 +442,13 @@ class Convolution(LinearHandler):
         return Geometry(strides, _sizes(padding, dims, 0), dilations, int(groups), extra_right)
 
 
-def _apply_linear(values: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+def apply_linear(values: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """Return ``values @ weight.T + bias``."""
     return torch.nn.functional.linear(values, weight, bias)
 
 
-def _adjoint_linear(grad: Tensor, weight: Tensor, shape: torch.Size) -> Tensor:
+def adjoint_linear(grad: Tensor, weight: Tensor, shape: torch.Size) -> Tensor:
+    """Apply the transpose of `apply_linear`."""
     return grad @ weight
 
 
@@ -454,22 +458,7 @@ class Linear(LinearHandler):
 
     def layer(self, step: Step) -> LinearLayer:
         weight, bias = step.args[1], step.args[2] if len(step.args) > 2 else None
-        return LinearLayer(weight, bias, _apply_linear, _adjoint_linear, channel_axis=-1)
-
-
-@register(aten.matmul.default, aten.mm.default)
-class MatrixProduct(LinearHandler):
-    """values @ constant: a linear layer without bias."""
-
-    def layer(self, step: Step) -> LinearLayer:
-        constant = step.args[1]
-        if constant.dim() != 2:
-            raise SeqplrpError(
-                step.path,
-                f"matmul by a constant of {constant.dim()} axes has no relevance handler",
-                "use a matrix",
-            )
-        return LinearLayer(constant.t().contiguous(), None, _apply_linear, _adjoint_linear, channel_axis=-1)
+        return LinearLayer(weight, bias, apply_linear, adjoint_linear, channel_axis=-1)
 
 
 @register(aten.addmm.default)
@@ -485,7 +474,7 @@ class AddMatrixProduct(LinearHandler):
 
     def layer(self, step: Step) -> LinearLayer:
         _, constant, bias = step.args
-        return LinearLayer(constant.t().contiguous(), bias, _apply_linear, _adjoint_linear, channel_axis=-1)
+        return LinearLayer(constant.t().contiguous(), bias, apply_linear, adjoint_linear, channel_axis=-1)
 
 
 def fold_affine(step: Step, scale: Tensor, shift: Tensor) -> None:
