@@ -16,6 +16,7 @@ README = Path(__file__).parent.parent / "README.md"
 PROMISED = [
     "AlphaBeta",
     "Epsilon",
+    "EnsembleExplanation",
     "Explainer",
     "Explanation",
     "Flat",
@@ -30,6 +31,7 @@ PROMISED = [
     "ZBox",
     "ZPlus",
     "__version__",
+    "composite",
     "explain",
     "load_model",
     "motifs",

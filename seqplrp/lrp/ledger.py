@@ -156,5 +156,5 @@ def taken_by_stabiliser(
 
 def per_sample_size(tensor: Tensor, axis: BatchAxis | None = None) -> Tensor:
     """Sum |.| over everything but the batch axis: (N, ...) -> (N,), float64."""
-    size: Tensor = torch.linalg.vector_norm(by_sample(tensor, axis), ord=1, dim=1)
-    return size.to(torch.float64)
+    # not vector_norm(ord=1): its kernel takes three times as long on a CPU
+    return by_sample(tensor, axis).abs().sum(1).to(torch.float64)

@@ -13,7 +13,7 @@ from seqplrp.lrp.batch import BatchAxis, by_sample, from_samples, samples_in
 from seqplrp.lrp.ledger import Ledger, per_sample_sum
 from seqplrp.lrp.ops.linear import LinearHandler, Quotient, propagate_again
 from seqplrp.lrp.plan import Plan, PrunePoint
-from seqplrp.lrp.prune import Cut, Pruning, count_nonzero, described, find_cut, shares_of, size_by_sign
+from seqplrp.lrp.prune import Cut, Pruning, count, count_nonzero, described, find_cut, scaled, shares_of, size_by_sign
 from seqplrp.lrp.rules import Relative
 from seqplrp.lrp.steps import Contribution, MoveHandler, Run, Step, Winners, moved
 
@@ -110,6 +110,9 @@ class _Arrived:
     from_layers: Tensor | None = None
     layers: list[tuple[Step, Tensor, list[Quotient]]] = field(default_factory=list)
     items: dict[int, Tensor] = field(default_factory=dict)
+    # the sum of the relevance (N,), where it is known of every contribution
+    total: Tensor | None = None
+    is_own: bool = False
 
     def add(self, contribution: Contribution) -> None:
         if contribution.item is not None:
@@ -117,9 +120,30 @@ class _Arrived:
             known = self.items.get(place)
             self.items[place] = relevance if known is None else known + relevance
             return
-        self.relevance = _sum(self.relevance, contribution.relevance)
+        self.total = contribution.total if self.is_empty() else _both(self.total, contribution.total)
+        self._add_relevance(contribution)
         self.coefficient = _sum(self.coefficient, contribution.coefficient)
         self.winners = contribution.winners  # the pool that gives them is the only reader
+
+    def is_empty(self) -> bool:
+        return self.relevance is None and self.coefficient is None and self.winners is None
+
+    def _add_relevance(self, contribution: Contribution) -> None:
+        """Add a relevance to what is there, in place where one of the two is nobody else's."""
+        new = contribution.relevance
+        if new is None:
+            return
+        if self.relevance is None:
+            self.relevance, self.is_own = new, contribution.is_own
+        elif self.is_own:
+            self.relevance.add_(new)
+        else:
+            self.relevance = new.add_(self.relevance) if contribution.is_own else self.relevance + new
+            self.is_own = True
+
+
+def _both(a: Tensor | None, b: Tensor | None) -> Tensor | None:
+    return None if a is None or b is None else a + b
 
 
 def _sum(a: Tensor | None, b: Tensor | None) -> Tensor | None:
@@ -185,6 +209,8 @@ class _Backward:
         if step.output in self.plan.input_like:
             self._move_input(step, arrived)
             return
+        if arrived.total is not None:
+            self.run.totals[step.output] = arrived.total
         if arrived.winners is not None:
             if step.output in self.seen:
                 self.seen[step.output] = arrived.winners.spread(arrived.winners.relevance)
@@ -202,6 +228,8 @@ class _Backward:
             self._layer(step, relevance)
             return
         parts = step.handler.backward(self._signed(step), relevance, self.run, self.ledger)
+        if step.handler.conserves and len(parts) == 1:
+            parts = [replace(parts[0], total=self.run.relevance_out(step, relevance))]
         for name, part in zip(step.inputs, parts, strict=True):
             self._hand_on(name, part)
 
@@ -218,7 +246,7 @@ class _Backward:
     def _hand_on(self, name: str, part: Contribution) -> None:
         if part.coefficient is not None and name not in self.plan.input_like:
             relevance = self.run.values[name] * part.coefficient
-            part = Contribution(relevance=_sum(relevance, part.relevance))
+            part = Contribution(relevance=_sum(relevance, part.relevance), is_own=True)
         self.at(name).add(part)
 
     def _move_input(self, step: Step, arrived: _Arrived) -> None:
@@ -274,6 +302,8 @@ class _Backward:
         """Return what has arrived at a value, pruned where the value is a prune point."""
         relevance = _sum(arrived.relevance, arrived.from_layers)
         assert relevance is not None
+        if arrived.from_layers is not None:
+            self.run.totals.pop(value, None)
         point = self.plan.prune_points.get(value)
         if self.pruning is None or point is None:
             return relevance
@@ -285,27 +315,28 @@ class _Backward:
             return relevance
         flat = by_sample(relevance, point.batch)
         cut = find_cut(flat, pruning, shares)
+        masks = cut.masks(flat)
+        counts = count(masks[0]) + count(masks[1]), count_nonzero(flat)
         guarded = None
         scales: Tensor | None
         if not arrived.layers:
             factors = _factors(cut.total, cut.kept)
-            result, scales = cut.scaled(flat, factors), factors
+            result, scales = scaled(flat, masks, factors), factors
         else:
-            kept = from_samples(cut.keeps(flat), relevance, point.batch)
+            kept = from_samples(masks[0].add_(masks[1]), relevance, point.batch)
             again, guarded = self._again(kept, arrived, pruning.tau, point.batch)
             result = by_sample(again, point.batch)
             scales = _factors(cut.total, size_by_sign(result)) if pruning.tau > 0 else None
             result = result if scales is None else _by_sign(result, scales)
-        self._record(point, flat, result, cut, scales, guarded, described(pruning, shares))
+        self._record(point, result, cut, counts, scales, guarded, described(pruning, shares))
         return from_samples(result, relevance, point.batch)
 
     def _again(self, mask: Tensor, arrived: _Arrived, tau: float, batch: BatchAxis | None) -> tuple[Tensor, Tensor]:
         """Propagate every layer that reads the prune point again, among the kept units."""
-        dtype = arrived.from_layers.dtype  # type: ignore[union-attr]
-        total = torch.zeros_like(mask, dtype=dtype) if arrived.relevance is None else arrived.relevance * mask
+        total = torch.zeros_like(mask) if arrived.relevance is None else arrived.relevance * mask
         guarded = torch.zeros(samples_in(mask, batch), dtype=torch.float64, device=mask.device)
         for step, values, quotients in arrived.layers:
-            kept = mask.to(dtype)
+            kept = mask
             chain = self.plan.chains[step.output]
             for move in chain:
                 kept = moved(move, kept, self.run)
@@ -320,15 +351,16 @@ class _Backward:
     def _record(
         self,
         point: PrunePoint,
-        before: Tensor,
         after: Tensor,
         cut: Cut,
+        counts: tuple[Tensor, Tensor],
         scales: Tensor | None,
         guarded: Tensor | None,
         how: str,
     ) -> None:
         size, size_kept = cut.total.sum(1), cut.kept.sum(1)
         total, result = cut.total[:, 0] - cut.total[:, 1], per_sample_sum(after)
+        self.run.totals[point.value] = result
         numbers = {
             "relevance_out": total,
             "relevance_in": result,
@@ -336,7 +368,7 @@ class _Backward:
             "size": size,
             "pruned": size - size_kept,
             "lambda": torch.where(size_kept > 0, size / size_kept, 1.0),
-            "kept_share": count_nonzero(after) / count_nonzero(before).clamp(min=1),
+            "kept_share": counts[0] / counts[1].clamp(min=1),
             "kept_mass": torch.where(size > 0, size_kept / size, 1.0),
         }
         if scales is not None:
@@ -367,9 +399,11 @@ class _Backward:
         flat = result.relevance.flatten(1)
         cut = find_cut(flat, pruning, shares)
         scales = _factors(cut.total, cut.kept)
-        pruned = cut.scaled(flat, scales)
+        masks = cut.masks(flat)
+        counts = count(masks[0]) + count(masks[1]), count_nonzero(flat)
+        pruned = scaled(flat, masks, scales)
         point = PrunePoint(self.plan.graph.input, ("(input)",))
-        self._record(point, flat, pruned, cut, scales, None, described(pruning, shares))
+        self._record(point, pruned, cut, counts, scales, None, described(pruning, shares))
         relevance = pruned.view_as(result.relevance)
         coefficient = result.coefficient
         if coefficient is not None:
@@ -387,7 +421,7 @@ def _factors(total: Tensor, kept: Tensor) -> Tensor:
 def _by_sign(flat: Tensor, scales: Tensor) -> Tensor:
     """Multiply the positive and the negative entries of (N, units) by their factors (N, 2)."""
     factors = scales.to(flat.dtype)
-    return torch.where(flat > 0, factors[:, :1], factors[:, 1:]).mul_(flat)
+    return flat.clamp(min=0).mul_(factors[:, :1]).add_(flat.clamp(max=0).mul_(factors[:, 1:]))
 
 
 def propagate(

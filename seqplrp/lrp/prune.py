@@ -145,15 +145,32 @@ class Cut:
     total: Tensor
     kept: Tensor
 
-    def keeps(self, flat: Tensor) -> Tensor:
-        """Return the mask of kept entries of the flattened relevance (N, units)."""
-        return (flat > self.positive) | (flat < -self.negative)
+    def masks(self, flat: Tensor) -> tuple[Tensor, Tensor]:
+        """Return 1 at the kept positive, and at the kept negative, entries of the flattened relevance (N, units).
 
-    def scaled(self, flat: Tensor, scales: Tensor) -> Tensor:
-        """Return the kept entries, those of each sign times their factor (N, 2), and 0 elsewhere."""
-        factors = scales.to(flat.dtype)
-        below = torch.where(flat < -self.negative, factors[:, 1:], 0)
-        return torch.where(flat > self.positive, factors[:, :1], below).mul_(flat)
+        In the relevance's dtype: torch compares into floats three times as fast as into booleans, and multiplies by
+        them five times as fast as it selects.
+        """
+        return _greater(flat, self.positive), torch.lt(flat, -self.negative, out=torch.empty_like(flat))
+
+
+def scaled(flat: Tensor, masks: tuple[Tensor, Tensor], scales: Tensor) -> Tensor:
+    """Return the kept entries, those of each sign times their factor (N, 2), and 0 elsewhere; overwrites the masks."""
+    factors = scales.to(flat.dtype)
+    positive, negative = masks
+    return positive.mul_(factors[:, :1]).add_(negative.mul_(factors[:, 1:])).mul_(flat)
+
+
+def count(mask: Tensor) -> Tensor:
+    """Count the ones of a mask (N, units) in a float dtype, exactly: (N,), float64."""
+    if mask.dtype == torch.float32 and mask.shape[1] >= 1 << 24:  # beyond, float32 can't hold every whole number
+        return mask.sum(1, dtype=torch.float64)
+    return mask.sum(1).to(torch.float64)
+
+
+def _greater(flat: Tensor, limit: Tensor | float) -> Tensor:
+    """Return 1 where an entry is greater and 0 elsewhere, in the entries' dtype."""
+    return torch.gt(flat, limit, out=torch.empty_like(flat))
 
 
 def find_cut(flat: Tensor, pruning: Pruning, shares: Shares) -> Cut:
@@ -170,9 +187,8 @@ def size_by_sign(flat: Tensor) -> Tensor:
 
 
 def count_nonzero(flat: Tensor) -> Tensor:
-    """Count the nonzero entries: (N, units) -> (N,), float64, in one pass."""
-    count: Tensor = torch.linalg.vector_norm(flat, ord=0, dim=1)
-    return count.to(torch.float64)
+    """Count the nonzero entries: (N, units) -> (N,), float64."""
+    return count(torch.ne(flat, 0, out=torch.empty_like(flat)))
 
 
 def _gain_cut(flat: Tensor, gain: float, shares: Shares) -> Cut:
@@ -181,7 +197,7 @@ def _gain_cut(flat: Tensor, gain: float, shares: Shares) -> Cut:
     for sign, share in ((1, shares.positive), (-1, shares.negative)):
         part = flat.clamp(min=0) if sign > 0 else flat.clamp(max=0).neg_()
         total = part.sum(1).to(torch.float64)
-        limit = (gain * total / count_nonzero(part).clamp(min=1)).to(flat.dtype)
+        limit = (gain * total / count(_greater(part, 0)).clamp(min=1)).to(flat.dtype)
         cut, kept = _cut_below(limit if share > 0 else torch.zeros_like(limit), part)
         lost = (kept == 0) & (total > 0)
         if bool(lost.any()):  # rounding may lift the mean of equal entries above them all, and gain > 1 does so at will
@@ -195,13 +211,13 @@ def _gain_cut(flat: Tensor, gain: float, shares: Shares) -> Cut:
 def _cut_below(limit: Tensor, part: Tensor) -> tuple[Tensor, Tensor]:
     """Return the cut (N, 1) by which entries below a limit (N,) go and those at it stay, and the mass kept (N,)."""
     cut = torch.nextafter(limit, torch.zeros_like(limit)).unsqueeze(1)
-    return cut, torch.where(part > cut, part, 0).sum(1).to(torch.float64)
+    return cut, _greater(part, cut).mul_(part).sum(1).to(torch.float64)
 
 
 # The bits of a float, read as an integer, order non-negative floats as their values do. So its leading bits (sign,
 # exponent, a few of the fraction) bin the entries by sign and size without a sort; only the entries of the bin where
-# the cumulative mass crosses its limit need a closer look. More bits make that look shorter and the histogram longer.
-# a closer look. More bits make that look shorter and the histogram longer: there are about as many bins as entries.
+# the cumulative mass crosses its limit need a closer look. More bits make that look shorter and the histogram longer:
+# there are about as many bins as entries.
 _MOST_LEADING_BITS = 14
 
 
@@ -233,12 +249,22 @@ def _mass_cut(flat: Tensor, shares: Shares) -> Cut:
     cut = lowest.clamp(min=0).to(bits.dtype).view(flat.dtype).clone()
     chosen = (crossing + torch.tensor([0, half], device=flat.device)).to(bins.dtype)
     inside = (bins == chosen[:, :1]).logical_or_(bins == chosen[:, 1:])
-    sample, unit = inside.nonzero(as_tuple=True)
+    place = _where_true(inside.view(-1))
+    sample, unit = place // flat.shape[1], place % flat.shape[1]
     pruned = below.clone()
     if len(sample):
         is_top = cumulative.gather(2, crossing.unsqueeze(2)).squeeze(2) == total
         _refine(cut.view(-1), pruned.view(-1), limit.flatten(), is_top.flatten(), flat[sample, unit], sample)
     return Cut(cut[:, 1:], cut[:, :1], total.flip(1), (total - pruned).flip(1))
+
+
+def _where_true(mask: Tensor) -> Tensor:
+    """Return the places of the few true entries of a flat mask, looking at eight at a time."""
+    whole = len(mask) // 8 * 8
+    words = mask[:whole].view(torch.int64).nonzero()  # (words, 1)
+    near = (words * 8 + torch.arange(8, device=mask.device)).view(-1)
+    near = torch.cat([near, torch.arange(whole, len(mask), device=mask.device)])
+    return near[mask[near]]
 
 
 def _refine(cut: Tensor, pruned: Tensor, limit: Tensor, is_top: Tensor, values: Tensor, sample: Tensor) -> None:

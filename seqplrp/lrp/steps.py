@@ -31,6 +31,13 @@ def stabilised(denominator: Tensor, eps: float, *, nonnegative: bool = False) ->
     return torch.where(denominator < 0, denominator - eps, denominator + eps)
 
 
+def divided(relevance: Tensor, denominator: Tensor) -> Tensor:
+    """Return relevance over a stabilised denominator, which nobody else holds: it is overwritten where that can be."""
+    if denominator.shape == relevance.shape and not torch.is_grad_enabled():
+        return torch.div(relevance, denominator, out=denominator)
+    return relevance / denominator
+
+
 @dataclass(frozen=True)
 class Winners:
     """Relevance of a layer's outputs, held at the winners of the max pool that alone reads them.
@@ -77,13 +84,16 @@ class Contribution:
     `coefficient` c stands for the relevance ``input * c``; it is left unmultiplied so that, at the network's input, it
     gives the hypothetical contributions. `relevance` is relevance as it is. A step gives one of the two, or both; a max
     pool may give `winners` instead, and what picks one of several results gives that result's place and relevance as
-    `item`.
+    `item`. `total` is the sum of the relevance (N,), where it is known. `is_own` says that nobody else holds the
+    relevance, so that it may be added to in place.
     """
 
     coefficient: Tensor | None = None
     relevance: Tensor | None = None
     winners: Winners | None = None
     item: tuple[int, Tensor] | None = None
+    total: Tensor | None = None
+    is_own: bool = False
 
 
 @dataclass
@@ -151,17 +161,23 @@ class Step:
         """Return the names of the values that the step reads, weights and constants apart."""
         return refs_of((self.args, dict(self.kwargs)))
 
-    def share_out(self, place: int, coefficient: Tensor, run: Run) -> tuple[Contribution, Tensor]:
+    def share_out(
+        self, place: int, coefficient: Tensor, run: Run, *, is_own: bool = False
+    ) -> tuple[Contribution, Tensor]:
         """Return what one input is handed for a coefficient, and the sum of its relevance (N,).
 
         The product with the input is made once, here, unless the input is the explained one, where the coefficient
-        itself is wanted.
+        itself is wanted. It overwrites a coefficient that is said to be nobody else's.
         """
-        relevance = run.values[self.inputs[place]] * coefficient
+        values = run.values[self.inputs[place]]
+        if is_own and not self.reads_input[place] and coefficient.shape == values.shape:
+            relevance = coefficient.mul_(values)
+        else:
+            relevance = values * coefficient
         total = per_sample_sum(relevance, self.input_batches[place])
         if self.reads_input[place]:
             return Contribution(coefficient=coefficient), total
-        return Contribution(relevance=relevance), total
+        return Contribution(relevance=relevance, total=total, is_own=True), total
 
     @property
     def path(self) -> str:
@@ -186,6 +202,12 @@ class Run:
     shapes: dict[str, torch.Size] = field(default_factory=dict)
     extras: dict[str, Any] = field(default_factory=dict)
     input_nonnegative: bool = False
+    totals: dict[str, Tensor] = field(default_factory=dict)
+
+    def relevance_out(self, step: Step, relevance: Tensor) -> Tensor:
+        """Return the sum of the relevance at a step's output (N,): that of what was handed there, where it is known."""
+        known = self.totals.get(step.output)
+        return per_sample_sum(relevance, step.batch) if known is None else known
 
     def filled(self, arguments: Any) -> Any:
         """Return arguments with every `Ref` replaced by its value."""
@@ -215,6 +237,9 @@ class Handler:
 
     vanishing: ClassVar[Vanishing] = "never"
     """When no relevance reaches an input that is 0: always, if the same holds of the output, or no promise."""
+
+    conserves: ClassVar[bool] = False
+    """Whether its one input is handed exactly the sum that arrives, so that it need not be summed again."""
 
     def gate_level(self, step: Step, levels: Mapping[str, int]) -> int:
         """Return how much of a gate the output is, given the levels of the values that depend on the input.

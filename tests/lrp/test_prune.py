@@ -244,7 +244,7 @@ def find(r: Tensor, pruning: Pruning) -> Tensor:
     """What is kept of r, by the engine's own cut: an identity layer of thousands of units would cost too much."""
     from seqplrp.lrp.prune import find_cut, shares_of
 
-    return find_cut(r, pruning, shares_of(pruning, (), 1)).keeps(r)
+    return sum(find_cut(r, pruning, shares_of(pruning, (), 1)).masks(r)).bool()
 
 
 @pytest.mark.parametrize("dtype", DTYPES.values(), ids=DTYPES)

@@ -21,6 +21,7 @@ aten = torch.ops.aten
 class Relu(Handler):
     """ReLU: relevance passes through."""
 
+    conserves: ClassVar[bool] = True
     vanishing: ClassVar[Vanishing] = "with output"
 
     def nonnegative(self, step: Step, inputs: Sequence[bool]) -> bool:

@@ -21,6 +21,7 @@ from seqplrp.lrp.steps import (
     Step,
     Vanishing,
     Winners,
+    divided,
     moved,
     register,
     stabilised,
@@ -149,7 +150,7 @@ class LinearHandler(Handler):
             step.path,
             step.op,
             repr(layer.rule),
-            relevance_out=per_sample_sum(arrived, step.batch),
+            relevance_out=run.relevance_out(step, arrived),
             relevance_in=handed_on,
             bias=bias,
             stabiliser=stabiliser,
@@ -186,7 +187,7 @@ class Quotient:
     def share_by(self, denominator: Tensor, layer: LinearLayer) -> Tensor:
         """Divide the relevance by a stabilised denominator."""
         assert layer.rule is not None
-        return self.relevance / stabilised(denominator, layer.rule.eps, nonnegative=self.nonnegative)
+        return divided(self.relevance, stabilised(denominator, layer.rule.eps, nonnegative=self.nonnegative))
 
     def read(self, outputs: Tensor) -> Tensor:
         """Return a tensor over all outputs at those that this quotient has."""
@@ -238,14 +239,15 @@ def _share_relative(
         step.path,
         step.op,
         "Relative",
-        relevance_out=per_sample_sum(arrived, step.batch),
+        relevance_out=run.relevance_out(step, arrived),
         relevance_in=per_sample_sum(relevance, axis) / scale,
         size=size_out,
         scale=scale,
     )
     if step.reads_input[0]:
         return Contribution(coefficient=coefficient / divisor)
-    return Contribution(relevance=relevance / divisor)
+    relevance.div_(divisor)
+    return Contribution(relevance=relevance, is_own=True)
 
 
 def _not_padding(step: Step, values: Tensor, run: Run) -> Tensor | None:
@@ -356,7 +358,7 @@ class Parts:
         """Return what the input is handed, and the sum of its relevance (N,)."""
         coefficient = self.coefficient()
         if self.direct is None and coefficient is not None:
-            return step.share_out(0, coefficient, run)
+            return step.share_out(0, coefficient, run, is_own=True)
         relevance = self.relevance()
         return Contribution(relevance=relevance), per_sample_sum(relevance, step.input_batches[0])
 
@@ -397,7 +399,7 @@ def propagate_again(
             guarded = guarded + by_sample(~enough & (q.relevance != 0), step.batch).sum(1)
             among_kept = torch.where(enough, among_kept, q.denominator)
         # without the guard the kept inputs' part may have either sign
-        share = q.relevance / stabilised(among_kept, layer.rule.eps, nonnegative=q.nonnegative and tau > 0)
+        share = divided(q.relevance, stabilised(among_kept, layer.rule.eps, nonnegative=q.nonnegative and tau > 0))
         parts.add(q.branch, q.spread(share))
     return parts.relevance(), guarded
 

@@ -41,6 +41,7 @@ class Reshape(MoveHandler):
     """The same values in another shape."""
 
     hoists: ClassVar[bool] = True
+    conserves: ClassVar[bool] = True
 
     def prepare(self, step: Step) -> None:
         if step.op in ("dropout", "feature_dropout") and _argument(step, 2):
@@ -79,6 +80,7 @@ class Permute(MoveHandler):
     """Axes in another order."""
 
     hoists: ClassVar[bool] = True
+    conserves: ClassVar[bool] = True
 
     def back(self, step: Step, moved: Tensor, run: Run) -> list[Tensor]:
         order = step.args[1]
@@ -93,6 +95,7 @@ class Transpose(MoveHandler):
     """Two axes swapped."""
 
     hoists: ClassVar[bool] = True
+    conserves: ClassVar[bool] = True
 
     def back(self, step: Step, moved: Tensor, run: Run) -> list[Tensor]:
         return [moved.transpose(step.args[1], step.args[2])]
@@ -103,6 +106,7 @@ class Flip(MoveHandler):
     """Axes reversed."""
 
     hoists: ClassVar[bool] = True
+    conserves: ClassVar[bool] = True
 
     def back(self, step: Step, moved: Tensor, run: Run) -> list[Tensor]:
         return [moved.flip(step.args[1])]

@@ -66,6 +66,7 @@ def _max_pooled(step: Step, values: Tensor) -> tuple[Tensor, Tensor]:
 class MaxPool(Handler):
     """Max pooling: all relevance goes to the window's winner, the first of equals; overlapping windows accumulate."""
 
+    conserves: ClassVar[bool] = True
     vanishing: ClassVar[Vanishing] = "with output"
 
     def prepare(self, step: Step) -> None:

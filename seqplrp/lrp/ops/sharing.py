@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from seqplrp.lrp.ledger import Ledger, per_sample_size, per_sample_sum, taken_by_stabiliser
+from seqplrp.lrp.ledger import Ledger, per_sample_size, taken_by_stabiliser
 from seqplrp.lrp.steps import (
     EPS,
     Contribution,
@@ -17,6 +17,7 @@ from seqplrp.lrp.steps import (
     Step,
     Vanishing,
     constants_column,
+    divided,
     lowest_level,
     stabilised,
 )
@@ -49,18 +50,23 @@ class SharedByContribution(Handler):
 
     def backward(self, step: Step, relevance: Tensor, run: Run, ledger: Ledger) -> list[Contribution]:
         output = run.values[step.output]
-        share = relevance / stabilised(output, EPS, nonnegative=step.output_nonnegative)
-        coefficients = self.coefficients(step, share, run)
-        shared = [step.share_out(place, coefficient, run) for place, coefficient in enumerate(coefficients)]
+        share = divided(relevance, stabilised(output, EPS, nonnegative=step.output_nonnegative))
+        stabiliser = taken_by_stabiliser(share, output, EPS, nonnegative=step.output_nonnegative, axis=step.batch)
         constants = self.taken_by_constants(step, share, run)
+        coefficients = self.coefficients(step, share, run)
+        last = len(coefficients) - 1 if not any(step.reads_input) else None  # which keeps its coefficient
+        shared = [
+            step.share_out(place, coefficient, run, is_own=place == last and coefficient is share)
+            for place, coefficient in enumerate(coefficients)
+        ]
         ledger.add(
             step.path,
             step.op,
             self.describe(step),
-            relevance_out=per_sample_sum(relevance, step.batch),
+            relevance_out=run.relevance_out(step, relevance),
             relevance_in=torch.stack([total for _, total in shared]).sum(0),
             **({} if constants is None else {constants_column(step, step.args): constants}),
-            stabiliser=taken_by_stabiliser(share, output, EPS, nonnegative=step.output_nonnegative, axis=step.batch),
+            stabiliser=stabiliser,
             size=per_sample_size(relevance, step.batch),
         )
         return [contribution for contribution, _ in shared]
