@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -53,6 +54,10 @@ def quick():
     """One thread for nets this small; no collecting among what imports made, which takes longer than a toy row."""
     threads, thresholds = torch.get_num_threads(), gc.get_threshold()
     torch.set_num_threads(1)
+    net = speed_nets.TOYS["basset"]
+    for name in ("LRP epsilon", *PEERS):
+        with suppress(NotRun):  # all that they import is there before the freeze
+            speed_rows.row_named(name).build(net, *speed_measure.loaded(net, CPU))
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
     yield
