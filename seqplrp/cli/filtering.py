@@ -109,7 +109,8 @@ def run(request: Request, looks: Looks, stage: Path) -> Found:
     with out_of_memory_told():
         prepared = prepare(request)
         seen = _look(prepared, looks)
-    report = report_filters(leading_filters(seen.tallies), targets)
+    with progress("comparing (on a machine's first run memelite is compiled)", None, "known motifs"):
+        report = report_filters(leading_filters(seen.tallies), targets)
     notes = (*seen.notes, *_notes(report, seen, looks))
     _write(report, looks, stage)
     wall_seconds = time.monotonic() - began

@@ -144,19 +144,14 @@ def _print_table(report: FilterReport, most: int) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    for name, side in (
-        ("filter", "left"),
-        ("share", "right"),
-        ("active in", "right"),
-        ("leads in", "right"),
-        ("windows", "right"),
-        ("consensus", "left"),
-        ("bits", "right"),
-        ("known motif", "left"),
-        ("q", "right"),
-    ):
-        table.add_column(name, justify=side, no_wrap=True)  # type: ignore[arg-type]
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1))
+    # Where it is narrow, names and words are folded, numbers stay whole.
+    table.add_column("filter", overflow="fold")
+    for name in ("share", "active", "leads", "windows"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("core", overflow="fold")
+    table.add_column("known motif", no_wrap=True)
+    table.add_column("q", justify="right", no_wrap=True)
     shown = [i for i, one in enumerate(report.filters) if one.share > 0][:most]
     statuses = report.statuses()
     for i in shown:
@@ -168,8 +163,7 @@ def _print_table(report: FilterReport, most: int) -> None:
             str(one.active),
             str(one.leading),
             str(len(one.windows)),
-            "" if one.motif is None else one.motif.iupac,
-            "" if one.motif is None else f"{one.motif.information_content().sum():.1f}",
+            "" if one.core_motif is None else one.core_motif.iupac,
             f"{match.target.name} {match.strand}" if matched and match is not None else statuses[i],
             f"{match.q:.2g}" if match is not None else "",
         )
