@@ -110,8 +110,9 @@ class _Arrived:
     from_layers: Tensor | None = None
     layers: list[tuple[Step, Tensor, list[Quotient]]] = field(default_factory=list)
     items: dict[int, Tensor] = field(default_factory=dict)
-    # the sum of the relevance (N,), where it is known of every contribution
+    # the sums of the relevance and of its size (N,), where they are known
     total: Tensor | None = None
+    size: Tensor | None = None
     is_own: bool = False
 
     def add(self, contribution: Contribution) -> None:
@@ -120,7 +121,9 @@ class _Arrived:
             known = self.items.get(place)
             self.items[place] = relevance if known is None else known + relevance
             return
-        self.total = contribution.total if self.is_empty() else _both(self.total, contribution.total)
+        is_first = self.is_empty()
+        self.total = contribution.total if is_first else _both(self.total, contribution.total)
+        self.size = contribution.size if is_first else None  # sizes don't add up
         self._add_relevance(contribution)
         self.coefficient = _sum(self.coefficient, contribution.coefficient)
         self.winners = contribution.winners  # the pool that gives them is the only reader
@@ -211,6 +214,8 @@ class _Backward:
             return
         if arrived.total is not None:
             self.run.totals[step.output] = arrived.total
+        if arrived.size is not None:
+            self.run.sizes[step.output] = arrived.size
         if arrived.winners is not None:
             if step.output in self.seen:
                 self.seen[step.output] = arrived.winners.spread(arrived.winners.relevance)
@@ -229,7 +234,8 @@ class _Backward:
             return
         parts = step.handler.backward(self._signed(step), relevance, self.run, self.ledger)
         if step.handler.conserves and len(parts) == 1:
-            parts = [replace(parts[0], total=self.run.relevance_out(step, relevance))]
+            known = self.run.sizes.get(step.output)
+            parts = [replace(parts[0], total=self.run.relevance_out(step, relevance), size=known)]
         for name, part in zip(step.inputs, parts, strict=True):
             self._hand_on(name, part)
 
@@ -304,6 +310,7 @@ class _Backward:
         assert relevance is not None
         if arrived.from_layers is not None:
             self.run.totals.pop(value, None)
+            self.run.sizes.pop(value, None)
         point = self.plan.prune_points.get(value)
         if self.pruning is None or point is None:
             return relevance
@@ -361,6 +368,9 @@ class _Backward:
         size, size_kept = cut.total.sum(1), cut.kept.sum(1)
         total, result = cut.total[:, 0] - cut.total[:, 1], per_sample_sum(after)
         self.run.totals[point.value] = result
+        self.run.sizes.pop(point.value, None)
+        if scales is not None and guarded is None:  # what is kept was brought to the size before, sign by sign
+            self.run.sizes[point.value] = torch.where(cut.kept > 0, cut.total, 0.0).sum(1)
         numbers = {
             "relevance_out": total,
             "relevance_in": result,

@@ -84,7 +84,7 @@ class Contribution:
     `coefficient` c stands for the relevance ``input * c``; it is left unmultiplied so that, at the network's input, it
     gives the hypothetical contributions. `relevance` is relevance as it is. A step gives one of the two, or both; a max
     pool may give `winners` instead, and what picks one of several results gives that result's place and relevance as
-    `item`. `total` is the sum of the relevance (N,), where it is known. `is_own` says that nobody else holds the
+    `item`. `total` and `size` are the sums of the relevance and of its size (N,), where they are known. `is_own` says that nobody else holds the
     relevance, so that it may be added to in place.
     """
 
@@ -93,6 +93,7 @@ class Contribution:
     winners: Winners | None = None
     item: tuple[int, Tensor] | None = None
     total: Tensor | None = None
+    size: Tensor | None = None
     is_own: bool = False
 
 
@@ -203,11 +204,17 @@ class Run:
     extras: dict[str, Any] = field(default_factory=dict)
     input_nonnegative: bool = False
     totals: dict[str, Tensor] = field(default_factory=dict)
+    sizes: dict[str, Tensor] = field(default_factory=dict)
 
     def relevance_out(self, step: Step, relevance: Tensor) -> Tensor:
         """Return the sum of the relevance at a step's output (N,): that of what was handed there, where it is known."""
         known = self.totals.get(step.output)
         return per_sample_sum(relevance, step.batch) if known is None else known
+
+    def size_out(self, step: Step, relevance: Tensor) -> Tensor:
+        """Return the sum of |relevance| at a step's output (N,): that which pruning left there, where it did."""
+        known = self.sizes.get(step.output)
+        return per_sample_size(relevance, step.batch) if known is None else known
 
     def filled(self, arguments: Any) -> Any:
         """Return arguments with every `Ref` replaced by its value."""
@@ -239,7 +246,7 @@ class Handler:
     """When no relevance reaches an input that is 0: always, if the same holds of the output, or no promise."""
 
     conserves: ClassVar[bool] = False
-    """Whether its one input is handed exactly the sum that arrives, so that it need not be summed again."""
+    """Whether its one input is handed exactly the entries that arrive, so that they need not be summed again."""
 
     def gate_level(self, step: Step, levels: Mapping[str, int]) -> int:
         """Return how much of a gate the output is, given the levels of the values that depend on the input.

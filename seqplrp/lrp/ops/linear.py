@@ -154,7 +154,7 @@ class LinearHandler(Handler):
             relevance_in=handed_on,
             bias=bias,
             stabiliser=stabiliser,
-            size=per_sample_size(arrived, step.batch),
+            size=run.size_out(step, arrived),
         )
         return contribution, quotients
 

@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from seqplrp.lrp.ledger import Ledger, per_sample_size, taken_by_stabiliser
+from seqplrp.lrp.ledger import Ledger, taken_by_stabiliser
 from seqplrp.lrp.steps import (
     EPS,
     Contribution,
@@ -67,7 +67,7 @@ class SharedByContribution(Handler):
             relevance_in=torch.stack([total for _, total in shared]).sum(0),
             **({} if constants is None else {constants_column(step, step.args): constants}),
             stabiliser=stabiliser,
-            size=per_sample_size(relevance, step.batch),
+            size=run.size_out(step, relevance),
         )
         return [contribution for contribution, _ in shared]
 
