@@ -259,6 +259,8 @@ def test_what_an_activation_promises_of_signs_and_zeros_holds(name: str) -> None
         assert (module(name)(x.abs()) >= 0).all()
     if step.handler.nonnegative(step, (False,)):
         assert (module(name)(x) >= 0).all()
+    if step.handler.conserves:
+        assert torch.equal(back_through(module(name), x, R).relevance, R)
     if step.handler.vanishing == "never":
         return
     if step.handler.vanishing == "with output":

@@ -118,6 +118,12 @@ def value_at(step: Step, point: float) -> Tensor:
     return first if bool((result == first).all()) else result
 
 
+class ZeroAtZero(Activation):
+    """f(0) = 0 whatever the arguments, so that what arrives is handed on as it is."""
+
+    conserves: ClassVar[bool] = True
+
+
 @register(
     aten.leaky_relu.default,
     aten.prelu.default,
@@ -148,7 +154,7 @@ def value_at(step: Step, point: float) -> Tensor:
     aten.trunc.default,
     aten.fix.default,
 )
-class SignKept(Activation):
+class SignKept(ZeroAtZero):
     """f(z) >= 0 wherever z >= 0."""
 
     def nonnegative(self, step: Step, inputs: Sequence[bool]) -> bool:
@@ -156,7 +162,7 @@ class SignKept(Activation):
 
 
 @register(aten.elu.default)
-class Elu(Activation):
+class Elu(ZeroAtZero):
     """ELU; SELU, too, where it was taken apart into alpha, scale and input scale."""
 
     def nonnegative(self, step: Step, inputs: Sequence[bool]) -> bool:
@@ -193,19 +199,19 @@ class Bounded(SignKept):
 
 
 @register(aten.neg.default, aten.negative.default, aten.tan.default, aten.nan_to_num.default)
-class AnySign(Activation):
+class AnySign(ZeroAtZero):
     """Vanishes at 0; the output's sign is not known from the input's. A negation passes relevance as any scale does."""
 
 
 @register(aten.sin.default)
-class Sine(Activation):
+class Sine(ZeroAtZero):
     """Vanishes at 0 and is bounded on both sides of it."""
 
     gate: ClassVar[int] = 1
 
 
 @register(aten.abs.default, aten.absolute.default, aten.square.default, aten.sqrt.default)
-class NonNegative(Activation):
+class NonNegative(ZeroAtZero):
     """f vanishes at 0 and is not negative anywhere."""
 
     def nonnegative(self, step: Step, inputs: Sequence[bool]) -> bool:
@@ -343,6 +349,7 @@ class Logarithm(Activation):
     ``log(clamp(z, min=c))``, keeps its own part as a bias in the clamp's row.
     """
 
+    conserves: ClassVar[bool] = True
     vanishing: ClassVar[Vanishing] = "never"
 
     def at_zero(self, step: Step) -> Tensor:
