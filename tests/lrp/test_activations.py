@@ -117,6 +117,8 @@ ANYWHERE: dict[str, tuple[Op, Function]] = {
     "nan_to_num": (torch.nan_to_num, np.nan_to_num),
     "threshold below 0": (nn.Threshold(-0.5, 0.3), lambda z: np.where(z > -0.5, z, 0.3)),
     "threshold at 0": (nn.Threshold(0, 0), lambda z: np.maximum(z, 0)),
+    "threshold at 0 to a bias": (nn.Threshold(0, 0.7), lambda z: np.where(z > 0, z, 0.7)),
+    "threshold above 0 to 0": (nn.Threshold(0.5, 0), lambda z: np.where(z > 0.5, z, 0)),
     "threshold above 0": (nn.Threshold(0.5, -2.0), lambda z: np.where(z > 0.5, z, -2.0)),
     "threshold to a bias": (nn.Threshold(0.5, 2.0), lambda z: np.where(z > 0.5, z, 2.0)),
     "hardtanh": (nn.Hardtanh(), lambda z: np.clip(z, -1, 1)),

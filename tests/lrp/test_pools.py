@@ -220,6 +220,8 @@ def test_among_equals_one_gets_all(name: str) -> None:
         (lambda x: x.amax(1), 1),
         (lambda x: x.amax((1, 2)), 1),
         (lambda x: x.max(1).values, 1),
+        (lambda x: torch.maximum(x[:, 1:2], x[:, 3:4]), 1),
+        (lambda x: torch.minimum(x[:, :1], x[:, 2:3]), 0),
         (lambda x: x.amin(1), 0),
         (lambda x: x.min(1).values, 0),
         (lambda x: F.adaptive_max_pool1d(x.transpose(1, 2), 1), 1),
@@ -275,9 +277,12 @@ def test_what_a_step_promises_of_signs_and_zeros_holds(name: str) -> None:
     net = module(name)
     plan = make_plan(graph_of(net, x), net)
     step = next(s for s in plan.steps if s.output == plan.graph.output)
-    if step.handler.nonnegative(step, (True,)):
+    of = len(step.inputs)
+    if step.handler.nonnegative(step, (True,) * of):
         assert (net(x.abs()) >= 0).all()
-    assert not step.handler.nonnegative(step, (False,))
+    assert not step.handler.nonnegative(step, (False,) * of)
+    if of == 2:
+        assert step.handler.nonnegative(step, (True, False)) == name.startswith("larger")
     assert step.handler.vanishing in ("always", "with output")
     if step.handler.vanishing == "with output":
         R = R.masked_fill(net(x) == 0, 0)
