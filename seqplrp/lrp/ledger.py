@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -94,18 +93,18 @@ class Ledger:
             Index of the first sequence in the caller's numbering.
         """
         table: dict[str, object] = {
-            "sequence": np.repeat(np.arange(first_sequence, first_sequence + batch), len(self.rows)),
+            "sequence": torch.arange(first_sequence, first_sequence + batch).repeat_interleave(len(self.rows)).numpy(),
             "layer": [row.layer for row in self.rows] * batch,
             "op": [row.op for row in self.rows] * batch,
             "rule": [row.rule for row in self.rows] * batch,
         }
-        nan = np.full(batch, np.nan)
+        nan = torch.full((batch,), torch.nan, dtype=torch.float64)
         for name in NUMBERS:
             columns = [
-                row.numbers[name].to("cpu", torch.float64).expand(batch).numpy() if name in row.numbers else nan
+                row.numbers[name].to("cpu", torch.float64).expand(batch) if name in row.numbers else nan
                 for row in self.rows
             ]
-            table[name] = np.stack(columns, axis=1).reshape(-1) if columns else np.empty(0)
+            table[name] = (torch.stack(columns, dim=1).reshape(-1) if columns else nan[:0]).numpy()
         return table
 
     def first(self, n: int) -> Ledger:
@@ -150,8 +149,9 @@ def taken_by_stabiliser(
     share: Tensor, denominator: Tensor, eps: float, *, nonnegative: bool = False, axis: BatchAxis | None = None
 ) -> Tensor:
     """Return what ``eps sgn(d)`` takes of ``share = R / (d + eps sgn d)``, summed per sample: (N,)."""
-    signed = share if nonnegative else torch.where(denominator < 0, -share, share)
-    return eps * per_sample_sum(signed, axis)
+    if not nonnegative:
+        share = torch.ge(denominator, 0, out=torch.empty_like(denominator)).mul_(2).sub_(1).mul_(share)
+    return eps * per_sample_sum(share, axis)
 
 
 def per_sample_size(tensor: Tensor, axis: BatchAxis | None = None) -> Tensor:

@@ -205,6 +205,7 @@ def _make_steps(graph: Graph, model: nn.Module, device: torch.device | None) -> 
     known: dict[str, Any] = {name: tensor.to(device, copy=True) for name, tensor in tensors.items()}
     data = {graph.input}
     steps: list[Step] = []
+    fixed = set(graph.fixed_inputs)  # those, and what is made of them
     runtime = set(graph.fixed_inputs)  # those, sizes, and what is made of such alone
     for node in graph.nodes:
         refs = node.refs()
@@ -212,10 +213,13 @@ def _make_steps(graph: Graph, model: nn.Module, device: torch.device | None) -> 
             step = _plain_step(node, known)
             step.handler = handler_of(node)
             step.inputs = tuple(name for name in node.refs() if name in data)  # x + x reads x twice: it has two shares
+            step.fixed = frozenset(fixed.intersection(refs))
             steps.append(step)
             data.add(node.name)
         elif data.intersection(refs) or runtime.intersection(refs):
             runtime.add(node.name)
+            if fixed.intersection(refs):
+                fixed.add(node.name)
             steps.append(_plain_step(node, known))
         else:
             known[node.name] = node.op(*_resolved(node.args, known), **_resolved(dict(node.kwargs), known))
@@ -398,9 +402,8 @@ def _values_of_modules(graph: Graph) -> dict[str, str | None]:
     for node in graph.nodes:
         if node.shape is None:
             continue
-        parts = node.path.split(".")
-        for depth in range(1, len(parts) + 1) if node.path else ():
-            by_call.setdefault(".".join(parts[:depth]), {})[node.call if depth == len(parts) else 0] = node.name
+        for path, call in node.calls:
+            by_call.setdefault(path, {})[call] = node.name
     values: dict[str, str | None] = {}
     for path, calls in by_call.items():
         values[path] = next(iter(calls.values())) if len(calls) == 1 else None

@@ -290,8 +290,9 @@ class _Backward:
         """
         handler = step.handler
         assert isinstance(handler, LinearHandler)
-        contribution, quotients = handler.share(self._signed(step), relevance, self.run, self.ledger)
-        if not self._in_matrix_mode(step):
+        again = self._in_matrix_mode(step)
+        contribution, quotients = handler.share(self._signed(step), relevance, self.run, self.ledger, keep=again)
+        if not again:
             self._hand_on(step.inputs[0], contribution)
             return
         share = contribution.relevance

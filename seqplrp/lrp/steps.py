@@ -28,7 +28,13 @@ def stabilised(denominator: Tensor, eps: float, *, nonnegative: bool = False) ->
         return denominator.masked_fill(denominator == 0, float("inf"))
     if nonnegative:
         return denominator + eps
-    return torch.where(denominator < 0, denominator - eps, denominator + eps)
+    # eps times +1 or -1, by a comparison into a float: far quicker than a choice between two tensors
+    return at_least_zero(denominator).mul_(2 * eps).sub_(eps).add_(denominator)
+
+
+def at_least_zero(tensor: Tensor) -> Tensor:
+    """Return 1 where a tensor is >= 0 and 0 elsewhere, in its dtype."""
+    return torch.ge(tensor, 0, out=torch.empty_like(tensor))
 
 
 def divided(relevance: Tensor, denominator: Tensor) -> Tensor:
@@ -52,7 +58,7 @@ class Winners:
     value : Tensor
         The layer's output after its ReLU at the winners; the same shape.
     indices : Tensor
-        Where each winner stands in the flattened last axes of the layer's output; the same shape.
+        Where each winner stands in the flattened last axes of the layer's output; the same shape, 32 bits wide.
     shape : torch.Size
         Of the layer's output.
     """
@@ -64,7 +70,11 @@ class Winners:
 
     def read(self, whole: Tensor) -> Tensor:
         """Return a tensor of the layer's output's shape at the winners."""
-        return whole.flatten(2).gather(2, self.indices.flatten(2)).view_as(self.indices)
+        read = [
+            part.flatten(2).gather(2, places.flatten(2).long())
+            for part, places in zip(*_in_parts(self.indices, whole, self.indices), strict=True)
+        ]
+        return torch.cat(read).view_as(self.indices)
 
     def spread(self, pooled: Tensor) -> Tensor:
         """Put what stands at the winners into place; windows that share a winner add up."""
@@ -73,8 +83,21 @@ class Winners:
 
 def spread(pooled: Tensor, indices: Tensor, shape: torch.Size) -> Tensor:
     """Add each pooled entry to its place in a tensor of zeros (N, C, ...)."""
-    whole = pooled.new_zeros(shape).flatten(2)
-    return whole.scatter_add_(2, indices.flatten(2), pooled.flatten(2)).view(shape)
+    whole = pooled.new_zeros(shape)
+    for part, places, values in zip(*_in_parts(indices, whole, indices, pooled), strict=True):
+        part.flatten(2).scatter_add_(2, places.flatten(2).long(), values.flatten(2))
+    return whole
+
+
+_INDICES_AT_ONCE = 1 << 19
+
+
+def _in_parts(indices: Tensor, *tensors: Tensor) -> list[tuple[Tensor, ...]]:
+    """Split tensors along the batch, so that only some of the indices are there in the 64 bits that torch asks for."""
+    if indices.is_cuda:
+        return [(tensor,) for tensor in tensors]
+    rows = max(1, _INDICES_AT_ONCE // max(indices[0].numel(), 1))
+    return [torch.split(tensor, rows) for tensor in tensors]
 
 
 @dataclass(frozen=True)
@@ -84,8 +107,8 @@ class Contribution:
     `coefficient` c stands for the relevance ``input * c``; it is left unmultiplied so that, at the network's input, it
     gives the hypothetical contributions. `relevance` is relevance as it is. A step gives one of the two, or both; a max
     pool may give `winners` instead, and what picks one of several results gives that result's place and relevance as
-    `item`. `total` and `size` are the sums of the relevance and of its size (N,), where they are known. `is_own` says that nobody else holds the
-    relevance, so that it may be added to in place.
+    `item`. `total` and `size` are the sums of the relevance and of its size (N,), where they are known. `is_own` says
+    that nobody else holds the relevance, so that it may be added to in place.
     """
 
     coefficient: Tensor | None = None
@@ -137,6 +160,8 @@ class Step:
     has_items : bool
         Whether the operation has several results of which others than the first are read: then the value is the tuple
         of them, and relevance arrives for each.
+    fixed : frozenset of str
+        The values among its arguments that are the model's further inputs, or made of them: held fixed.
     """
 
     node: Node
@@ -157,6 +182,7 @@ class Step:
     batch: BatchAxis | None = None
     input_batches: tuple[BatchAxis | None, ...] = ()
     has_items: bool = False
+    fixed: frozenset[str] = frozenset()
 
     def refs(self) -> list[str]:
         """Return the names of the values that the step reads, weights and constants apart."""
@@ -394,8 +420,7 @@ def register(*operations: Operation) -> Callable[[type[Handler]], type[Handler]]
 
 def constants_column(step: Step, arguments: Any) -> str:
     """Return where the ledger enters what falls on constants: as a bias, or on the model's further inputs."""
-    at_run_time = any(name not in step.inputs for name in refs_of(arguments))
-    return "fixed_inputs" if at_run_time else "bias"
+    return "fixed_inputs" if step.fixed.intersection(refs_of(arguments)) else "bias"
 
 
 class Unknown(Handler):

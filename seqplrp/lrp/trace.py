@@ -57,8 +57,8 @@ class Node:
         The value's shape with None for sizes that vary; None where the value is no tensor.
     sizes : tuple of int, or None
         The value's sizes as it was traced, with a batch of `TRACED_BATCH`.
-    call : int
-        Which call of the module it is, where forward calls it several times.
+    calls : tuple of (str, int)
+        The modules that it runs in, outermost first, each with the number of its call in forward.
     """
 
     name: str
@@ -68,12 +68,17 @@ class Node:
     path: str
     shape: tuple[int | None, ...] | None
     sizes: tuple[int, ...] | None = None
-    call: int = 0
+    calls: tuple[tuple[str, int], ...] = ()
 
     @property
     def op_name(self) -> str:
         """The operation's short name, for example ``conv1d``."""
         return op_name(self.op)
+
+    @property
+    def call(self) -> int:
+        """Which call of its own module the node runs in."""
+        return self.calls[-1][1] if self.calls else 0
 
     def refs(self) -> list[str]:
         """Return the names of the nodes that this one reads, in the order of its arguments."""
@@ -474,7 +479,7 @@ class _Builder:
         name = self.mark + node.name
         self.shapes[name] = _shape(node)
         path = "(target)" if self.mark else _path(node)
-        self.nodes.append(Node(name, op, args, kwargs, path, _shape(node), _sizes(node), _call(node)))
+        self.nodes.append(Node(name, op, args, kwargs, path, _shape(node), _sizes(node), _calls(node)))
 
     def piece(self, node: FxNode, split: FxNode) -> None:
         """Read one piece of a split as the slice (or the index) that it is."""
@@ -586,14 +591,16 @@ def _path(node: FxNode) -> str:
     return str(paths[-1]).partition("@")[0].removeprefix("model").removeprefix(".")  # of Explained
 
 
-def _call(node: FxNode) -> int:
-    stack = node.meta.get("nn_module_stack") or {}
-    if not stack:
-        return 0
-    # torch 2.15 writes the number into the stack's key, others into the path: ...conv@1
-    key, (path, _) = next(reversed(stack.items()))
-    numbers = re.findall(r"@(\d+)", str(path)) or re.findall(r"@(\d+)", str(key))
-    return int(numbers[-1]) if numbers else 0
+def _calls(node: FxNode) -> tuple[tuple[str, int], ...]:
+    """Return the modules that a node runs in, outermost first, each with the number of its call."""
+    calls = []
+    for key, (path, _) in (node.meta.get("nn_module_stack") or {}).items():
+        # torch 2.15 writes the number into the stack's key, others into the path: ...conv@1
+        numbers = re.findall(r"@(\d+)$", str(path)) or re.findall(r"@(\d+)$", str(key))
+        name = str(path).partition("@")[0].removeprefix("model").removeprefix(".")
+        if name:
+            calls.append((name, int(numbers[-1]) if numbers else 0))
+    return tuple(calls)
 
 
 _CLOSING = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -21,6 +21,7 @@ from seqplrp.lrp.steps import (
     Step,
     Vanishing,
     Winners,
+    at_least_zero,
     divided,
     moved,
     register,
@@ -124,9 +125,9 @@ class LinearHandler(Handler):
         return [self.share(step, relevance, run, ledger)[0]]
 
     def share(
-        self, step: Step, relevance: Tensor | Winners, run: Run, ledger: Ledger
+        self, step: Step, relevance: Tensor | Winners, run: Run, ledger: Ledger, *, keep: bool = False
     ) -> tuple[Contribution, list[Quotient]]:
-        """Share the output's relevance among the inputs; also return what matrix mode needs to do so again."""
+        """Share the output's relevance among the inputs; if asked, also return what it takes to do so again."""
         layer: LinearLayer = step.extra
         arrived = relevance.relevance if isinstance(relevance, Winners) else relevance
         if isinstance(layer.rule, Relative):
@@ -135,15 +136,18 @@ class LinearHandler(Handler):
         values = run.values[step.inputs[0]]
         parts = Parts(layer, values, nonnegative=step.inputs_nonnegative[0], present=_not_padding(step, values, run))
         bias = stabiliser = values.new_zeros(samples_in(values, step.input_batches[0]), dtype=torch.float64)
-        quotients = _quotients(step, layer, relevance, parts, run)
-        for q in quotients:
+        kept: list[Quotient] = []
+        for q in _quotients(step, layer, relevance, parts, run):
+            if keep:
+                kept.append(q)
             share = q.share_by(q.denominator, layer)
             parts.add(q.branch, q.spread(share))
             per_channel = _channel_sums(share, layer, step.batch)
             if q.branch.bias is not None:
                 bias = bias + (per_channel * q.branch.bias).sum(1, dtype=torch.float64)
             if not q.nonnegative:
-                per_channel = _channel_sums(torch.where(q.denominator < 0, -share, share), layer, step.batch)
+                sign = at_least_zero(q.denominator).mul_(2).sub_(1)
+                per_channel = _channel_sums(sign.mul_(share), layer, step.batch)
             stabiliser = stabiliser + layer.rule.eps * per_channel.sum(1, dtype=torch.float64)  # type: ignore[union-attr]
         contribution, handed_on = parts.shared_out(step, run)
         ledger.add(
@@ -156,7 +160,7 @@ class LinearHandler(Handler):
             stabiliser=stabiliser,
             size=run.size_out(step, arrived),
         )
-        return contribution, quotients
+        return contribution, kept
 
     def describe(self, step: Step) -> str:
         return repr(step.extra.rule)
@@ -198,10 +202,12 @@ class Quotient:
         return share if self.winners is None else self.winners.spread(share)
 
 
-def _quotients(step: Step, layer: LinearLayer, relevance: Tensor | Winners, parts: Parts, run: Run) -> list[Quotient]:
+def _quotients(
+    step: Step, layer: LinearLayer, relevance: Tensor | Winners, parts: Parts, run: Run
+) -> Iterator[Quotient]:
+    """Work out the branches that serve outputs with relevance, one by one, so that one at a time takes memory."""
     winners = relevance if isinstance(relevance, Winners) else None
     arrived = relevance.relevance if isinstance(relevance, Winners) else relevance
-    quotients = []
     for branch in layer.branches:
         if branch.outputs == "negative" and step.gated:
             continue  # no relevance arrives where z <= 0
@@ -220,8 +226,7 @@ def _quotients(step: Step, layer: LinearLayer, relevance: Tensor | Winners, part
                 # it can only be negative where z is, and there it shares nothing; but it must not cancel eps there
                 denominator = denominator.clamp_(min=0)
         nonnegative = branch.nonnegative or (branch.is_forward and step.gated)
-        quotients.append(Quotient(branch, shared, denominator, nonnegative, winners))
-    return quotients
+        yield Quotient(branch, shared, denominator, nonnegative, winners)
 
 
 def _share_relative(

@@ -80,7 +80,9 @@ class MaxPool(Handler):
             step.handler = PlaneMaxPool()
 
     def forward(self, step: Step, run: Run) -> Tensor:
-        value, run.extras[step.output] = _max_pooled(step, run.values[step.inputs[0]])
+        value, indices = _max_pooled(step, run.values[step.inputs[0]])
+        # half as wide: they are kept until the way back, and are as many as the pooled values
+        run.extras[step.output] = indices.to(torch.int32)
         return value
 
     def nonnegative(self, step: Step, inputs: Sequence[bool]) -> bool:
