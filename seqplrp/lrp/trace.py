@@ -24,6 +24,7 @@ from torch.fx import Node as FxNode
 from torch.utils._pytree import tree_unflatten
 
 from seqplrp.errors import SeqplrpError
+from seqplrp.lrp.shapes import recurrent_shapes_only
 
 aten = torch.ops.aten
 Operation = Callable[..., Any]
@@ -264,7 +265,7 @@ def trace(
     if isinstance(model, Program):
         return _without_closing_activation(_program_graph(model, example, target, others, layout))
     wrapper = Explained(model, target, layout)
-    with evaluation_mode(model), torch.no_grad(), warnings.catch_warnings(), _quietly():
+    with evaluation_mode(model), torch.no_grad(), warnings.catch_warnings(), _quietly(), recurrent_shapes_only():
         warnings.simplefilter("ignore")
         try:
             exported = torch.export.export(
@@ -284,7 +285,7 @@ def _program_graph(program: Program, example: Tensor, target: Target | None, oth
     """Read a saved program; a callable target is traced by itself and put behind it."""
     given = [tuple(t.shape) for t in (example.transpose(1, 2) if layout == "NLC" else example, *others)]
     builder = _Builder(program, prefix="runner.")
-    with warnings.catch_warnings(), _quietly():
+    with warnings.catch_warnings(), _quietly(), recurrent_shapes_only():
         warnings.simplefilter("ignore")
         exported = program.exported.run_decompositions({})
     results = builder.read(exported)

@@ -104,7 +104,7 @@ def check_handler(module: nn.Module, x: Tensor, relevance: Tensor, rule: Rule | 
 def _check_float32(module: nn.Module, x: Tensor, rule: Rule | None) -> None:
     """The same in float32, from the module's own output as the relevance, as it is when a model is explained."""
     small = copy.deepcopy(module).float()
-    plan = make_plan(graph_of(module, x), small, rule)
+    plan = make_plan(in_float32(graph_of(module, x)), small, rule)
     with torch.inference_mode():
         run = run_forward(plan, x.float())
         output = run.values[plan.graph.output]
@@ -112,6 +112,28 @@ def _check_float32(module: nn.Module, x: Tensor, rule: Rule | None) -> None:
         found = propagate(plan, run, output)
     assert output.dtype == found.relevance.dtype == torch.float32
     assert_balanced(found, output, 1e-5)
+
+
+def in_float32(graph: Graph) -> Graph:
+    """Return a float64 module's graph as a trace in float32 would be: numbers made in forward have the other type."""
+
+    def small(value: object) -> object:
+        if value is torch.float64:
+            return torch.float32
+        if isinstance(value, Tensor) and value.dtype == torch.float64:
+            return value.float()
+        if isinstance(value, tuple):
+            return tuple(small(item) for item in value)
+        return value
+
+    return replace(
+        graph,
+        nodes=tuple(
+            replace(node, args=small(node.args), kwargs={key: small(value) for key, value in node.kwargs.items()})
+            for node in graph.nodes
+        ),
+        constants={name: small(tensor) for name, tensor in graph.constants.items()},
+    )
 
 
 def operations_of(room: ModuleType) -> set[str]:
