@@ -18,6 +18,7 @@ NUMBERS = (
     "residue",
     "unexplained",
     "size",
+    "size_in",
     "scale",
     "pruned",
     "lambda",
@@ -42,6 +43,10 @@ unexplained
     (relative).
 size
     Sum of |relevance| at the layer's output: what `unexplained` is to be measured against.
+size_in
+    The same at its inputs, where the layer has few outputs (at most 64 a sequence): one score may be a small difference
+    of large numbers, whose rounding no score's size can tell, so `unexplained` is measured against the larger of the
+    two. NaN elsewhere, where it would cost a look at every input to learn little.
 scale
     The constant C of the relative rule.
 pruned
@@ -123,6 +128,8 @@ class Ledger:
             if "unexplained" not in row.numbers or "size" not in row.numbers:
                 continue
             size = row.numbers["size"]
+            if "size_in" in row.numbers:
+                size = torch.maximum(size, row.numbers["size_in"])
             share = row.numbers["unexplained"].abs() / torch.where(size > 0, size, 1.0)
             sample = int(share.argmax())
             if worst is None or not float(share[sample]) <= worst.share:  # NaN is the worst of all

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
@@ -17,6 +17,9 @@ from seqplrp.lrp.trace import Node, Operation, Ref, op_name, refs_of
 
 EPS = 1e-6
 """Stabiliser of every denominator that belongs to no rule: sums, averages, lone batch norms (METHODS.md, section 2)."""
+
+FEW_OUTPUTS = 64
+"""Up to so many outputs a sequence, the ledger measures a layer's relevance at its inputs, too (`size_in`)."""
 
 
 def stabilised(denominator: Tensor, eps: float, *, nonnegative: bool = False) -> Tensor:
@@ -68,6 +71,16 @@ class Winners:
     indices: Tensor
     shape: torch.Size
 
+    def parts(self) -> Iterator[tuple[slice, Winners]]:
+        """Take the batch apart, so that the layer's whole output is there for some sequences at a time only."""
+        at_once = _UNITS_AT_ONCE_ON_GPU if self.indices.is_cuda else _UNITS_AT_ONCE
+        rows = max(1, at_once // max(self.shape[1:].numel(), 1))
+        n = self.shape[0]
+        for start in range(0, n, rows):
+            some = slice(start, min(start + rows, n))
+            shape = torch.Size((some.stop - start, *self.shape[1:]))
+            yield some, Winners(self.relevance[some], self.value[some], self.indices[some], shape)
+
     def read(self, whole: Tensor) -> Tensor:
         """Return a tensor of the layer's output's shape at the winners."""
         read = [
@@ -90,6 +103,7 @@ def spread(pooled: Tensor, indices: Tensor, shape: torch.Size) -> Tensor:
 
 
 _INDICES_AT_ONCE = 1 << 19
+_UNITS_AT_ONCE, _UNITS_AT_ONCE_ON_GPU = 1 << 21, 1 << 27
 
 
 def _in_parts(indices: Tensor, *tensors: Tensor) -> list[tuple[Tensor, ...]]:
@@ -194,7 +208,8 @@ class Step:
         """Return what one input is handed for a coefficient, and the sum of its relevance (N,).
 
         The product with the input is made once, here, unless the input is the explained one, where the coefficient
-        itself is wanted. It overwrites a coefficient that is said to be nobody else's.
+        itself is wanted. It overwrites a coefficient that is said to be nobody else's. A step of few outputs learns the
+        size of what it hands on, too.
         """
         values = run.values[self.inputs[place]]
         if is_own and not self.reads_input[place] and coefficient.shape == values.shape:
@@ -202,9 +217,18 @@ class Step:
         else:
             relevance = values * coefficient
         total = per_sample_sum(relevance, self.input_batches[place])
+        size = per_sample_size(relevance, self.input_batches[place]) if self.has_few_outputs(run) else None
         if self.reads_input[place]:
-            return Contribution(coefficient=coefficient), total
-        return Contribution(relevance=relevance, total=total, is_own=True), total
+            return Contribution(coefficient=coefficient, size=size), total
+        return Contribution(relevance=relevance, total=total, size=size, is_own=True), total
+
+    def has_few_outputs(self, run: Run) -> bool:
+        """Whether the outputs of a sequence are so few that they may all be small differences of large numbers."""
+        shape = run.shapes.get(self.output)
+        if shape is None:  # several results
+            return False
+        units = shape[1:].numel() if self.batch is None else self.batch.units
+        return units <= FEW_OUTPUTS
 
     @property
     def path(self) -> str:
@@ -254,6 +278,12 @@ class Run:
 
 
 Vanishing = Literal["always", "with output", "never"]
+
+
+def sizes_in(contributions: Sequence[Contribution]) -> dict[str, Tensor]:
+    """Return the ledger's entry for the sizes of what a step hands on, if they were measured."""
+    known = [contribution.size for contribution in contributions if contribution.size is not None]
+    return {"size_in": torch.stack(known).sum(0)} if known and len(known) == len(contributions) else {}
 
 
 class Handler:

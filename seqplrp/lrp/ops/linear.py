@@ -25,6 +25,7 @@ from seqplrp.lrp.steps import (
     divided,
     moved,
     register,
+    sizes_in,
     stabilised,
 )
 
@@ -141,7 +142,7 @@ class LinearHandler(Handler):
             if keep:
                 kept.append(q)
             share = q.share_by(q.denominator, layer)
-            parts.add(q.branch, q.spread(share))
+            parts.add(q.branch, share, q.winners)
             per_channel = _channel_sums(share, layer, step.batch)
             if q.branch.bias is not None:
                 bias = bias + (per_channel * q.branch.bias).sum(1, dtype=torch.float64)
@@ -159,6 +160,7 @@ class LinearHandler(Handler):
             bias=bias,
             stabiliser=stabiliser,
             size=run.size_out(step, arrived),
+            **sizes_in([contribution]),
         )
         return contribution, kept
 
@@ -193,14 +195,6 @@ class Quotient:
         assert layer.rule is not None
         return divided(self.relevance, stabilised(denominator, layer.rule.eps, nonnegative=self.nonnegative))
 
-    def read(self, outputs: Tensor) -> Tensor:
-        """Return a tensor over all outputs at those that this quotient has."""
-        return outputs if self.winners is None else self.winners.read(outputs)
-
-    def spread(self, share: Tensor) -> Tensor:
-        """Return a share over all outputs."""
-        return share if self.winners is None else self.winners.spread(share)
-
 
 def _quotients(
     step: Step, layer: LinearLayer, relevance: Tensor | Winners, parts: Parts, run: Run
@@ -220,8 +214,7 @@ def _quotients(
         if branch.is_forward:
             denominator = winners.value if winners is not None else run.values[step.value_of_output]
         else:
-            denominator = parts.numerator_sums(branch, branch.bias)
-            denominator = denominator if winners is None else winners.read(denominator)
+            denominator = parts.numerator_sums(branch, branch.bias, winners)
             if branch.outputs == "nonnegative":
                 # it can only be negative where z is, and there it shares nothing; but it must not cancel eps there
                 denominator = denominator.clamp_(min=0)
@@ -315,23 +308,39 @@ class Parts:
         bound = rule.low if term.part == "low" else rule.high
         return present * (bound.to(self.values) if isinstance(bound, Tensor) else bound)
 
-    def numerator_sums(self, branch: Branch, bias: Tensor | None) -> Tensor:
-        """Return the sums over the inputs of a branch's numerators, plus a bias, per output."""
-        total: Tensor | None = None
-        for term in branch.terms:
-            part = self.part(term)
-            if part is not None:
-                product = self.layer.apply(part, term.weight, bias if total is None else None)
-                total = product if total is None else total + product
-        assert total is not None
+    def numerator_sums(self, branch: Branch, bias: Tensor | None, winners: Winners | None = None) -> Tensor:
+        """Return the sums over the inputs of a branch's numerators, plus a bias, per output, or at the winners."""
+        terms = [(part, term.weight) for term in branch.terms if (part := self.part(term)) is not None]
+        if winners is None:
+            return self._sums(terms, bias)
+        read = [
+            some.read(self._sums([(part[rows], weight) for part, weight in terms], bias))
+            for rows, some in winners.parts()
+        ]
+        return torch.cat(read)
+
+    def _sums(self, terms: Sequence[tuple[Tensor, Tensor]], bias: Tensor | None) -> Tensor:
+        (part, weight), *others = terms
+        total = self.layer.apply(part, weight, bias)
+        for part, weight in others:
+            total = total + self.layer.apply(part, weight, None)
         return total
 
-    def add(self, branch: Branch, share: Tensor) -> None:
-        """Send the outputs' shares back through each of a branch's terms."""
+    def _adjoint(self, share: Tensor, weight: Tensor, winners: Winners | None) -> Tensor:
+        if winners is None:
+            return self.layer.adjoint(share, weight, self.values.shape)
+        back = [
+            self.layer.adjoint(some.spread(share[rows]), weight, self.values[rows].shape)
+            for rows, some in winners.parts()
+        ]
+        return torch.cat(back) if len(back) > 1 else back[0]
+
+    def add(self, branch: Branch, share: Tensor, winners: Winners | None = None) -> None:
+        """Send the outputs' shares, or those at the winners, back through each of a branch's terms."""
         for term in branch.terms:
             if term.part == "negative" and self.nonnegative:
                 continue
-            back = self.layer.adjoint(share, term.weight, self.values.shape)
+            back = self._adjoint(share, term.weight, winners)
             if term.part in ("input", "positive", "negative"):
                 known = self.coefficients.get(term.part)
                 self.coefficients[term.part] = back if known is None else known + back
@@ -398,14 +407,14 @@ def propagate_again(
     parts = Parts(layer, values, nonnegative=step.inputs_nonnegative[0], present=kept)
     guarded = values.new_zeros(samples_in(values, step.input_batches[0]), dtype=torch.float64)
     for q in quotients:
-        among_kept = q.read(parts.numerator_sums(q.branch, None))
+        among_kept = parts.numerator_sums(q.branch, None, q.winners)
         if tau > 0:
             enough = among_kept / stabilised(q.denominator, layer.rule.eps, nonnegative=q.nonnegative) > tau
             guarded = guarded + by_sample(~enough & (q.relevance != 0), step.batch).sum(1)
             among_kept = torch.where(enough, among_kept, q.denominator)
         # without the guard the kept inputs' part may have either sign
         share = divided(q.relevance, stabilised(among_kept, layer.rule.eps, nonnegative=q.nonnegative and tau > 0))
-        parts.add(q.branch, q.spread(share))
+        parts.add(q.branch, share, q.winners)
     return parts.relevance(), guarded
 
 

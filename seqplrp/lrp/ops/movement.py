@@ -49,10 +49,12 @@ class Reshape(MoveHandler):
 
     def forward(self, step: Step, run: Run) -> Tensor:
         shape = step.node.shape
+        values: Tensor = run.values[step.inputs[0]]
+        if step.op in ("view", "unsafe_view"):  # masks of what is kept come by here, too, and may lie otherwise
+            return values.reshape(run.filled(step.args[1]))
         if step.op != "squeeze" or shape is None or shape.count(None) != 1:
             return super().forward(step, run)
         # as it was traced: a batch of one must keep its axis
-        values: Tensor = run.values[step.inputs[0]]
         return values.reshape([-1 if size is None else size for size in shape])
 
     def back(self, step: Step, moved: Tensor, run: Run) -> list[Tensor]:

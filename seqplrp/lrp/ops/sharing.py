@@ -19,6 +19,7 @@ from seqplrp.lrp.steps import (
     constants_column,
     divided,
     lowest_level,
+    sizes_in,
     stabilised,
 )
 
@@ -68,6 +69,7 @@ class SharedByContribution(Handler):
             **({} if constants is None else {constants_column(step, step.args): constants}),
             stabiliser=stabiliser,
             size=run.size_out(step, relevance),
+            **sizes_in([contribution for contribution, _ in shared]),
         )
         return [contribution for contribution, _ in shared]
 
