@@ -5,6 +5,7 @@ each layer (`make_plan`), run forward (`run_forward`) and back (`start_at`, `pro
 `Pruning` is given.
 """
 
+from seqplrp.lrp.checks import check_handler, check_rule
 from seqplrp.lrp.ledger import NUMBERS, Ledger, LedgerRow
 from seqplrp.lrp.placement import COMPOSITES, LayerInfo, Rules, Window, composite
 from seqplrp.lrp.plan import Plan, PrunePoint, make_plan
@@ -59,6 +60,8 @@ __all__ = [
     "ZBox",
     "ZPlus",
     "cached_trace",
+    "check_handler",
+    "check_rule",
     "composite",
     "evaluation_mode",
     "forget",
