@@ -192,7 +192,8 @@ class Program(nn.Module):
 
     def __init__(self, program: torch.export.ExportedProgram) -> None:
         super().__init__()
-        if program.call_spec.in_spec is not None and len(program.call_spec.in_spec.children_specs[1].children_specs):
+        spec = program.call_spec.in_spec
+        if spec is not None and tree_unflatten([None] * spec.num_leaves, spec)[1]:
             raise SeqplrpError("program", "takes inputs by name", "export the model with positional inputs")
         self.exported = program
         self.runner = program.module()

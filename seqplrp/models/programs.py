@@ -1,0 +1,188 @@
+"""Saved programs: ``.pt2`` files that `torch.export.save` wrote, loaded without running code of their makers."""
+
+from __future__ import annotations
+
+import io
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from seqplrp.errors import SeqplrpError
+from seqplrp.lrp import Program
+from seqplrp.models.program_archive import Archive, check_harmless
+
+SUFFIX = ".pt2"
+"""How the names of saved programs end."""
+
+_NAME = "models/model.json"  # under this name torch.export.save puts its one program
+
+
+def load_program(path: Path | str, *, trust_pickle: bool = False) -> Program:
+    """Load a program that `torch.export.save` wrote, to be explained as it is.
+
+    Parameters
+    ----------
+    path : path
+        The ``.pt2`` file.
+    trust_pickle : bool
+        Let torch unpickle whatever the file holds, and run the code that the file's texts can hide; needed for weights
+        of tensor subclasses and for objects that are no tensors.
+
+    Returns
+    -------
+    Program
+        A module; its inputs, and whether the batch size is free, are those that it was exported with.
+
+    Raises
+    ------
+    SeqplrpError
+        For a file that is missing, damaged, no saved program or of another torch's format, that asks for pickle or
+        holds code (unless trusted), or whose inputs are not tensors given by position.
+    """
+    file = Path(path)
+    try:
+        content = file.read_bytes()
+    except FileNotFoundError as error:
+        raise SeqplrpError(file, "there is no such file", "name a file that torch.export.save wrote") from error
+    except OSError as error:
+        reason = (error.strerror or type(error).__name__).lower()
+        raise SeqplrpError(file, f"can't be read ({reason})", "check the file") from error
+    # What was checked is what is loaded: the file is read once.
+    archive = Archive(content, file)
+    description = _description(archive)
+    _check_version(file, description)
+    if not trust_pickle:
+        check_harmless(archive)
+    _check_devices(file, description)
+    program = _loaded(file, content, description)
+    _check_inputs(file, program)
+    try:
+        return Program(program)
+    except SeqplrpError as error:
+        raise SeqplrpError(file, error.what, error.remedy) from error
+
+
+def batch_size_of(program: Program) -> int | None:
+    """Return how many sequences a program takes at a time; None where that is free."""
+    first = next(iter(program.exported.graph_signature.user_inputs))
+    node = next(node for node in program.exported.graph.nodes if node.name == first)
+    size = node.meta["val"].shape[0]
+    return size if isinstance(size, int) else None
+
+
+def _description(archive: Archive) -> dict[str, Any]:
+    """Return the program's own entry."""
+    programs = archive.programs()
+    if not programs:
+        if archive.has("data/aotinductor/"):
+            what = "holds a compiled program, of which no graph is left to explain"
+        elif archive.has("data.pkl"):
+            what = "is no saved program but what torch.save writes"
+        else:
+            what = "is no saved program: it holds no program of torch"
+        raise SeqplrpError(
+            archive.path,
+            what,
+            "export the model: torch.export.save(torch.export.export(model, (x,)), 'model.pt2'), "
+            "or give module:callable with --weights",
+        )
+    if len(programs) == 1 and _NAME not in programs and next(iter(programs)).startswith("models/"):
+        programs = {}
+    found = programs.get(_NAME) or next(iter(programs.values()), None)
+    if found is None:
+        raise SeqplrpError(archive.path, "holds programs, but none named 'model'", "save one with torch.export.save")
+    return dict(found)
+
+
+def _check_version(file: Path, description: dict[str, Any]) -> None:
+    """Raise where the program is in another format than this torch's."""
+    from torch._export.serde.schema import SCHEMA_VERSION
+
+    version = description.get("schema_version")
+    major = version.get("major") if isinstance(version, dict) else None
+    if major == SCHEMA_VERSION[0]:
+        return
+    raise SeqplrpError(
+        file,
+        f"was saved by torch {description.get('torch_version')} in format {major}; "
+        f"this torch {torch.__version__} reads format {SCHEMA_VERSION[0]}",
+        "export and save the model again with this torch, or install that one",
+    )
+
+
+def _check_devices(file: Path, description: dict[str, Any]) -> None:
+    """Raise where the program was exported on a kind of device that is not here."""
+    for kind in sorted(_devices(description)):
+        if kind == "cuda" and not torch.cuda.is_available():
+            raise SeqplrpError(
+                file, "was exported on a GPU (cuda), and there is none here", "export the model on the CPU: model.cpu()"
+            )
+
+
+def _devices(value: Any, key: str = "") -> set[str]:
+    """Return the kinds of devices that tensors of the program are on."""
+    if isinstance(value, dict):
+        here = {str(value["type"])} if key in ("device", "as_device") and "type" in value else set()
+        return here.union(*(_devices(item, name) for name, item in value.items()))
+    if isinstance(value, list):
+        return set().union(*(_devices(item, key) for item in value))
+    return set()
+
+
+def _loaded(file: Path, content: bytes, description: dict[str, Any]) -> torch.export.ExportedProgram:
+    with _heard() as heard, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            return torch.export.load(io.BytesIO(content))
+        except Exception as error:  # the loader raises whatever its parts meet
+            # it tells the first of two tries to its log alone
+            cause = heard[0] if heard else error
+            raise SeqplrpError(
+                file,
+                f"can't be loaded as a program: {_reason(cause)}",
+                f"export and save it again with this torch ({torch.__version__}; it was saved by "
+                f"{description.get('torch_version', 'an unknown one')})",
+            ) from cause
+
+
+def _reason(error: BaseException) -> str:
+    """Return the line of an error that says most: the last of a traceback told within."""
+    lines = [" ".join(line.split()) for line in str(error).splitlines() if line.strip()]
+    told = next((line for line in lines if line.startswith("We failed to resolve")), lines[-1] if lines else "")
+    return f"{type(error).__name__}: {told}"[:300]
+
+
+@contextmanager
+def _heard() -> Iterator[list[BaseException]]:
+    """Keep torch's loader from logging, and collect the errors that it logs."""
+    found: list[BaseException] = []
+
+    class Collector(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if record.exc_info and record.exc_info[1] is not None:
+                found.append(record.exc_info[1])
+
+    logger = logging.getLogger("torch.export")
+    collector, propagated = Collector(), logger.propagate
+    logger.addHandler(collector)
+    logger.propagate = False
+    try:
+        yield found
+    finally:
+        logger.removeHandler(collector)
+        logger.propagate = propagated
+
+
+def _check_inputs(file: Path, program: torch.export.ExportedProgram) -> None:
+    """Raise where an input is no tensor: those are what can be explained or held fixed."""
+    inputs = program.graph_signature.user_inputs
+    values = {node.name: node.meta.get("val") for node in program.graph.nodes if node.op == "placeholder"}
+    other = [name for name in inputs if not isinstance(values.get(str(name)), torch.Tensor)]
+    if not inputs or other:
+        what = f"takes {other[0]!r}, which is no tensor" if other else "takes no input"
+        raise SeqplrpError(file, what, "export the model with tensors as its inputs, the sequences first")
