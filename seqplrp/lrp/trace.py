@@ -699,7 +699,8 @@ def _held(function: Any) -> dict[str, Any]:
     for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=True):
         with suppress(ValueError):  # a cell that is still empty
             held[name] = cell.cell_contents
-    held["defaults"] = (function.__defaults__, function.__kwdefaults__)
+    # each as it is: a tuple made here would be told by its id, a new one each time
+    held["defaults"], held["keyword defaults"] = function.__defaults__, function.__kwdefaults__
     held["self"] = getattr(function, "__self__", None)
     return held
 
