@@ -162,7 +162,9 @@ class Explainer:
 
     def _disagreement(self, prepared: Prepared, example: Tensor, others: tuple[Tensor, ...]) -> str | None:
         explained = Explained(self.model, self.target, self.layout)
-        return disagreement(prepared, explained, self._one(example, others), self.device)
+        size = prepared.graph.input_shape[0] or 1  # a program may fix it
+        inputs = tuple(one.expand(size, *one.shape[1:]) for one in self._one(example, others))
+        return disagreement(prepared, explained, inputs, self.device)
 
     def _prepared_for(self, x: Tensor, others: tuple[Tensor, ...]) -> Prepared:
         """Return the plan for inputs of a shape; another length than the example's is traced when it first comes."""
