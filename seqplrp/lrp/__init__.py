@@ -11,6 +11,7 @@ from seqplrp.lrp.placement import COMPOSITES, LayerInfo, Rules, Window, composit
 from seqplrp.lrp.plan import Plan, PrunePoint, make_plan
 from seqplrp.lrp.propagate import Propagated, output_of, propagate, run_forward, start_at
 from seqplrp.lrp.prune import Pruning
+from seqplrp.lrp.roles import AttentionWeights
 from seqplrp.lrp.rules import (
     AlphaBeta,
     Branch,
@@ -31,6 +32,7 @@ __all__ = [
     "COMPOSITES",
     "NUMBERS",
     "AlphaBeta",
+    "AttentionWeights",
     "Branch",
     "Contribution",
     "Epsilon",

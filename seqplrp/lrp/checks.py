@@ -116,8 +116,8 @@ def _layers() -> Iterator[tuple[nn.Module, tuple[int, ...]]]:
 
 def _check_branches(rule: Rule, layer: nn.Module, x: Tensor, where: str) -> None:
     """Check what a rule says about a layer: shapes, promises, coefficients."""
-    weight = layer.weight.detach()  # type: ignore[union-attr, operator]
-    bias = None if layer.bias is None else layer.bias.detach()  # type: ignore[union-attr, operator]
+    weight = layer.weight.detach()  # type: ignore[operator]
+    bias = None if layer.bias is None else layer.bias.detach()  # type: ignore[operator]
     kept = weight.clone()
     branches = rule.branches(weight, bias)
     if not torch.equal(weight, kept):
@@ -141,7 +141,7 @@ def _check_branches(rule: Rule, layer: nn.Module, x: Tensor, where: str) -> None
 
 def _check_promises(rule: Rule, branches: tuple[Branch, ...], layer: nn.Module, x: Tensor, where: str) -> None:
     """Check that denominators said to be the output, or not negative, are."""
-    weight = layer.weight.detach().clone()  # type: ignore[union-attr, operator]
+    weight = layer.weight.detach().clone()  # type: ignore[operator]
     parts: dict[str, Callable[[Tensor], Tensor]] = {
         "input": lambda v: v,
         "positive": lambda v: v.clamp(min=0),

@@ -9,7 +9,9 @@ from typing import ClassVar, Literal
 import torch
 from torch import nn
 
+from seqplrp.errors import SeqplrpError
 from seqplrp.lrp import (
+    AttentionWeights,
     Epsilon,
     Gamma,
     Graph,
@@ -17,6 +19,7 @@ from seqplrp.lrp import (
     Relative,
     Rule,
     composite,
+    make_plan,
     output_of,
     propagate,
     run_forward,
@@ -35,6 +38,9 @@ class LRP(Method):
         One rule for every conv and linear layer; the name of a composite (`seqplrp.lrp.composite`); or a mapping to
         rules from module-path patterns, ``@first``, ``@last``, ``@conv``, ``@linear`` or ``@op``, the first that
         matches a layer serving.
+    attention : {"constant", "attnlrp"}
+        Whether attention weights are held constant, or share in the relevance by the rules of AttnLRP (Achtibat et al.
+        2024).
     center, reverse_complement
         See `Method`.
 
@@ -45,11 +51,14 @@ class LRP(Method):
     """
 
     rule: Rules = field(default_factory=Epsilon)
+    attention: AttentionWeights = "constant"
 
     gives_layers: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.attention not in ("constant", "attnlrp"):
+            raise SeqplrpError("attention", f"{self.attention!r} is not known", "use 'constant' or 'attnlrp'")
         self.rules()  # a name that is none shows here
 
     @property
@@ -63,6 +72,9 @@ class LRP(Method):
     def pruning(self) -> Pruning | None:
         """The pruning; None in plain LRP."""
         return None
+
+    def prepare(self, model: nn.Module, graph: Graph, device: torch.device | None) -> Prepared:
+        return Prepared(model, graph, make_plan(graph, model, self.rules(), device, attention=self.attention))
 
     def rules(self) -> Rule | Mapping[str, Rule]:
         return composite(self.rule) if isinstance(self.rule, str) else self.rule
@@ -100,8 +112,8 @@ class PLRP(LRP):
 
     Parameters
     ----------
-    rule : Rule, str or mapping
-        As in `LRP`; gamma (0.25) unless given.
+    rule, attention
+        As in `LRP`; the rule is gamma (0.25) unless given.
     p, budget, p_neg, mode, threshold, gain, tau, prune_input
         See `seqplrp.lrp.Pruning`; p = 0.5 where neither p nor budget is given.
     center, reverse_complement
