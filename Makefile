@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 EXTRAS := peers,modisco,image,ray,jaspar
 
-.PHONY: setup demo test check format real clean
+.PHONY: setup demo test check format real benchmark-speed clean
 
 setup: $(if $(DEV),$(VENV)/.dev-installed,$(VENV)/.installed)
 
@@ -45,6 +45,11 @@ format:
 # The chain on real ChIP-seq peaks; SEQPLRP_REAL_DATA names the folder that holds chipseq/*.fa.
 real: setup
 	PATH="$(CURDIR)/$(BIN):$$PATH" bash examples/real_chipseq.sh
+
+# How long each method takes beside gradient x input, and its peak memory: tens of minutes, on a machine left alone.
+benchmark-speed:
+	@$(MAKE) --no-print-directory setup DEV=1
+	$(BIN)/python benchmarks/speed.py
 
 clean:
 	rm -rf $(VENV) demo-output build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

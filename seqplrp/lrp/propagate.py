@@ -12,6 +12,7 @@ from seqplrp.errors import SeqplrpError
 from seqplrp.lrp.batch import BatchAxis, by_sample, from_samples, samples_in
 from seqplrp.lrp.ledger import Ledger, per_sample_sum
 from seqplrp.lrp.ops.linear import LinearHandler, Quotient, propagate_again
+from seqplrp.lrp.ops.pooling import MaxPool
 from seqplrp.lrp.plan import Plan, PrunePoint
 from seqplrp.lrp.prune import Cut, Pruning, count, count_nonzero, described, find_cut, scaled, shares_of, size_by_sign
 from seqplrp.lrp.rules import Relative
@@ -234,7 +235,9 @@ class _Backward:
             return
         parts = step.handler.backward(self._signed(step), relevance, self.run, self.ledger)
         if step.handler.conserves and len(parts) == 1:
-            known = self.run.sizes.get(step.output)
+            # where windows overlap, relevances of both signs may meet at a winner
+            entries_stay = parts[0].winners is not None or not isinstance(step.handler, MaxPool)
+            known = self.run.sizes.get(step.output) if entries_stay else None
             parts = [replace(parts[0], total=self.run.relevance_out(step, relevance), size=known)]
         for name, part in zip(step.inputs, parts, strict=True):
             self._hand_on(name, part)
