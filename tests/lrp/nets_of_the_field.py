@@ -123,7 +123,7 @@ class ConvBlock(nn.Module):
 
 
 class RelativeAttention(nn.Module):
-    """Attention over (N, L, C) with scores of content and of distance (Transformer-XL, Enformer), or of a fixed place."""
+    """Attention over (N, L, C) with scores of content and distance (Enformer), or of a fixed place."""
 
     def __init__(self, dim: int, heads: int, length: int, *, relative: bool) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""What the explainer offers beside the map: layers, further inputs, layouts, lengths, many targets, ensembles, checks."""
+"""What the explainer offers beside the map: layers, further inputs, lengths, many targets, ensembles, checks."""
 
 from __future__ import annotations
 
