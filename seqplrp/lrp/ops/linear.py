@@ -409,9 +409,12 @@ def propagate_again(
     for q in quotients:
         among_kept = parts.numerator_sums(q.branch, None, q.winners)
         if tau > 0:
-            enough = among_kept / stabilised(q.denominator, layer.rule.eps, nonnegative=q.nonnegative) > tau
-            guarded = guarded + by_sample(~enough & (q.relevance != 0), step.batch).sum(1)
-            among_kept = torch.where(enough, among_kept, q.denominator)
+            old = stabilised(q.denominator, layer.rule.eps, nonnegative=q.nonnegative)
+            share_kept = torch.div(among_kept, old, out=old)
+            enough = torch.gt(share_kept, tau, out=share_kept)  # 1 where it is: see Cut.masks
+            carries = torch.ne(q.relevance, 0, out=torch.empty_like(q.relevance))
+            guarded = guarded + by_sample(carries.sub_(carries * enough), step.batch).sum(1)
+            among_kept = torch.lerp(q.denominator, among_kept, enough)  # one or the other, exactly
         # without the guard the kept inputs' part may have either sign
         share = divided(q.relevance, stabilised(among_kept, layer.rule.eps, nonnegative=q.nonnegative and tau > 0))
         parts.add(q.branch, share, q.winners)
