@@ -139,17 +139,26 @@ class _Follower:
                 return prod(sizes[:free])
             if self.puts_copies_side_by_side(node, sizes[free]):
                 return prod(sizes[: free + 1]) // self.batch
-            raise _untold(node, "by merging it with another axis")
+            raise _untold(node, "so that it can't be found again")
         if self.is_free and None not in shape:
-            raise SeqplrpError(
-                node.path or node.name,
-                f"{node.op_name} mixes the sequences of a batch: there is no score a sequence",
-                "return (N,) or (N, outputs) from the model, or from a callable target",
-            )
+            raise self.without_batch(node, sizes)
         at = self.at(first)
         if at is None or sizes[at : at + 1] != (self.batch,) or len(sizes) != len(self.sizes[first]):
             raise _untold(node, "so that it can't be found again")
         return prod(sizes[:at])
+
+    def without_batch(self, node: Node, sizes: tuple[int, ...]) -> SeqplrpError:
+        if self.batch in sizes:
+            return SeqplrpError(
+                node.path or node.name,
+                f"torch.export can trace {node.op_name} for one size of the batch only",
+                "write it with other operations (torch.gather in place of torch.take_along_dim, say)",
+            )
+        return SeqplrpError(
+            node.path or node.name,
+            f"{node.op_name} mixes the sequences of a batch: there is no score a sequence",
+            "return (N,) or (N, outputs) from the model, or from a callable target",
+        )
 
     def puts_copies_side_by_side(self, node: Node, size: int) -> bool:
         """Whether whole batches follow each other along one axis: both strands, ``torch.cat([x, x.flip(1, 2)], 0)``."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from seqplrp.errors import SeqplrpError
 from seqplrp.lrp.ledger import Ledger, per_sample_sum
+from seqplrp.lrp.ops.rearranging import COPIED, batch_at, check_sequences
 from seqplrp.lrp.steps import Contribution, Handler, MoveHandler, Run, Step, register
 
 aten = torch.ops.aten
@@ -33,7 +34,6 @@ def _argument(step: Step, index: int, default: Any = None) -> Any:
     aten.clone.default,
     aten.alias.default,
     aten.contiguous.default,
-    aten.detach.default,
     aten.dropout.default,
     aten.feature_dropout.default,
 )
@@ -59,6 +59,33 @@ class Reshape(MoveHandler):
 
     def back(self, step: Step, moved: Tensor, run: Run) -> list[Tensor]:
         return [moved.reshape(run.shapes[step.inputs[0]])]
+
+
+@register(aten.detach.default)
+class Detach(Reshape):
+    """A value that the model itself took out of its gradients: a factor that is held constant, or the same value."""
+
+    def gate_level(self, step: Step, levels: Mapping[str, int]) -> int:
+        return 3
+
+
+@register(aten._to_copy.default, aten.type_as.default)
+class Cast(MoveHandler):
+    """The same values in another type, or elsewhere."""
+
+    hoists: ClassVar[bool] = True
+
+    def receivers(self, step: Step, levels: Mapping[str, int]) -> tuple[str, ...]:
+        return step.inputs[:1]
+
+    def forward(self, step: Step, run: Run) -> Tensor:
+        values: Tensor = run.values[step.inputs[0]]
+        run.extras[step.output] = (values.device, values.dtype if values.is_floating_point() else None)
+        return super().forward(step, run)
+
+    def back(self, step: Step, moved: Tensor, run: Run) -> list[Tensor]:
+        device, dtype = run.extras[step.output]
+        return [moved.to(device=device, dtype=dtype or moved.dtype)]  # tokens are whole numbers, their relevance is not
 
 
 @register(aten.native_dropout.default)
@@ -92,7 +119,7 @@ class Permute(MoveHandler):
         return [moved.permute(inverse)]
 
 
-@register(aten.transpose.int)
+@register(aten.transpose.int, aten.t.default)
 class Transpose(MoveHandler):
     """Two axes swapped."""
 
@@ -100,7 +127,8 @@ class Transpose(MoveHandler):
     conserves: ClassVar[bool] = True
 
     def back(self, step: Step, moved: Tensor, run: Run) -> list[Tensor]:
-        return [moved.transpose(step.args[1], step.args[2])]
+        axes = (0, 1) if step.op == "t" else step.args[1:3]
+        return [moved.transpose(*axes)]
 
 
 @register(aten.flip.default)
@@ -111,26 +139,24 @@ class Flip(MoveHandler):
     conserves: ClassVar[bool] = True
 
     def back(self, step: Step, moved: Tensor, run: Run) -> list[Tensor]:
+        at = batch_at(step, run)
+        if at is None or at in [axis % moved.dim() for axis in step.args[1]]:
+            check_sequences(step, run)
         return [moved.flip(step.args[1])]
 
 
 @register(aten.constant_pad_nd.default, aten.pad.default)
 class Pad(MoveHandler):
-    """Padding by a constant; what falls on it is dropped (it is 0 under every rule but flat, where padding is 0)."""
+    """Padding by zeros; what falls on them is dropped (it is 0 under every rule but flat, where padding is 0)."""
 
     hoists: ClassVar[bool] = True
 
     def prepare(self, step: Step) -> None:
-        if step.op == "pad":
-            mode, value = _argument(step, 2, "constant"), _argument(step, 3) or 0
-        else:
-            mode, value = "constant", _argument(step, 2, 0)
-        if mode != "constant" or value != 0:
-            raise SeqplrpError(
-                step.path,
-                f"padding with mode {mode!r} and value {value!r} has no relevance handler",
-                "pad with zeros, or register a handler for it (seqplrp.lrp.register)",
-            )
+        mode = _argument(step, 2, "constant") if step.op == "pad" else "constant"
+        if mode != "constant":
+            step.handler = COPIED
+        elif _fill_value(step) != 0:
+            step.handler = FILLED_PAD
 
     def back(self, step: Step, moved: Tensor, run: Run) -> list[Tensor]:
         shape = run.shapes[step.inputs[0]]
@@ -146,6 +172,32 @@ class Pad(MoveHandler):
             if moved.shape[axis] < size:  # a negative pad on the right cut values off
                 moved = torch.nn.functional.pad(moved, _one_axis(moved.dim(), axis, 0, size - moved.shape[axis]))
         return [moved]
+
+
+def _fill_value(step: Step) -> float:
+    return float(_argument(step, 3 if step.op == "pad" else 2) or 0)
+
+
+class FilledPad(Pad):
+    """Padding by another number than 0, which takes what falls on it as a bias does."""
+
+    hoists: ClassVar[bool] = False
+
+    def prepare(self, step: Step) -> None:
+        return
+
+    def nonnegative(self, step: Step, inputs: Sequence[bool]) -> bool:
+        return all(inputs) and _fill_value(step) >= 0
+
+    def needs(self, step: Step) -> tuple[str, ...]:
+        return (step.output,)
+
+    def on_constants(self, step: Step, relevance: Tensor, run: Run) -> Tensor:
+        inside = self.back(step, relevance, run)[0]
+        return per_sample_sum(relevance, step.batch) - per_sample_sum(inside, step.input_batches[0])
+
+
+FILLED_PAD = FilledPad()
 
 
 def _one_axis(dims: int, axis: int, left: int, right: int) -> list[int]:
@@ -204,7 +256,7 @@ class Expand(MoveHandler):
         return [moved.sum_to_size(run.shapes[step.inputs[0]])]
 
 
-@register(aten.cat.default)
+@register(aten.cat.default, aten.concat.default, aten.concatenate.default)
 class Concatenate(MoveHandler):
     """Values side by side; each gets its own part back. Constant parts keep theirs, which the ledger counts as bias."""
 
