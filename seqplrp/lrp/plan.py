@@ -25,6 +25,8 @@ from seqplrp.lrp.trace import Graph, Node, Ref, renamed
 
 assert ops  # imported so that its handlers are registered
 
+aten = torch.ops.aten
+
 
 @dataclass(frozen=True)
 class PrunePoint:
@@ -197,6 +199,19 @@ def make_plan(
     )
 
 
+_READ_SHAPES_ALONE = {
+    aten.zeros_like.default,
+    aten.ones_like.default,
+    aten.full_like.default,
+    aten.empty_like.default,
+    aten.new_zeros.default,
+    aten.new_ones.default,
+    aten.new_full.default,
+    aten.new_empty.default,
+}
+"""Operations that give constants in the shape of a value, whatever the value."""
+
+
 def _make_steps(graph: Graph, model: nn.Module, device: torch.device | None) -> list[Step]:
     """Split the graph into what can be computed now (weights), sizes, and steps that depend on the input."""
     tensors = dict(graph.constants)
@@ -209,7 +224,8 @@ def _make_steps(graph: Graph, model: nn.Module, device: torch.device | None) -> 
     runtime = set(graph.fixed_inputs)  # those, sizes, and what is made of such alone
     for node in graph.nodes:
         refs = node.refs()
-        if data.intersection(refs) and node.shape is not None:
+        reads_values = node.op not in _READ_SHAPES_ALONE
+        if data.intersection(refs) and node.shape is not None and reads_values:
             step = _plain_step(node, known)
             step.handler = handler_of(node)
             step.inputs = tuple(name for name in node.refs() if name in data)  # x + x reads x twice: it has two shares
@@ -218,7 +234,7 @@ def _make_steps(graph: Graph, model: nn.Module, device: torch.device | None) -> 
             data.add(node.name)
         elif data.intersection(refs) or runtime.intersection(refs):
             runtime.add(node.name)
-            if fixed.intersection(refs):
+            if fixed.intersection(refs) and reads_values:
                 fixed.add(node.name)
             steps.append(_plain_step(node, known))
         else:

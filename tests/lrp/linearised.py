@@ -2,8 +2,8 @@
 
 With eps -> 0, what a unit hands on is its value times a coefficient, and coefficients pass a linear layer as gradients
 do. So relevance is input times gradient of the model in which each nonlinearity f is a product with the constant
-(f(z) - f(0)) / z, and what METHODS.md, section 2, holds constant is detached: gates, attention's weights, the statistics
-of a layer norm. torch's own functions are caught while the model runs, so nothing here is shared with the engine.
+(f(z) - f(0)) / z, and what METHODS.md, section 2, holds constant is detached: gates, attention weights, statistics
+of layer norms. torch's own functions are caught while the model runs, so nothing here is shared with the engine.
 """
 
 from __future__ import annotations
