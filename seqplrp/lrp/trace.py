@@ -270,7 +270,10 @@ def trace(
         warnings.simplefilter("ignore")
         try:
             exported = torch.export.export(
-                wrapper, tuple(batches), dynamic_shapes=(shapes[0], tuple(shapes[1:])) if others else (shapes[0],)
+                wrapper,
+                tuple(batches),
+                dynamic_shapes=(shapes[0], tuple(shapes[1:])) if others else (shapes[0],),
+                strict=False,
             ).run_decompositions({})
         except Exception as error:  # the exporter raises whatever the model or the tracer raised
             shown = " and ".join(str(tuple(tensor.shape)) for tensor in (example, *others))
@@ -320,6 +323,7 @@ def _program_graph(program: Program, example: Tensor, target: Target | None, oth
                 wrapper,
                 tuple(examples),
                 dynamic_shapes=(tuple({0: torch.export.Dim.AUTO} if free else {} for _ in examples),),
+                strict=False,
             ).run_decompositions({})
         except Exception as error:  # whatever the target raised
             raise SeqplrpError("target", f"can't be traced: {_first_line(error)}", _REMEDY) from error
