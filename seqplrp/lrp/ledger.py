@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -132,7 +133,8 @@ class Ledger:
                 size = torch.maximum(size, row.numbers["size_in"])
             share = row.numbers["unexplained"].abs() / torch.where(size > 0, size, 1.0)
             sample = int(share.argmax())
-            if worst is None or not float(share[sample]) <= worst.share:  # NaN is the worst of all
+            is_worse = worst is None or not (math.isnan(worst.share) or float(share[sample]) <= worst.share)
+            if is_worse:  # NaN is the worst of all
                 worst = Unexplained(row.layer, row.op, sample, float(share[sample]))
         return worst
 

@@ -103,7 +103,7 @@ class Explanation:
             tolerance = 1e-12 if self.relevance.dtype == torch.float64 else 1e-5
         for account in self._accounts:
             worst = account.ledger.largest_unexplained()
-            if worst is not None and worst.share > tolerance:
+            if worst is not None and not worst.share <= tolerance:  # nor is NaN
                 raise SeqplrpError(
                     f"layer {worst.layer} ({worst.op}), sequence {account.first + worst.sample}",
                     f"the ledger leaves {worst.share:.2g} of the layer's |relevance| unexplained, above {tolerance:g}",
