@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
-import copy
-import logging
 import time
-from collections import OrderedDict, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import pandas as pd
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from seqplrp.cli.errors import as_options
+from seqplrp.cli.loading import Loaded
+from seqplrp.cli.member import Member, Settings
+from seqplrp.cli.targets import resolve_target, score_function
 from seqplrp.errors import SeqplrpError
 from seqplrp.evaluate import gini
-from seqplrp.genomics import Record, one_hot, reverse_complement
-from seqplrp.methods import Explainer, Explanation, Method
+from seqplrp.genomics import Record, one_hot
+from seqplrp.methods import EnsembleExplanation, Explainer, Explanation, Method, together
 from seqplrp.models import ModelConfig
 
 _CHUNK_BASES = 1 << 20  # one-hot, relevance and contributions of a chunk then take about 50 MB
 _CHUNK_RECORDS = 1024
-_TRACED_LENGTHS = 8  # explainers kept, each with a copy of the weights
 
 
 @dataclass(frozen=True)
@@ -38,6 +35,8 @@ class Chunk:
         Relevance of each position.
     hypothetical : list of (4, L) float32 arrays, or None
         Hypothetical contributions, if the method has them.
+    spread : list of (L,) float32 arrays, or None
+        Standard deviation of each position's relevance over the models, if there are several.
     summary : DataFrame
         One row a record; see `summarise`.
     ledger : DataFrame
@@ -50,6 +49,7 @@ class Chunk:
 
     per_base: list[np.ndarray]
     hypothetical: list[np.ndarray] | None
+    spread: list[np.ndarray] | None
     summary: pd.DataFrame
     ledger: pd.DataFrame
     notes: tuple[str, ...]
@@ -71,73 +71,92 @@ def chunks_of(records: Iterable[Record]) -> Iterator[list[Record]]:
 
 
 class Session:
-    """A model made ready to explain chunks of records of any length that it takes.
+    """Models made ready to explain chunks of records of any length that they take; several are averaged.
 
     Parameters
     ----------
-    model : Module
+    models : sequence of Loaded
         What is explained.
-    config : ModelConfig, optional
-        Its description, if seqplrp trained it: names of classes, kind of output.
     method : Method
         How.
     target : str, optional
-        An output's number, a class's name, "predicted", or None if the model has one output.
-    example : Record
-        The model is traced on this record; what does not fit is an error here, before any work.
-    device : str or None
-        Where to run; None is where the model is.
-    batch_size : int, optional
-        Sequences at a time.
+        An output's number, a class's name, "predicted", ``module:function``, or None if a model has one output.
+    examples : mapping of str to Record
+        The shortest and the longest record by their places in the input. The models are run and traced on them; what
+        does not fit is an error here, before any work.
+    settings : Settings
+        How to run.
 
     Raises
     ------
     SeqplrpError
-        If the model cannot be traced, the method does not suit it, or it has no such target.
+        If a model cannot be run or traced, the method does not suit it, it has no such target, or models do not agree
+        in their classes.
     """
 
     def __init__(
         self,
-        model: nn.Module,
-        config: ModelConfig | None,
+        models: Sequence[Loaded],
         method: Method,
         *,
         target: str | None,
-        example: Record,
-        device: str | None = None,
-        batch_size: int | None = None,
+        examples: Mapping[str, Record],
+        settings: Settings,
     ) -> None:
-        self._model, self._config, self._method = model, config, method
-        self._device, self._batch_size = device, batch_size
-        self._explainers: OrderedDict[int, Explainer] = OrderedDict()
-        self._scorer: nn.Module | None = None
-        self.classes = [] if config is None else list(config.classes)
-        shape = _output_shape(model, example)
-        if len(shape) > 2:
+        self.classes = _common_classes(models)
+        score = score_function(target, self.classes)
+        self.members = tuple(Member(model, method, score, target, settings) for model in models)
+        outputs = [member.outputs(record, place) for member in self.members for place, record in examples.items()]
+        self.target: int | str = 0
+        self._index: int | Literal["predicted"] = 0
+        if score is None:
+            for number in outputs:  # a target that one model lacks is an error
+                self._index = resolve_target(target, number, self.classes)
+            self.target = self._index
+        else:
+            assert target is not None
+            self.target = target
+        if self._index == "predicted" and len(models) > 1 and max(outputs) > 1:
             raise SeqplrpError(
-                "--target",
-                f"the model gives {' x '.join(map(str, shape[1:]))} numbers a sequence, no list of scores",
-                "wrap the model in one that gives a score, or a list of them, and name that as --model",
+                "--target", "predicted is not the same output for every model", "give a number or a class's name"
             )
-        self.target = resolve_target(target, 1 if len(shape) == 1 else shape[1], self.classes)
-        explainer = self.explainer(one_hot([example.sequence]))
-        self.device = str(explainer.device)
-        self.has_hypothetical = self.explain([example]).hypothetical is not None
+        self._by_function = score is not None
+        found = [self._tried(record, place) for place, record in examples.items()]
+        self.has_hypothetical = found[0].hypothetical is not None
+        self.device = self.members[0].device
+
+    @property
+    def index(self) -> int | Literal["predicted"] | None:
+        """What an explainer is to be called with; None where a function picks the score."""
+        return None if self._by_function else self._index
+
+    def explainer(self, example: Tensor) -> Explainer:
+        """Return the first model's explainer for inputs of this one's length."""
+        return self.members[0].explainer(example)
+
+    def _tried(self, record: Record, place: str) -> Chunk:
+        try:
+            return self.explain([record])
+        except SeqplrpError as error:
+            if error.where != "X":
+                raise
+            raise SeqplrpError(place, error.what, error.remedy) from error
 
     def explain(self, records: Sequence[Record]) -> Chunk:
-        """Explain records; those of one length go through the model together."""
+        """Explain records; those of one length go through the models together."""
         of_length: dict[int, list[int]] = defaultdict(list)
         for i, record in enumerate(records):
             of_length[len(record)].append(i)
         parts = [self._explain_equal([records[i] for i in rows], rows) for rows in of_length.values()]
         order = np.argsort([i for rows in of_length.values() for i in rows])
-        per_base = [row for part in parts for row in part.per_base]
-        hypothetical = [row for part in parts for row in part.hypothetical or ()]
         summary = pd.concat([part.summary for part in parts]).iloc[order]
         ledger = pd.concat([part.ledger for part in parts]).sort_index(kind="stable")
+        per_base = _in_order([part.per_base for part in parts], order)
+        assert per_base is not None
         return Chunk(
-            per_base=[per_base[i] for i in order],
-            hypothetical=[hypothetical[i] for i in order] if hypothetical else None,
+            per_base=per_base,
+            hypothetical=_in_order([part.hypothetical for part in parts], order),
+            spread=_in_order([part.spread for part in parts], order),
             summary=summary,
             ledger=ledger,
             notes=tuple(dict.fromkeys(note for part in parts for note in part.notes)),
@@ -146,168 +165,67 @@ class Session:
 
     def _explain_equal(self, records: list[Record], rows: list[int]) -> Chunk:
         x = one_hot([record.sequence for record in records])
+        ids = np.array([record.id for record in records], dtype=object)
         began = time.perf_counter()
-        explainer = self.explainer(x[:1])
-        explanation = explainer(x, self.target, batch_size=self._batch_size)
+        own = [member.explain(x, self._index, ids) for member in self.members]
+        explanation = own[0] if len(own) == 1 else together(own)
         per_base = explanation.per_base.numpy()
         seconds = time.perf_counter() - began
-        probability, predicted = self._certainty(explanation, x, explainer.graph.left_out)
-        ids = np.array([record.id for record in records], dtype=object)
+        probability, predicted = self._certainty(own, x)
         ledger = explanation.ledger
         within = ledger["sequence"].to_numpy(dtype=int)
         ledger = ledger.drop(columns="sequence").set_axis(np.array(rows)[within], axis=0)
         ledger.insert(0, "id", ids[within])
+        # where a function picks the score, its name stands for the output's number
+        target = self.target if self._by_function else None
         return Chunk(
             per_base=list(per_base),
             hypothetical=list(explanation.hypothetical.numpy()) if explanation.has_hypothetical else None,
-            summary=summarise(records, x, explanation, probability, predicted, self.classes),
+            spread=list(explanation.per_base_spread.numpy()) if isinstance(explanation, EnsembleExplanation) else None,
+            summary=summarise(records, x, explanation, probability, predicted, self.classes, target),
             ledger=ledger,
             # The number of negative scores in a chunk means nothing to the reader: all are counted at the end.
             notes=tuple(note for note in explanation.notes if not note[:1].isdigit()),
             seconds=seconds,
         )
 
-    def explainer(self, example: Tensor) -> Explainer:
-        """Return the explainer for inputs of this one's length, traced if it is the first."""
-        length = example.shape[2]
-        if length not in self._explainers:
-            with _quiet_tracing(), as_options("method", "rule", "p", "budget", "center", "device"):
-                self._explainers[length] = Explainer(self._model, example, self._method, device=self._device)
-            if len(self._explainers) > _TRACED_LENGTHS:
-                self._explainers.popitem(last=False)
-        self._explainers.move_to_end(length)
-        return self._explainers[length]
-
-    def _certainty(
-        self, explanation: Explanation, x: Tensor, left_out: str | None
-    ) -> tuple[np.ndarray, np.ndarray | None]:
+    def _certainty(self, own: Sequence[Explanation], x: Tensor) -> tuple[np.ndarray, np.ndarray | None]:
         """Return the explained output's probability (N,), and which output is the most probable (N,).
 
-        The first is NaN and the second None where the model's kind, or its own last step, does not tell.
+        Means over the models; NaN and None where they do not tell.
         """
-        kind = None if self._config is None else self._config.kind
-        if kind in ("binary", "multilabel") or left_out == "sigmoid":
-            return torch.sigmoid(explanation.output.double()).numpy(), None
-        if not (kind == "multiclass" or left_out == "softmax") or explanation.target is None:
-            return np.full(len(x), np.nan), None
-        scores = self._scores(x)
-        if self._method.reverse_complement:
-            scores = (scores + self._scores(reverse_complement(x))) / 2
-        probabilities = scores if left_out == "softmax" else scores.softmax(1)
-        explained = probabilities.gather(1, explanation.target[:, None]).squeeze(1)
-        return explained.numpy(), probabilities.argmax(1).numpy()
-
-    def _scores(self, x: Tensor) -> Tensor:
-        """Return what the model itself gives: (N, outputs)."""
-        if self._scorer is None:  # a copy where the work is done: the user's model is not moved
-            there = torch.device(self.device)
-            place = next((p for p in self._model.parameters()), None)
-            moved = place is not None and place.device != there
-            self._scorer = copy.deepcopy(self._model).to(there) if moved else self._model
-        dtype = next((p.dtype for p in self._scorer.parameters() if p.is_floating_point()), x.dtype)
-        with torch.inference_mode():
-            parts = [self._scorer(part.to(self.device, dtype)) for part in torch.split(x, self._batch_size or 256)]
-            return torch.cat([part[0] if isinstance(part, tuple | list) else part for part in parts]).cpu().double()
+        found = [member.probability(e, x) for member, e in zip(self.members, own, strict=True)]
+        every = [all_outputs for _, all_outputs in found if all_outputs is not None]
+        predicted = np.mean(every, axis=0).argmax(1) if len(every) == len(found) else None
+        return np.mean([explained for explained, _ in found], axis=0), predicted
 
 
-def check_model_takes(model: nn.Module, record: Record) -> None:
-    """Run the model once, as it is, on one record.
-
-    Raises
-    ------
-    SeqplrpError
-        If it fails, or gives what is not a finite number.
-    """
-    _output_shape(model, record)
+def _in_order(parts: Sequence[list[np.ndarray] | None], order: np.ndarray) -> list[np.ndarray] | None:
+    """Bring what was found length by length back into the records' order; None where a method has none of it."""
+    rows = [row for part in parts if part is not None for row in part]
+    return [rows[i] for i in order] if rows else None
 
 
-def _output_shape(model: nn.Module, record: Record) -> tuple[int, ...]:
-    x = one_hot([record.sequence])
-    place = next((p for p in model.parameters() if p.is_floating_point()), x)
-    try:
-        with torch.inference_mode():
-            output = model(x.to(place.device, place.dtype))
-    except SeqplrpError:
-        raise
-    except Exception as error:  # a user's own forward may raise anything
-        reason = " ".join(str(error).split())
-        raise SeqplrpError(
-            f"record {record.id!r}",
-            f"the model fails on its {len(record)} bases ({type(error).__name__}: {reason})",
-            "give sequences of the length that the model takes, or mend its forward",
-        ) from error
-    if isinstance(output, tuple | list) and output:
-        output = output[0]  # the first one is what the engine explains
-    if not isinstance(output, Tensor):
-        raise SeqplrpError(
-            "--model",
-            f"its output is a {type(output).__name__}, no tensor",
-            "wrap the model in one that gives the scores as (N, outputs)",
-        )
-    if not bool(torch.isfinite(output).all()):
-        raise SeqplrpError(
-            "--model",
-            f"its output on record {record.id!r} is not finite",
-            "check its weights: some may be NaN or infinite",
-        )
-    return tuple(output.shape)
-
-
-@contextmanager
-def _quiet_tracing() -> Iterator[None]:
-    # torch logs what it could not trace at length before it raises; the error itself says it in a line.
-    previous = logging.root.manager.disable
-    logging.disable(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        logging.disable(previous)
-
-
-def resolve_target(text: str | None, outputs: int, classes: Sequence[str]) -> int | Literal["predicted"]:
-    """Find the output that the user means.
-
-    Parameters
-    ----------
-    text : str, optional
-        A number from 0, a class's name, or "predicted".
-    outputs : int
-        How many outputs the model has.
-    classes : sequence of str
-        Their names; empty if they have none.
-
-    Raises
-    ------
-    SeqplrpError
-        If there is no such output, or several and none was named.
-    """
-    named = f" ({', '.join(f'{i} is {name}' for i, name in enumerate(classes[:8]))})" if classes else ""
-    if text is None:
-        if outputs > 1:
+def _common_classes(models: Sequence[Loaded]) -> list[str]:
+    """Return the names of the outputs, where models have them."""
+    described = [model for model in models if model.config is not None]
+    if not described:
+        return []
+    first, *rest = described
+    assert first.config is not None
+    for other in rest:
+        assert other.config is not None
+        if (other.config.classes, other.config.kind) != (first.config.classes, first.config.kind):
             raise SeqplrpError(
-                "--target", f"the model has {outputs} outputs and none was chosen{named}", "give --target 0, say"
+                "--model",
+                f"{first.name} tells {_told(first.config)} apart and {other.name} {_told(other.config)}",
+                "give models of one task",
             )
-        return 0
-    if text == "predicted":
-        return "predicted"
-    if text in classes and not text.isdecimal():
-        return list(classes).index(text)
-    try:
-        number = int(text)
-    except ValueError:
-        raise SeqplrpError(
-            "--target",
-            f"{text!r} is no output of this model{named}",
-            f"give a number from 0 to {outputs - 1}, a class's name or predicted",
-        ) from None
-    if not 0 <= number < outputs:
-        many = f"{outputs} outputs" if outputs > 1 else "one output"
-        raise SeqplrpError(
-            "--target",
-            f"{number} is out of range for a model with {many}{named}",
-            f"give a number from 0 to {outputs - 1}" if outputs > 1 else "give 0, or leave it out",
-        )
-    return number
+    return list(first.config.classes)
+
+
+def _told(config: ModelConfig) -> str:
+    return f"{', '.join(config.classes)} ({config.kind})"
 
 
 def summarise(
@@ -317,11 +235,13 @@ def summarise(
     probability: np.ndarray,
     predicted: np.ndarray | None,
     classes: Sequence[str],
+    function: str | int | None = None,
 ) -> pd.DataFrame:
     """Describe each record's map in one row.
 
-    The columns: ``id``; ``contig``, ``start``, ``end``, ``strand`` (0-based, half-open); ``target`` and its
-    ``class``; ``output``, the explained score; its ``probability``, where the model's kind tells it;
+    The columns: ``id``; ``contig``, ``start``, ``end``, ``strand`` (0-based, half-open); ``target`` (or the function
+    that picks the score) and its ``class``; ``output``, the explained score; ``output_spread``, its standard deviation
+    over the models, where there are several; its ``probability``, where the model's kind tells it;
     ``predicted``, the number of the most probable output of a multi-class model; ``relevance_sum``;
     ``kept_share``, the share of the bases other than N that carry any relevance; ``gini`` of its absolute
     values; ``top_position`` on the contig, ``top_base`` (as read) and ``top_relevance``, those of the base with
@@ -332,6 +252,7 @@ def summarise(
     target = np.zeros(len(records), int) if explanation.target is None else explanation.target.numpy()
     top = np.abs(per_base).argmax(1)
     at = np.arange(len(records))
+    spread = explanation.output_spread.numpy() if isinstance(explanation, EnsembleExplanation) else None
     with np.errstate(invalid="ignore"):
         kept = ((per_base != 0) & known).sum(1) / known.sum(1)
     return pd.DataFrame(
@@ -341,9 +262,10 @@ def summarise(
             "start": [record.start for record in records],
             "end": [record.end for record in records],
             "strand": [record.strand for record in records],
-            "target": target,
-            "class": [classes[t] if classes else "" for t in target],
+            "target": target if function is None else function,
+            "class": [classes[t] if classes and function is None else "" for t in target],
             "output": explanation.output.numpy(),
+            **({} if spread is None else {"output_spread": spread}),
             "probability": probability,
             "predicted": pd.array([pd.NA] * len(records) if predicted is None else predicted, dtype="Int64"),
             "relevance_sum": per_base.sum(1, dtype=np.float64),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -95,22 +95,37 @@ def from_os_error(error: OSError, place: object = None) -> SeqplrpError | None:
 
 
 @contextmanager
-def as_options(*names: str) -> Iterator[None]:
+def as_options(*names: str, **renamed: str) -> Iterator[None]:
     """Let errors that name an argument of the library name the option that set it.
 
     Parameters
     ----------
     *names : str
-        The arguments; ``batch_size`` becomes ``--batch-size``.
+        The arguments; ``batch_size`` becomes ``--batch-size``, and ``p['conv*']`` becomes ``--p 'conv*'``.
+    **renamed : str
+        Arguments whose option has another name, with that: ``architecture="--arch"``.
     """
     try:
         yield
     except SeqplrpError as error:
-        parts = error.where.split(", ")
-        if not set(parts) <= set(names):
+        options = {name: option_of(name) for name in names} | renamed
+        found = [_option(part, options) for part in error.where.split(", ")]
+        if None in found:
             raise
-        where = ", ".join("--" + part.replace("_", "-") for part in parts)
-        raise SeqplrpError(where, error.what, error.remedy) from error
+        raise SeqplrpError(", ".join(map(str, found)), error.what, error.remedy) from error
+
+
+def option_of(name: str) -> str:
+    """Return the option that sets an argument: ``--batch-size`` for ``batch_size``."""
+    return "--" + name.replace("_", "-")
+
+
+def _option(where: str, options: Mapping[str, str]) -> str | None:
+    """Return the option for an argument, or for one of its values by pattern."""
+    by_pattern = re.fullmatch(r"(\w+)\[(.+)\]", where)
+    if by_pattern is not None and by_pattern[1] in options:
+        return f"{options[by_pattern[1]]} {by_pattern[2]}"
+    return options.get(where)
 
 
 def _reason(code: int) -> str:

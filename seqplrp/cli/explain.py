@@ -17,7 +17,11 @@ def register(app: typer.Typer) -> None:
 
 def explain(
     model: Annotated[
-        str, typer.Option(help="A directory that `seqplrp train` wrote, or module:callable for any torch model.")
+        list[str],
+        typer.Option(
+            help="A directory that `seqplrp train` wrote, a .pt2 file of torch.export.save, or module:callable for any "
+            "torch model. Repeat it for an ensemble: the mean is explained, with its spread."
+        ),
     ],
     fasta: Annotated[
         Path, typer.Option(help="DNA, plain or gzipped; chr:start-end headers place records on a genome.")
@@ -26,21 +30,35 @@ def explain(
     method: Annotated[str, typer.Option(help="plrp, lrp, r-lrp, gradient-x-input or saliency.")] = "plrp",
     target: Annotated[
         str | None,
-        typer.Option(help="The output to explain: its number, its class's name, or predicted. One output needs none."),
+        typer.Option(
+            help="The output to explain: its number, its class's name, predicted, or module:function for a score made "
+            "of the outputs. One output needs none."
+        ),
     ] = None,
     formats: Annotated[str, typer.Option(help="What to write, with commas between.")] = _FORMATS,
     weights: Annotated[
-        Path | None, typer.Option(help="Weights for module:callable: safetensors or a saved state dict.")
+        list[Path] | None,
+        typer.Option(
+            help="Weights for module:callable: safetensors or a saved state dict. Several make an ensemble of it."
+        ),
     ] = None,
     trust_pickle: Annotated[
-        bool, typer.Option("--trust-pickle", help="Unpickle anything from --weights, which runs code that it names.")
+        bool,
+        typer.Option(
+            "--trust-pickle", help="Unpickle anything from --weights and .pt2 files, which runs code that they name."
+        ),
     ] = False,
+    layout: Annotated[str, typer.Option(help="What the model takes: NCL (N, 4, L) or NLC (N, L, 4).")] = "NCL",
     rule: Annotated[
         list[str] | None,
         typer.Option(
-            help="gamma(0.25), epsilon, zplus, alphabeta(2,1), relative ...; or PATTERN=RULE for the layers whose "
-            "module path matches, the first match decides (repeat the option)."
+            help="gamma(0.25), epsilon, zplus, alphabeta(2,1), relative ...; a composite: epsilon-plus, "
+            "epsilon-gamma-box or default; or PATTERN=RULE (repeated) for layers by module path, or by place: @first, "
+            "@last, @conv, @linear. The first match decides; one without a pattern is for all other layers."
         ),
+    ] = None,
+    attention: Annotated[
+        str | None, typer.Option(help="Attention weights: held constant (lrp's own), or attnlrp.")
     ] = None,
     p: Annotated[
         list[str] | None,
@@ -63,7 +81,12 @@ def explain(
     batch_size: Annotated[
         int | None, typer.Option(min=1, help="Sequences at a time; chosen by memory if not given.")
     ] = None,
+    check: Annotated[bool, typer.Option("--check", help="Stop if a layer's relevance does not add up.")] = False,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 ...")] = "auto",
+    tf32: Annotated[bool, typer.Option("--tf32", help="Let a GPU round products to TF32.")] = False,
+    deterministic: Annotated[
+        bool, typer.Option("--deterministic", help="On a GPU, sum in a fixed order: the same bits each time.")
+    ] = False,
     iupac: Annotated[
         str, typer.Option(help="Ambiguity codes other than N: reject them, or read them as n.")
     ] = "reject",
@@ -74,10 +97,11 @@ def explain(
 
     Writes relevance.bw, relevance.bedgraph, relevance.npz, relevance.h5 (ChromBPNet's layout), summary.tsv and
     ledger.tsv, as --formats asks, and always regions.bed, chrom.sizes and manifest.json. Overlapping records of a
-    contig are averaged in the tracks, and records of the minus strand stand in the plus strand's order there.
+    contig are averaged in the tracks, and records of the minus strand stand in the plus strand's order there. Of
+    several models the mean is written, and its spread as relevance_spread.bw and in relevance.npz.
     """
     arguments = dict(locals())
-    from seqplrp.cli.explaining import Request, parse_formats, run
+    from seqplrp.cli.explaining import Request, as_json, parse_formats, run
     from seqplrp.cli.method_options import described, method_of
     from seqplrp.cli.output import output_directory
 
@@ -92,12 +116,13 @@ def explain(
         threshold=threshold,
         gain=gain,
         tau=tau,
-        center=None if center == "none" else center,
+        attention=attention,
+        center=center,
         reverse_complement=reverse_complement or None,
     )
     request = Request(
-        model=model,
-        weights=weights,
+        models=tuple(model),
+        weights=tuple(weights or ()),
         trust_pickle=trust_pickle,
         fasta=fasta,
         iupac=iupac,
@@ -106,10 +131,15 @@ def explain(
         formats=chosen,
         batch_size=batch_size,
         device=device,
+        layout=layout,
+        check=check,
+        tf32=tf32,
+        deterministic=deterministic,
         seed=seed,
-        arguments={name: str(v) if isinstance(v, Path) else v for name, v in arguments.items()},
+        arguments=as_json(arguments),
     )
-    with output_directory(out, command="explain", overwrite=overwrite, inputs=[model, fasta, weights]) as stage:
+    inputs: list[Path | str | None] = [*model, fasta, *(weights or ())]
+    with output_directory(out, command="explain", overwrite=overwrite, inputs=inputs) as stage:
         result = run(request, stage)
     each = 1000 * result.explain_seconds / result.sequences
     typer.echo(f"explained {result.sequences} sequences by {described(method, given)} ({each:.2f} ms each)")

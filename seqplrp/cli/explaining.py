@@ -19,13 +19,15 @@ import torch
 from torch import nn
 
 from seqplrp._version import __version__
-from seqplrp.cli.chunks import Chunk, Session, check_model_takes, chunks_of
+from seqplrp.cli.chunks import Chunk, Session, chunks_of
 from seqplrp.cli.console import progress
 from seqplrp.cli.errors import as_options
+from seqplrp.cli.loading import Loaded, load_models
+from seqplrp.cli.member import Settings
 from seqplrp.errors import SeqplrpError
 from seqplrp.genomics import Record, read_fasta, tracks
+from seqplrp.lrp import Layout, Program
 from seqplrp.methods import Method
-from seqplrp.models import ModelConfig, load_callable_model, load_model
 
 FORMATS = ("bigwig", "bedgraph", "npz", "h5", "tsv")
 
@@ -43,12 +45,12 @@ class Request:
 
     Parameters
     ----------
-    model : str
-        A model directory or ``module:callable``.
-    weights : Path, optional
-        Weights of a ``module:callable``.
+    models : tuple of str
+        Model directories, ``.pt2`` files or ``module:callable``; several are averaged.
+    weights : tuple of Path
+        Weights of the callables among them.
     trust_pickle : bool
-        Whether these may be arbitrary pickles.
+        Whether these, and ``.pt2`` files, may be arbitrary pickles.
     fasta : Path
         The sequences.
     iupac : str
@@ -56,21 +58,27 @@ class Request:
     method : Method
         How to explain.
     target : str, optional
-        An output's number, a class's name or "predicted".
+        An output's number, a class's name, "predicted" or ``module:function``.
     formats : tuple of str
         Of `FORMATS`.
     batch_size : int, optional
         Sequences at a time.
     device : str
         A torch device or "auto".
+    layout : str
+        What the models take: "NCL" or "NLC".
+    check : bool
+        Whether a ledger that does not add up is an error.
+    tf32, deterministic : bool
+        See `seqplrp.methods.Explainer`.
     seed : int
         For methods that draw at random.
     arguments : dict
         The command line, for the manifest.
     """
 
-    model: str
-    weights: Path | None
+    models: tuple[str, ...]
+    weights: tuple[Path, ...]
     trust_pickle: bool
     fasta: Path
     iupac: str
@@ -79,8 +87,33 @@ class Request:
     formats: tuple[str, ...]
     batch_size: int | None
     device: str
+    layout: str
+    check: bool
+    tf32: bool
+    deterministic: bool
     seed: int
     arguments: dict[str, Any]
+
+    def settings(self) -> Settings:
+        """Return how to run the models.
+
+        Raises
+        ------
+        SeqplrpError
+            For a layout that is none.
+        """
+        layout = self.layout.upper()
+        if layout not in ("NCL", "NLC"):
+            raise SeqplrpError("--layout", f"{self.layout!r} is not known", "choose NCL or NLC")
+        device = self.device
+        return Settings(
+            layout=cast(Layout, layout),
+            device=("cuda" if torch.cuda.is_available() else None) if device == "auto" else device,
+            batch_size=self.batch_size,
+            check=self.check,
+            tf32=self.tf32,
+            deterministic=self.deterministic,
+        )
 
 
 @dataclass
@@ -141,16 +174,27 @@ class Prepared:
         What is to be explained.
     scan : Scan
         What its input holds.
-    model : Module
+    models : tuple of Loaded
         As loaded.
     session : Session
-        The model made ready.
+        The models made ready.
     """
 
     request: Request
     scan: Scan
-    model: nn.Module
+    models: tuple[Loaded, ...]
     session: Session
+
+
+def as_json(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Return a command's arguments as JSON can hold them."""
+    return {name: _json(value) for name, value in arguments.items()}
+
+
+def _json(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return [_json(item) for item in value]
+    return str(value) if isinstance(value, Path) else value
 
 
 def parse_formats(text: str) -> tuple[str, ...]:
@@ -177,6 +221,8 @@ def run(request: Request, stage: Path) -> Result:
             if name in _WRITERS:
                 file, write = _WRITERS[name]
                 write(stage / file, spool)
+        if "bigwig" in request.formats and spool.spread is not None:
+            tracks.write_bigwig(stage / "relevance_spread.bw", spool, spool.spread)
         tracks.write_regions(stage / "regions.bed", spool)
         tracks.write_chrom_sizes(stage / "chrom.sizes", spool)
     result.wall_seconds = time.monotonic() - began
@@ -186,18 +232,20 @@ def run(request: Request, stage: Path) -> Result:
 
 
 def prepare(request: Request) -> Prepared:
-    """Read the whole input once, load the model and trace it.
+    """Read the whole input once, load the models and trace them.
 
     Raises
     ------
     SeqplrpError
         For whatever the user can mend in the request, its input and its model.
     """
+    settings = request.settings()
     scan = _scan(request)
-    model, config = _load(request)
-    _check_model_takes(config, request, scan)
+    models = load_models(request.models, request.weights, trust_pickle=request.trust_pickle)
+    for model in models:
+        _check_model_takes(model, request, scan)
     torch.manual_seed(request.seed)
-    return Prepared(request, scan, model, _session(request, scan, model, config))
+    return Prepared(request, scan, models, _session(request, scan, models, settings))
 
 
 def _scan(request: Request) -> Scan:
@@ -223,43 +271,33 @@ def read_records(request: Request) -> Iterator[Record]:
     return read_fasta(request.fasta, iupac=cast(Literal["reject", "n"], request.iupac))
 
 
-def _load(request: Request) -> tuple[nn.Module, ModelConfig | None]:
-    path = Path(request.model)
-    if ":" in request.model and not path.exists():
-        return load_callable_model(request.model, request.weights, trust_pickle=request.trust_pickle), None
-    if request.weights is not None:
-        raise SeqplrpError(
-            "--weights", "is for module:callable, a model directory has its own", "leave it out or change --model"
-        )
-    model = load_model(path)
-    return model, model.config
-
-
-def _check_model_takes(config: ModelConfig | None, request: Request, scan: Scan) -> None:
+def _check_model_takes(model: Loaded, request: Request, scan: Scan) -> None:
+    """Raise for the first record of a length that a model is known not to take."""
+    config = model.config
     if config is None or config.flexible_length:
         return
     for length, record in scan.first_of_length.items():
         if length != config.length:
             raise SeqplrpError(
-                f"{request.fasta}, record {record.id!r}",
+                _place(request, record),
                 f"has {length} bases, the model takes {config.length} only",
                 f"cut or extend the sequences to {config.length} bases, or train a model of that length",
             )
 
 
-def _session(request: Request, scan: Scan, model: nn.Module, config: ModelConfig | None) -> Session:
-    device = ("cuda" if torch.cuda.is_available() else None) if request.device == "auto" else request.device
+def _place(request: Request, record: Record) -> str:
+    return f"{request.fasta}, record {record.id!r}"
+
+
+def _session(request: Request, scan: Scan, models: tuple[Loaded, ...], settings: Settings) -> Session:
     examples = [record for _, record in sorted(scan.first_of_length.items())]
-    for example in examples[:1] + examples[-1:]:  # what takes the shortest and the longest takes those between
-        check_model_takes(model, example)
     session = Session(
-        model,
-        config,
+        models,
         request.method,
         target=request.target,
-        example=examples[0],
-        device=device,
-        batch_size=request.batch_size,
+        # a model that takes the shortest and the longest takes those between
+        examples={_place(request, record): record for record in examples[:1] + examples[-1:]},
+        settings=settings,
     )
     if "h5" in request.formats and not session.has_hypothetical:
         raise SeqplrpError(
@@ -273,7 +311,9 @@ def _session(request: Request, scan: Scan, model: nn.Module, config: ModelConfig
 def _explain(prepared: Prepared, stage: Path, directory: Path, result: Result) -> tracks.Spool:
     request, session, sequences = prepared.request, prepared.session, prepared.scan.sequences
     with ExitStack() as stack:
-        spool = stack.enter_context(tracks.SpoolWriter(directory, hypothetical=session.has_hypothetical))
+        several = len(prepared.models) > 1
+        writer = tracks.SpoolWriter(directory, hypothetical=session.has_hypothetical, spread=several)
+        spool = stack.enter_context(writer)
         tables = []
         if "tsv" in request.formats:
             tables = [stack.enter_context(tracks.TableWriter(stage / f"{t}.tsv")) for t in ("summary", "ledger")]
@@ -282,7 +322,8 @@ def _explain(prepared: Prepared, stage: Path, directory: Path, result: Result) -
             chunk = session.explain(records)
             for i, record in enumerate(records):
                 hypothetical = None if chunk.hypothetical is None else chunk.hypothetical[i]
-                spool.append(record, chunk.per_base[i], hypothetical)
+                spread = None if chunk.spread is None else chunk.spread[i]
+                spool.append(record, chunk.per_base[i], hypothetical, spread)
             for table, rows in zip(tables, (chunk.summary, chunk.ledger), strict=False):
                 table.append(rows)
             result.add(chunk)
@@ -314,12 +355,17 @@ def provenance(prepared: Prepared, command: str, libraries: Iterable[str]) -> di
         "classes": session.classes,
         "seed": request.seed,
         "device": session.device,
-        "model": {"name": request.model, "weights_sha256": _weights_sha256(prepared.model)},
+        "layout": request.settings().layout,
+        "tf32": request.tf32,
+        "deterministic": request.deterministic,
+        "checked": request.check,
+        "models": [{"name": model.name, "weights_sha256": _weights_sha256(model.module)} for model in prepared.models],
         "input": {"path": str(request.fasta), "sha256": file_sha256(request.fasta)},
     }
 
 
 def _manifest(prepared: Prepared, result: Result) -> dict[str, Any]:
+    several = len(prepared.models) > 1
     return {
         **provenance(prepared, "explain", ("torch", "numpy", "pandas", "h5py", "pyBigWig")),
         "sequences": result.sequences,
@@ -334,6 +380,7 @@ def _manifest(prepared: Prepared, result: Result) -> dict[str, Any]:
             "tracks": "plus strand order; overlapping records of a contig are averaged",
             "chrom_sizes": "largest end seen on each contig",
             "values": "float32",
+            **({"spread": "standard deviation over the models, n - 1 in the denominator"} if several else {}),
         },
     }
 
@@ -347,7 +394,8 @@ def file_sha256(path: Path) -> str:
 def _weights_sha256(model: nn.Module) -> str:
     """Hash names, shapes and values of all weights, in the order of their names: the same for any file format."""
     digest = hashlib.sha256()
-    for name, value in sorted(model.state_dict().items()):
+    weights = model.exported.state_dict if isinstance(model, Program) else model.state_dict()
+    for name, value in sorted(weights.items()):
         array = value.detach().cpu().contiguous()
         digest.update(f"{name} {array.dtype} {tuple(array.shape)}\n".encode())
         digest.update(array.reshape(-1).view(torch.uint8).numpy().tobytes())

@@ -136,7 +136,7 @@ def _look(prepared: Prepared, looks: Looks) -> _Seen:
         for records, explainer, layers in _batches(prepared):
             codes = encode([record.sequence for record in records])
             x = codes_to_one_hot(codes)
-            explanation = explainer(x, session.target, layers=[layer.name for layer in layers])
+            explanation = explainer(x, session.index, layers=[layer.name for layer in layers])
             if not seen.tallies:
                 seen.notes = tuple(note for note in explanation.notes if not note[:1].isdigit())
                 seen.tallies = [_tally(layer, looks) for layer in layers]

@@ -22,7 +22,9 @@ def filters(
     model: Annotated[
         str,
         typer.Argument(
-            metavar="MODEL", help="A directory that `seqplrp train` wrote, or module:callable for any torch model."
+            metavar="MODEL",
+            help="A directory that `seqplrp train` wrote, a .pt2 file of torch.export.save, or module:callable for any "
+            "torch model.",
         ),
     ],
     fasta: Annotated[Path, typer.Argument(metavar="FASTA", help="DNA, plain or gzipped.")],
@@ -30,7 +32,10 @@ def filters(
     method: Annotated[str, typer.Option(help="plrp, lrp or r-lrp.")] = "plrp",
     target: Annotated[
         str | None,
-        typer.Option(help="The output to explain: its number, its class's name, or predicted. One output needs none."),
+        typer.Option(
+            help="The output to explain: its number, its class's name, predicted, or module:function for a score made "
+            "of the outputs. One output needs none."
+        ),
     ] = None,
     top: Annotated[int, typer.Option(min=1, help="Windows of each filter to make its matrix of.")] = 100,
     per_sequence: Annotated[
@@ -45,14 +50,22 @@ def filters(
         Path | None, typer.Option(help="Weights for module:callable: safetensors or a saved state dict.")
     ] = None,
     trust_pickle: Annotated[
-        bool, typer.Option("--trust-pickle", help="Unpickle anything from --weights, which runs code that it names.")
+        bool,
+        typer.Option(
+            "--trust-pickle", help="Unpickle anything from --weights or a .pt2 file, which runs code that it names."
+        ),
     ] = False,
+    layout: Annotated[str, typer.Option(help="What the model takes: NCL (N, 4, L) or NLC (N, L, 4).")] = "NCL",
     rule: Annotated[
         list[str] | None,
         typer.Option(
-            help="gamma(0.25), epsilon, zplus, alphabeta(2,1), relative ...; or PATTERN=RULE for the layers whose "
-            "module path matches, the first match decides (repeat the option)."
+            help="gamma(0.25), epsilon, zplus, alphabeta(2,1), relative ...; a composite: epsilon-plus, "
+            "epsilon-gamma-box or default; or PATTERN=RULE (repeated) for layers by module path, or by place: @first, "
+            "@last, @conv, @linear. The first match decides; one without a pattern is for all other layers."
         ),
+    ] = None,
+    attention: Annotated[
+        str | None, typer.Option(help="Attention weights: held constant (lrp's own), or attnlrp.")
     ] = None,
     p: Annotated[
         list[str] | None,
@@ -85,7 +98,7 @@ def filters(
     compile it.
     """
     arguments = dict(locals())
-    from seqplrp.cli.explaining import Request
+    from seqplrp.cli.explaining import Request, as_json
     from seqplrp.cli.filtering import Looks, run
     from seqplrp.cli.method_options import described, method_of
     from seqplrp.cli.output import output_directory
@@ -93,11 +106,20 @@ def filters(
     looks = Looks(top=top, per_sequence=per_sequence, motifs=motifs, match=match, drawn=max_filters)
     looks.check()
     chosen_method, given = method_of(
-        method, rule=rule, p=p, budget=budget, p_neg=p_neg, mode=mode, threshold=threshold, gain=gain, tau=tau
+        method,
+        rule=rule,
+        p=p,
+        budget=budget,
+        p_neg=p_neg,
+        mode=mode,
+        threshold=threshold,
+        gain=gain,
+        tau=tau,
+        attention=attention,
     )
     request = Request(
-        model=model,
-        weights=weights,
+        models=(model,),
+        weights=() if weights is None else (weights,),
         trust_pickle=trust_pickle,
         fasta=fasta,
         iupac=iupac,
@@ -106,8 +128,12 @@ def filters(
         formats=(),
         batch_size=batch_size,
         device=device,
+        layout=layout,
+        check=False,
+        tf32=False,
+        deterministic=False,
         seed=0,
-        arguments={name: str(v) if isinstance(v, Path) else v for name, v in arguments.items()},
+        arguments=as_json(arguments),
     )
     inputs: list[Path | str | None] = [model, fasta, weights, motifs]
     with (

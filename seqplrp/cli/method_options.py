@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
-from seqplrp.cli.errors import as_options
+from seqplrp.cli.errors import as_options, option_of
 from seqplrp.errors import SeqplrpError
-from seqplrp.methods import Method, parse_rule, resolve_method
+from seqplrp.lrp import Rule, composite
+from seqplrp.methods import Method, options_of, parse_rule, resolve_method
+
+CENTERS = ("none", "uniform", "composition")
 
 
 def method_of(
@@ -36,8 +41,22 @@ def method_of(
     SeqplrpError
         If there is no such method, it has no such setting, or a value does not suit it.
     """
-    every = {"rule": _by_pattern("--rule", rule, _rule), "p": _by_pattern("--p", p, _share), **settings}
+    if settings.get("center") not in (None, *CENTERS):
+        raise SeqplrpError("--center", f"{settings['center']!r} is not known", f"choose {', '.join(CENTERS)}")
+    if settings.get("center") == "none":
+        settings["center"] = None
+    every = {"rule": _rules(rule), "p": _shares(p), **settings}
     given = {field: value for field, value in every.items() if value is not None}
+    with as_options("method"):
+        known = options_of(name)
+    for field in given:
+        if field not in known:
+            has = ", ".join(option_of(option) for option in every if option in known)
+            raise SeqplrpError(
+                option_of(field),
+                f"is no option of the method {name}",
+                f"leave it out, or choose another --method ({name} has {has})",
+            )
     with as_options("method", *given):
         return resolve_method(name, **given), given
 
@@ -47,23 +66,80 @@ def described(name: str, given: Mapping[str, Any]) -> str:
     return ", ".join([name, *(f"{field} {value}" for field, value in given.items())])
 
 
-def _by_pattern(option: str, texts: Sequence[str] | None, parse: Callable[[str], Any]) -> Any:
-    """Read one value, or a mapping from module-path patterns to values."""
+@contextmanager
+def as_method_options() -> Iterator[None]:
+    """Let what can only be known to be wrong beside a model name the option that set it."""
+    try:
+        with as_options("method", "rule", "p", "budget", "center", "attention", "device", "target", "layout"):
+            yield
+    except SeqplrpError as error:
+        for pattern, option, what in (
+            (r"rule pattern '(.*)'", "--rule {0}", "{what}"),
+            (r"rule for (.*)", "--rule", "layer {0}: {what}"),
+            (r"p at (.*)", "--p", "layer {0}: {what}"),
+        ):
+            found = re.fullmatch(pattern, error.where)
+            if found is not None:
+                where, told = option.format(found[1]), what.format(found[1], what=error.what)
+                rest = "give one without a pattern for all other layers"
+                remedy = rest if "'*' pattern" in error.remedy else error.remedy
+                raise SeqplrpError(where, told, remedy) from error
+        raise
+
+
+def _by_pattern(option: str, texts: Sequence[str]) -> tuple[dict[str, str], str | None]:
+    """Read PATTERN=VALUE texts, and the one without a pattern, which is for all other layers."""
+    found: dict[str, str] = {}
+    rest: str | None = None
+    for text in texts:
+        pattern, equals, value = (part.strip() for part in text.partition("="))
+        if not equals:
+            if rest is not None:
+                raise SeqplrpError(option, f"gives {rest!r} and {text!r} for all layers", "write PATTERN=VALUE")
+            rest = text
+        elif not pattern:
+            raise SeqplrpError(option, f"{text!r} has no pattern", "write PATTERN=VALUE, or the value alone")
+        elif pattern in found:
+            raise SeqplrpError(option, f"gives {pattern!r} twice", "give each pattern once")
+        else:
+            found[pattern] = value
+    return found, rest
+
+
+def _rules(texts: Sequence[str] | None) -> Rule | str | dict[str, Rule] | None:
+    """Read rules by pattern; a composite without a pattern places its own rules on all other layers."""
     if not texts:
         return None
-    if len(texts) == 1 and "=" not in texts[0]:
-        return parse(texts[0])
-    found: dict[str, Any] = {}
-    for text in texts:
-        pattern, equals, value = text.partition("=")
-        pattern, value = (pattern, value) if equals else ("*", text)
-        if pattern in found:
-            raise SeqplrpError(option, f"gives {pattern!r} twice", "give each pattern once")
-        found[pattern] = parse(value)
-    return found
+    patterns, rest = _by_pattern("--rule", texts)
+    placed: dict[str, Rule] = {}
+    for pattern, text in patterns.items():
+        rule = _rule(text)
+        if isinstance(rule, str):
+            raise SeqplrpError(
+                f"--rule {pattern}", f"{rule!r} places rules on all layers", "give a rule here, such as gamma(0.25)"
+            )
+        placed[pattern] = rule
+    if rest is None:
+        return placed
+    others = _rule(rest)
+    if not placed:
+        return others
+    rules = composite(others) if isinstance(others, str) else others
+    own = rules if isinstance(rules, dict) else {"*": rules}
+    return placed | {key: rule for key, rule in own.items() if key not in placed}
 
 
-def _rule(text: str) -> Any:
+def _shares(texts: Sequence[str] | None) -> float | dict[str, float] | None:
+    if not texts:
+        return None
+    patterns, rest = _by_pattern("--p", texts)
+    shares = {pattern: _share(text) for pattern, text in patterns.items()}
+    if rest is None:
+        return shares
+    return shares | {"*": _share(rest)} if shares else _share(rest)
+
+
+def _rule(text: str) -> Rule | str:
     with as_options("rule"):
         return parse_rule(text)
 

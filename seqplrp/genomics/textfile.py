@@ -47,7 +47,9 @@ def byte_lines(path: str | os.PathLike[str]) -> Iterator[bytes]:
 
 
 def _damaged(path: str | os.PathLike[str], number: int, what: str) -> SeqplrpError:
-    return SeqplrpError(f"{path}, after line {number}", f"the gzip data {what}", "copy or download the file again")
+    return SeqplrpError(
+        f"{path}, after line {number}" if number else path, f"the gzip data {what}", "copy or download the file again"
+    )
 
 
 def text_lines(path: str | os.PathLike[str]) -> Iterator[tuple[int, str]]:

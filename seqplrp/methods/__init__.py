@@ -1,11 +1,11 @@
 """Every attribution method in one call shape."""
 
 from seqplrp.methods.base import Attribution, Batch, Center, Method, Prepared
-from seqplrp.methods.ensemble import EnsembleExplanation
+from seqplrp.methods.ensemble import EnsembleExplanation, together
 from seqplrp.methods.explainer import Explainer, Target, explain
 from seqplrp.methods.explanation import Explanation
 from seqplrp.methods.gradients import GradientTimesInput, Saliency
-from seqplrp.methods.names import METHODS, RULES, parse_rule, resolve_method
+from seqplrp.methods.names import METHODS, RULES, options_of, parse_rule, resolve_method
 from seqplrp.methods.relevance import LRP, PLRP
 
 __all__ = [
@@ -25,6 +25,8 @@ __all__ = [
     "Saliency",
     "Target",
     "explain",
+    "options_of",
     "parse_rule",
     "resolve_method",
+    "together",
 ]

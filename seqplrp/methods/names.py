@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from seqplrp.errors import SeqplrpError
-from seqplrp.lrp import AlphaBeta, Epsilon, Flat, Gamma, Relative, Rule, WSquare, ZBox, ZPlus
+from seqplrp.lrp import COMPOSITES, AlphaBeta, Epsilon, Flat, Gamma, Relative, Rule, WSquare, ZBox, ZPlus
 from seqplrp.methods.base import Method
 from seqplrp.methods.gradients import GradientTimesInput, Saliency
 from seqplrp.methods.relevance import LRP, PLRP
@@ -62,12 +62,7 @@ def resolve_method(method: str | Method, **options: Any) -> Method:
                 "method", f"options {sorted(options)} were given beside {method!r}", "set them on the method"
             )
         return method
-    if not isinstance(method, str) or method not in METHODS:
-        raise SeqplrpError(
-            "method", f"{method!r} is not known{_guess(method, METHODS)}", f"use one of {', '.join(METHODS)}"
-        )
-    factory = METHODS[method]
-    known = {field.name for field in fields(LRP if factory is _relative_lrp else factory)}  # type: ignore[arg-type]
+    known = options_of(method)
     for option in options:
         if option not in known:
             raise SeqplrpError(
@@ -75,11 +70,33 @@ def resolve_method(method: str | Method, **options: Any) -> Method:
                 f"has no option {option!r}{_guess(option, known)}",
                 f"its options are {', '.join(sorted(known))}",
             )
-    return factory(**options)
+    return METHODS[method](**options)
 
 
-def parse_rule(text: str) -> Rule:
-    """Return a rule from text: a name, or a name with numbers, as in ``gamma``, ``gamma(0.5)`` or ``alphabeta(2, 1)``.
+def options_of(method: str) -> tuple[str, ...]:
+    """Return the names of a method's fields, by the method's own name.
+
+    Raises
+    ------
+    SeqplrpError
+        Where the name is unknown.
+    """
+    if not isinstance(method, str) or method not in METHODS:
+        raise SeqplrpError(
+            "method", f"{method!r} is not known{_guess(method, METHODS)}", f"use one of {', '.join(METHODS)}"
+        )
+    factory = METHODS[method]
+    return tuple(field.name for field in fields(LRP if factory is _relative_lrp else factory))  # type: ignore[arg-type]
+
+
+def parse_rule(text: str) -> Rule | str:
+    """Return a rule from text, or the name of a composite, which `LRP` and `PLRP` take in a rule's place.
+
+    Parameters
+    ----------
+    text : str
+        A rule's name, with or without numbers (``gamma``, ``gamma(0.5)``, ``alphabeta(2, 1)``), or a composite's
+        (``epsilon-plus``, ``epsilon-gamma-box``, ``default``). Names that are both, such as ``epsilon``, are rules.
 
     Raises
     ------
@@ -88,17 +105,28 @@ def parse_rule(text: str) -> Rule:
     """
     match = re.fullmatch(r"\s*([\w+-]+)\s*(?:\(([^()]*)\))?\s*", text)
     name = match[1].lower() if match else ""
-    if match is None or name not in RULES:
-        raise SeqplrpError("rule", f"{text!r} is not known{_guess(name, RULES)}", f"use one of {', '.join(RULES)}")
+    known = tuple(dict.fromkeys((*RULES, *COMPOSITES)))
+    if match is None or name not in known:
+        raise SeqplrpError("rule", f"{text!r} is not known{_guess(name, known)}", f"use one of {', '.join(known)}")
+    if name not in RULES:
+        if match[2] is not None:
+            raise SeqplrpError("rule", f"{text!r}: the composite {name} takes no numbers", f"write {name}")
+        return name
     try:
         numbers = [float(part) for part in (match[2] or "").split(",") if part.strip()]
         return RULES[name](*numbers)
+    except SeqplrpError as error:  # its words are those of Python: Gamma(-1.0)
+        raise SeqplrpError("rule", f"{text!r}: {error.what}", _as_typed(error.remedy)) from error
     except (TypeError, ValueError) as error:
-        if isinstance(error, SeqplrpError):
-            raise
         raise SeqplrpError(
             "rule", f"{text!r} does not suit the rule", "write for example gamma(0.25) or alphabeta(2, 1)"
         ) from error
+
+
+def _as_typed(text: str) -> str:
+    """Return a text with rules' class names as `parse_rule` reads them."""
+    names = {factory.__name__: name for name, factory in RULES.items()}
+    return re.sub(rf"\b({'|'.join(names)})\(", lambda found: f"{names[found[1]]}(", text)
 
 
 def _guess(name: object, known: Any) -> str:

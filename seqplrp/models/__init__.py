@@ -5,8 +5,9 @@ from __future__ import annotations
 from seqplrp.models.batches import predict
 from seqplrp.models.config import KINDS, Advice, Kind, ModelConfig
 from seqplrp.models.dataset import SequenceData, make_dataset
-from seqplrp.models.external import load_callable_model
+from seqplrp.models.external import load_callable_model, load_function
 from seqplrp.models.metrics import evaluate_predictions
+from seqplrp.models.programs import load_program, program_batch_size
 from seqplrp.models.sources import ReadOptions, read_labelled_directory, read_positives_negatives
 from seqplrp.models.storage import load_model, save_model
 from seqplrp.models.training import TrainedModel, TrainOptions, save_training, train_model
@@ -48,9 +49,12 @@ __all__ = [
     "check_architecture",
     "evaluate_predictions",
     "load_callable_model",
+    "load_function",
     "load_model",
+    "load_program",
     "make_dataset",
     "predict",
+    "program_batch_size",
     "read_labelled_directory",
     "read_positives_negatives",
     "save_model",

@@ -20,6 +20,7 @@ KINDS: tuple[Kind, ...] = ("binary", "multilabel", "multiclass")
 
 CONFIG_FILE = "config.json"
 FORMAT_VERSION = 1
+_FORMAT = "seqplrp-model"
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,7 @@ def current_versions() -> dict[str, str]:
 
 def write_config(config: ModelConfig, path: Path) -> None:
     """Write a model's description as JSON."""
-    content = {"format": "seqplrp-model", "format_version": FORMAT_VERSION, **dataclasses.asdict(config)}
+    content = {"format": _FORMAT, "format_version": FORMAT_VERSION, **dataclasses.asdict(config)}
     path.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
 
@@ -115,6 +116,8 @@ def read_config(path: Path) -> ModelConfig:
         the wrong type.
     """
     content = _read_json(path)
+    if content.get("format") != _FORMAT:
+        raise _not_ours(path, f"does not say format {_FORMAT!r}")
     if content.get("format_version", FORMAT_VERSION) != FORMAT_VERSION:
         found = f"has format version {content['format_version']!r}, this seqplrp reads {FORMAT_VERSION}"
         raise SeqplrpError(path, found, "update seqplrp, or train the model again")

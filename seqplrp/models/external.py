@@ -1,4 +1,4 @@
-"""Models from the user's own code: ``module:callable`` and a file of weights."""
+"""Models and functions from the user's own code: ``module:callable``, and a file of weights."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import importlib
 import pickle
 import sys
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -56,25 +56,30 @@ def load_callable_model(spec: str, weights: Path | str | None = None, *, trust_p
     return model.eval()
 
 
+def load_function(spec: str, option: str) -> Callable[..., Any]:
+    """Find a function in the user's own code.
+
+    Parameters
+    ----------
+    spec : str
+        ``module:function``; the current directory is searched too.
+    option : str
+        What asked for it, for errors.
+
+    Raises
+    ------
+    SeqplrpError
+        Where the module or the function is not there, fails to be imported, or can't be called.
+    """
+    found = _attribute(spec, option)
+    if not callable(found) or isinstance(found, type):
+        raise SeqplrpError(option, f"{spec} is a {type(found).__name__}, no function", "name a function")
+    return cast(Callable[..., Any], found)
+
+
 def _make(spec: str) -> nn.Module:
-    module_name, _, attribute = spec.partition(":")
-    if not module_name or not attribute:
-        raise SeqplrpError(
-            "--model", f"{spec!r} is no model directory and not module:callable", "write it as package.module:Name"
-        )
-    if module_name.endswith(".py") or "/" in module_name:
-        suggestion = Path(module_name).with_suffix("").name
-        raise SeqplrpError(
-            "--model",
-            f"{module_name!r} is a file, not a module's name",
-            f"go to its directory and write {suggestion}:{attribute}",
-        )
+    target = _attribute(spec, "--model")
     with _current_directory_importable():
-        target = _import(module_name)
-        for name in attribute.split("."):
-            if not hasattr(target, name):
-                raise SeqplrpError("--model", f"{module_name} has no {attribute!r}", "check the name after the colon")
-            target = getattr(target, name)
         made = target if isinstance(target, nn.Module) else _call(target, spec)
     if not isinstance(made, nn.Module):
         found = f"{spec} gives a {type(made).__name__}, not a torch.nn.Module"
@@ -82,20 +87,44 @@ def _make(spec: str) -> nn.Module:
     return made.cpu()
 
 
-def _import(name: str) -> Any:
+def _attribute(spec: str, option: str) -> Any:
+    """Import a module and return what stands behind the colon."""
+    module_name, _, attribute = spec.partition(":")
+    if not module_name or not attribute:
+        what = f"{spec!r} is no model directory and not module:callable"
+        if option != "--model":
+            what = f"{spec!r} is not module:function"
+        raise SeqplrpError(option, what, "write it as package.module:Name")
+    if module_name.endswith(".py") or "/" in module_name:
+        suggestion = Path(module_name).with_suffix("").name
+        raise SeqplrpError(
+            option,
+            f"{module_name!r} is a file, not a module's name",
+            f"go to its directory and write {suggestion}:{attribute}",
+        )
+    with _current_directory_importable():
+        target = _import(module_name, option)
+        for name in attribute.split("."):
+            if not hasattr(target, name):
+                raise SeqplrpError(option, f"{module_name} has no {attribute!r}", "check the name after the colon")
+            target = getattr(target, name)
+    return target
+
+
+def _import(name: str, option: str) -> Any:
     importlib.invalidate_caches()
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
         if error.name is not None and (name == error.name or name.startswith(f"{error.name}.")):
             raise SeqplrpError(
-                "--model",
+                option,
                 f"there is no module {error.name!r}",
                 "run in the directory that holds it, or install it into this environment",
             ) from error
-        raise _failed(f"importing {name}", error) from error
+        raise _failed(f"importing {name}", error, option) from error
     except (Exception, SystemExit) as error:
-        raise _failed(f"importing {name}", error) from error
+        raise _failed(f"importing {name}", error, option) from error
 
 
 def _call(target: Any, spec: str) -> Any:
@@ -106,15 +135,15 @@ def _call(target: Any, spec: str) -> Any:
     try:
         return target()
     except (Exception, SystemExit) as error:
-        raise _failed(f"calling {spec}()", error) from error
+        raise _failed(f"calling {spec}()", error, "--model") from error
 
 
-def _failed(what: str, error: BaseException) -> SeqplrpError:
+def _failed(what: str, error: BaseException, option: str) -> SeqplrpError:
     reason = " ".join(str(error).split())
     return SeqplrpError(
-        "--model",
+        option,
         f"{what} failed with {type(error).__name__}: {reason}",
-        "give a module and callable that work without arguments",
+        "give a module and callable that work without arguments" if option == "--model" else "mend the module",
     )
 
 
@@ -144,13 +173,35 @@ def _read_weights(path: Path, trust_pickle: bool) -> dict[str, Tensor]:
                 "holds more than tensors: pickled objects, which run code when they are read",
                 "save model.state_dict() instead, or add --trust-pickle if you trust where it comes from",
             ) from error
-        reason = " ".join(str(error).split()) or type(error).__name__
         raise SeqplrpError(
             path,
-            f"can't be read as a torch file ({reason[:200]})",
+            f"can't be read as weights: {_fault(path, error if trust_pickle else None)}",
             "give safetensors, or what torch.save(model.state_dict(), ...) wrote",
         ) from error
     return _state_dict(content, path)
+
+
+def _fault(path: Path, unpickling: Exception | None) -> str:
+    """Say in plain words what is wrong with a file that torch can't read; its own words are for programmers.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    unpickling : Exception, optional
+        What came of reading it with all that pickle can do.
+    """
+    with open(path, "rb") as file:
+        begin = file.read(4)
+    if not begin:
+        return "it is empty"
+    if begin == b"PK\x03\x04" and not zipfile.is_zipfile(path):
+        return "it is cut short"
+    if begin[:1] == b"\x80" or begin[:2] == b"PK":  # a pickle of protocol 2 or above, alone or in a zip archive
+        if unpickling is not None and not isinstance(unpickling, RuntimeError | EOFError | pickle.UnpicklingError):
+            return f"unpickling it failed ({type(unpickling).__name__}: {' '.join(str(unpickling).split())[:200]})"
+        return "it holds something else than tensors that torch.save wrote, or it is damaged"
+    return "it is no file of torch's"
 
 
 def _state_dict(content: Any, path: Path) -> dict[str, Tensor]:

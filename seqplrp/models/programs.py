@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch.utils._pytree import tree_unflatten
 
 from seqplrp.errors import SeqplrpError
 from seqplrp.lrp import Program
@@ -61,13 +62,14 @@ def load_program(path: Path | str, *, trust_pickle: bool = False) -> Program:
     _check_devices(file, description)
     program = _loaded(file, content, description)
     _check_inputs(file, program)
+    _check_explainable(file, program)
     try:
         return Program(program)
     except SeqplrpError as error:
         raise SeqplrpError(file, error.what, error.remedy) from error
 
 
-def batch_size_of(program: Program) -> int | None:
+def program_batch_size(program: Program) -> int | None:
     """Return how many sequences a program takes at a time; None where that is free."""
     first = next(iter(program.exported.graph_signature.user_inputs))
     node = next(node for node in program.exported.graph.nodes if node.name == first)
@@ -181,8 +183,33 @@ def _heard() -> Iterator[list[BaseException]]:
 def _check_inputs(file: Path, program: torch.export.ExportedProgram) -> None:
     """Raise where an input is no tensor: those are what can be explained or held fixed."""
     inputs = program.graph_signature.user_inputs
+    spec = program.call_spec.in_spec
+    arguments = [] if spec is None else tree_unflatten(list(inputs), spec)[0]
+    if any(not isinstance(argument, str) for argument in arguments):
+        what = "takes tensors packed into a tuple, a list or a dictionary"
+        raise SeqplrpError(file, what, "export the model with tensors as its inputs, the sequences first")
     values = {node.name: node.meta.get("val") for node in program.graph.nodes if node.op == "placeholder"}
     other = [name for name in inputs if not isinstance(values.get(str(name)), torch.Tensor)]
     if not inputs or other:
         what = f"takes {other[0]!r}, which is no tensor" if other else "takes no input"
         raise SeqplrpError(file, what, "export the model with tensors as its inputs, the sequences first")
+
+
+_DROPS_AT = {"batch_norm": 5, "dropout": 2, "feature_dropout": 2, "alpha_dropout": 2}
+"""Operations that compute something else in training, and where their arguments say so."""
+
+
+def _check_explainable(file: Path, program: torch.export.ExportedProgram) -> None:
+    """Raise for what no explanation can be made of: training mode, and weights of half precision."""
+    for node in program.graph.nodes:
+        name = getattr(getattr(node.target, "overloadpacket", None), "__name__", "")
+        training = name in _DROPS_AT and len(node.args) > _DROPS_AT[name] and node.args[_DROPS_AT[name]] is True
+        if training or name.startswith("_native_batch_norm_legit_functional"):
+            raise SeqplrpError(
+                file, f"was exported in training mode ({name})", "call model.eval(), then export and save it again"
+            )
+    halves = {w.dtype for w in program.state_dict.values() if w.is_floating_point()} - {torch.float32, torch.float64}
+    if halves:
+        raise SeqplrpError(
+            file, f"has weights in {min(map(str, halves))}", "export it in float32: call model.float() before"
+        )

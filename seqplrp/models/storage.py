@@ -1,4 +1,7 @@
-"""A model directory: ``model.safetensors`` with the weights, ``config.json`` with everything else."""
+"""A model directory: ``model.safetensors`` with the weights, ``config.json`` with everything else.
+
+`load_model` takes a saved program, too.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from torch import Tensor, nn
 
 from seqplrp.errors import SeqplrpError
 from seqplrp.models.config import CONFIG_FILE, ModelConfig, read_config, write_config
+from seqplrp.models.programs import load_program
 from seqplrp.models.zoo import SequenceModel, build_model
 
 WEIGHTS_FILE = "model.safetensors"
@@ -36,27 +40,40 @@ def save_model(model: nn.Module, directory: Path | str, config: ModelConfig) -> 
     write_config(config, folder / CONFIG_FILE)
 
 
-def load_model(directory: Path | str) -> SequenceModel:
-    """Load a model that `save_model` (or ``seqplrp train``) wrote.
+def load_model(path: Path | str, *, trust_pickle: bool = False) -> nn.Module:
+    """Load a model that `save_model` (or ``seqplrp train``) wrote, or a program that `torch.export.save` wrote.
 
     Parameters
     ----------
-    directory : path
-        With ``model.safetensors`` and ``config.json``.
+    path : path
+        A directory with ``model.safetensors`` and ``config.json``, or a ``.pt2`` file.
+    trust_pickle : bool
+        Let torch unpickle what a ``.pt2`` file holds, which runs code of whoever made it; see `load_program`.
 
     Returns
     -------
-    SequenceModel
-        On the CPU, in eval mode, with its description as ``.config``.
+    Module
+        A `SequenceModel` on the CPU, in eval mode, with its description as ``.config``; or a `Program`.
 
     Raises
     ------
     SeqplrpError
-        For missing or broken files, an unknown architecture or option, or weights that do not fit.
+        For missing or broken files, an unknown architecture or option, or weights that do not fit; for a program that
+        can't be loaded, or that asks for trust.
     """
-    folder = Path(directory)
+    folder = Path(path)
+    if folder.is_file():
+        return load_program(folder, trust_pickle=trust_pickle)
     if not folder.is_dir():
-        raise SeqplrpError(folder, "there is no such directory", "name a directory that seqplrp train wrote")
+        raise SeqplrpError(
+            folder,
+            "there is no such directory or file",
+            "name a directory that seqplrp train wrote, or a .pt2 file of torch.export.save",
+        )
+    return _load_directory(folder)
+
+
+def _load_directory(folder: Path) -> SequenceModel:
     config = read_config(folder / CONFIG_FILE)
     try:
         with torch.random.fork_rng(devices=[]):  # the weights drawn here are overwritten; the caller's stream stays

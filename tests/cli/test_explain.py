@@ -151,7 +151,7 @@ def test_weights_of_a_callable_are_loaded_and_hashed_whatever_their_format(run, 
     model.load_state_dict(weights)
     expected = sp.explain(model, sp.one_hot(sequences("x.fa")), target=0)
     np.testing.assert_array_equal(tracks.read_npz("1/relevance.npz").per_base, expected.per_base[0])
-    hashes = [json.loads((external / out / "manifest.json").read_text())["model"] for out in "12"]
+    hashes = [json.loads((external / out / "manifest.json").read_text())["models"][0] for out in "12"]
     assert hashes[0]["weights_sha256"] == hashes[1]["weights_sha256"]
 
 
@@ -224,7 +224,7 @@ def test_manifest_tells_how_the_files_came_to_be(run, model_directory, fasta, tm
     explain(run, "--model", model_directory, "--fasta", fasta, "--out", out, "--target", "0", "--seed", "7")
     manifest = json.loads((out / "manifest.json").read_text())
     assert manifest["input"]["sha256"] == hashlib.sha256(fasta.read_bytes()).hexdigest()
-    assert len(manifest["model"]["weights_sha256"]) == 64
+    assert len(manifest["models"][0]["weights_sha256"]) == 64
     assert manifest["versions"]["seqplrp"] == sp.__version__
     assert (manifest["sequences"], manifest["bases"], manifest["seed"]) == (5, 5 * LENGTH, 7)
     assert manifest["arguments"]["target"] == "0"

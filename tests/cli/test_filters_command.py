@@ -281,7 +281,7 @@ def refused(done, *patterns):
         (["motifnets:Functional", "x.fa"], ["conv1d", "torch.nn.Conv1d"]),
         (["motifnets:Rolled", "x.fa"], ["error: conv: ", "reverse complement"]),
         (["motifnets:Known", "x.fa", "--method", "saliency"], ["--method", "no relevance at layers"]),
-        (["motifnets:Known", "x.fa", "--method", "lrp", "--p", "0.5"], ["method lrp", "'p'"]),
+        (["motifnets:Known", "x.fa", "--method", "lrp", "--p", "0.5"], ["--p: is no option of the method lrp"]),
         (["motifnets:Known", "x.fa", "--top", "0"], ["--top"]),
         (["motifnets:Known", "x.fa", "--target", "1"], ["--target"]),
         (["motifnets:Known", "x.fa", "--motifs", "x.fa"], [r"x\.fa"]),

@@ -71,7 +71,7 @@ def test_options_go_to_the_named_method() -> None:
         (sp.PLRP, {}, "is not known"),
         ("plrp", {"q": 0.5}, "has no option 'q'"),
         ("plrp", {"budgets": 0.5}, r"did you mean 'budget'\?"),
-        ("lrp", {"p": 0.5}, "its options are center, reverse_complement, rule"),
+        ("lrp", {"p": 0.5}, "its options are attention, center, reverse_complement, rule"),
         ("saliency", {"rule": Epsilon()}, "has no option 'rule'"),
         (sp.PLRP(), {"p": 0.5}, "set them on the method"),
     ],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -37,6 +38,8 @@ class RelevanceArrays:
         Relevance of each position.
     hypothetical : (4, total) float32 array or None
         What each of ACGT would contribute; None if the rule has no such thing.
+    relevance_spread : (total,) float32 array or None
+        Standard deviation of each position's relevance over several models; None where there was one model.
     """
 
     ids: np.ndarray
@@ -44,6 +47,7 @@ class RelevanceArrays:
     codes: np.ndarray
     per_base: np.ndarray
     hypothetical: np.ndarray | None
+    relevance_spread: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -80,6 +84,8 @@ def write_npz(path: Path, spool: Spool) -> None:
         if spool.hypothetical is not None:
             rows = (block for base in spool.hypothetical for block in _blocks(base, spool.total))
             _put_blocks(archive, "hypothetical", floats, (_ALPHABET, spool.total), rows)
+        if spool.spread is not None:
+            _put_blocks(archive, "relevance_spread", floats, (spool.total,), _blocks(spool.spread, spool.total))
 
 
 def read_npz(path: str | os.PathLike[str]) -> RelevanceArrays:
@@ -91,15 +97,7 @@ def read_npz(path: str | os.PathLike[str]) -> RelevanceArrays:
         If the file is missing, is no npz, or its arrays do not fit each other.
     """
     remedy = "give the relevance.npz that `seqplrp explain` wrote"
-    try:
-        with np.load(path, allow_pickle=False) as content:
-            arrays = {name: content[name] for name in content.files}
-    except OSError as error:
-        if isinstance(error, FileNotFoundError):
-            raise SeqplrpError(path, "no such file", remedy) from error
-        raise SeqplrpError(path, f"cannot be read ({error})", remedy) from error
-    except (ValueError, zipfile.BadZipFile, EOFError, AttributeError) as error:
-        raise SeqplrpError(path, f"is no npz file of plain arrays ({error})", remedy) from error
+    arrays = _read_arrays(path, remedy)
     missing = [name for name in ("ids", "offsets", "codes", "per_base") if name not in arrays]
     if missing:
         raise SeqplrpError(path, f"has no array {missing[0]!r}", remedy)
@@ -109,9 +107,33 @@ def read_npz(path: str | os.PathLike[str]) -> RelevanceArrays:
         codes=arrays["codes"],
         per_base=arrays["per_base"],
         hypothetical=arrays.get("hypothetical"),
+        relevance_spread=arrays.get("relevance_spread"),
     )
     _check_fit(path, result, remedy)
     return result
+
+
+def _read_arrays(path: str | os.PathLike[str], remedy: str) -> dict[str, np.ndarray]:
+    """Read all arrays of an npz file; what is wrong with it is said in our words, not in those of zip and pickle."""
+    try:
+        with open(path, "rb") as file:
+            begun = file.read(4) == b"PK\x03\x04"
+            whole = zipfile.is_zipfile(file)
+    except OSError as error:
+        what = "no such file" if isinstance(error, FileNotFoundError) else f"cannot be read ({error.strerror})".lower()
+        raise SeqplrpError(path, what, remedy) from error
+    if not whole:
+        raise SeqplrpError(path, "is cut short" if begun else "is no npz file", remedy)
+    arrays = {}
+    name = ""
+    try:
+        with np.load(path, allow_pickle=False) as content:
+            for name in content.files:
+                arrays[name] = content[name]
+    except (ValueError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError) as error:
+        what = f"its array {name!r} is damaged, or holds more than numbers and text" if name else "is damaged"
+        raise SeqplrpError(path, what, remedy) from error
+    return arrays
 
 
 def write_h5(path: Path, spool: Spool) -> None:
@@ -253,6 +275,7 @@ def _check_fit(path: str | os.PathLike[str], arrays: RelevanceArrays, remedy: st
         and bool(np.all(np.diff(offsets) >= 0))
         and arrays.codes.shape == (total,)
         and (arrays.hypothetical is None or arrays.hypothetical.shape == (_ALPHABET, total))
+        and (arrays.relevance_spread is None or arrays.relevance_spread.shape == (total,))
     )
     if not fits:
         raise SeqplrpError(path, "its arrays do not fit each other", remedy)

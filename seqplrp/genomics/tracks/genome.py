@@ -13,7 +13,7 @@ import numpy as np
 import pyBigWig
 
 from seqplrp.errors import SeqplrpError
-from seqplrp.genomics.tracks.spool import Spool
+from seqplrp.genomics.tracks.spool import FlatArray, Spool
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,11 +34,18 @@ def chrom_sizes(spool: Spool) -> dict[str, int]:
     return dict(sorted(sizes.items()))
 
 
-def averaged_blocks(spool: Spool) -> Iterator[tuple[str, int, np.ndarray]]:
+def averaged_blocks(spool: Spool, array: FlatArray | None = None) -> Iterator[tuple[str, int, np.ndarray]]:
     """Walk along the genome in order and give every covered position once.
 
-    Where records overlap their relevances are averaged. A record of the minus strand is turned first, so that
+    Where records overlap their values are averaged. A record of the minus strand is turned first, so that
     a position's value stands where the base is. Memory is that of the records which overlap one place.
+
+    Parameters
+    ----------
+    spool : Spool
+        The records.
+    array : FlatArray, optional
+        Which of its arrays; per-base relevance unless given.
 
     Yields
     ------
@@ -65,13 +72,13 @@ def averaged_blocks(spool: Spool) -> Iterator[tuple[str, int, np.ndarray]]:
             base, sums, counts = start, sums[done:], counts[done:]
         grow = max(0, end - base - len(sums))
         sums, counts = np.pad(sums, (0, grow)), np.pad(counts, (0, grow))
-        sums[start - base : end - base] += spool.plus_strand(i)
+        sums[start - base : end - base] += spool.plus_strand(i, array)
         counts[start - base : end - base] += 1
     yield contig, base, (sums / counts).astype(np.float32)
 
 
-def write_bigwig(path: Path, spool: Spool) -> None:
-    """Write per-base relevance as a bigWig file, one fixed-step value for every covered base.
+def write_bigwig(path: Path, spool: Spool, array: FlatArray | None = None) -> None:
+    """Write per-base relevance, or another array of a spool, as a bigWig file: a fixed-step value for every base.
 
     The library keeps the zoom levels in memory until it closes the file: about 14 bytes for a covered base.
 
@@ -84,7 +91,7 @@ def write_bigwig(path: Path, spool: Spool) -> None:
     try:
         with _without_words_on_stderr(), pyBigWig.open(str(path), "w") as out:
             out.addHeader(list(chrom_sizes(spool).items()))
-            for contig, start, values in averaged_blocks(spool):
+            for contig, start, values in averaged_blocks(spool, array):
                 out.addEntries(contig, start, values=values, span=1, step=1)
                 covered += len(values)
         # The library raises nothing if its last writes fail: what it wrote is counted, and its end looked for.

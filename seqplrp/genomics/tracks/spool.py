@@ -65,6 +65,8 @@ class Spool:
         Relevance of each position, summed over the bases.
     hypothetical : tuple of four FlatArrays of float32, or None
         What each of ACGT would contribute at each position. None if the rule has no such thing.
+    spread : FlatArray of float32, or None
+        Standard deviation of each position's relevance over several models. None where there is one model.
     """
 
     ids: tuple[str, ...]
@@ -76,6 +78,7 @@ class Spool:
     codes: FlatArray
     per_base: FlatArray
     hypothetical: tuple[FlatArray, ...] | None
+    spread: FlatArray | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -85,9 +88,9 @@ class Spool:
         """Number of positions over all records."""
         return int(self.offsets[-1])
 
-    def plus_strand(self, index: int) -> np.ndarray:
-        """Return the per-base relevance of one record in the order of the genome's plus strand."""
-        values = self.per_base.read(int(self.offsets[index]), int(self.offsets[index + 1]))
+    def plus_strand(self, index: int, array: FlatArray | None = None) -> np.ndarray:
+        """Return one record's values of an array (its per-base relevance) in the order of the genome's plus strand."""
+        values = (array or self.per_base).read(int(self.offsets[index]), int(self.offsets[index + 1]))
         return values[::-1] if self.strands[index] == "-" else values
 
 
@@ -100,11 +103,14 @@ class SpoolWriter:
         An existing directory for the raw files.
     hypothetical : bool
         Whether there are hypothetical contributions to keep.
+    spread : bool
+        Whether there is a spread over several models to keep.
     """
 
-    def __init__(self, directory: Path, *, hypothetical: bool = True) -> None:
+    def __init__(self, directory: Path, *, hypothetical: bool = True, spread: bool = False) -> None:
         self._directory = directory
         self._hypothetical = hypothetical
+        self._has_spread = spread
         self._files = ExitStack()
         self._records: list[tuple[str, str, str]] = []
         self._places: list[tuple[int, int]] = []
@@ -113,6 +119,7 @@ class SpoolWriter:
         self._codes = self._open("codes.u1")
         self._per_base = self._open("per_base.f4")
         self._bases = [self._open(f"hypothetical_{b}.f4") for b in range(_BASES * self._hypothetical)]
+        self._spread = self._open("spread.f4") if self._has_spread else None
         return self
 
     def __exit__(
@@ -124,7 +131,13 @@ class SpoolWriter:
         path = self._directory / name
         return partial(_write, self._files.enter_context(path.open("wb")))
 
-    def append(self, record: Record, per_base: np.ndarray, hypothetical: np.ndarray | None = None) -> None:
+    def append(
+        self,
+        record: Record,
+        per_base: np.ndarray,
+        hypothetical: np.ndarray | None = None,
+        spread: np.ndarray | None = None,
+    ) -> None:
         """Append the explanation of one record.
 
         Parameters
@@ -135,6 +148,8 @@ class SpoolWriter:
             Relevance of each position, in the order of the record's letters.
         hypothetical : (4, L) array, optional
             Hypothetical contributions, likewise.
+        spread : (L,) array, optional
+            Standard deviation of each position's relevance over several models, likewise.
 
         Raises
         ------
@@ -146,7 +161,9 @@ class SpoolWriter:
             raise ValueError(f"per_base has shape {per_base.shape}, the record has {length} bases")
         if (hypothetical is not None) != self._hypothetical:
             raise ValueError("hypothetical contributions are given for all records or for none")
-        _check_finite(record, per_base, hypothetical)
+        if (spread is not None) != self._has_spread or (spread is not None and spread.shape != (length,)):
+            raise ValueError(f"a spread of shape ({length},) is given for all records or for none")
+        _check_finite(record, per_base, hypothetical, spread)
         self._codes(encode([record.sequence])[0])
         self._per_base(per_base.astype("<f4"))
         if hypothetical is not None:
@@ -154,6 +171,8 @@ class SpoolWriter:
                 raise ValueError(f"hypothetical has shape {hypothetical.shape}, not (4, {length})")
             for write, row in zip(self._bases, hypothetical.astype("<f4"), strict=True):
                 write(row)
+        if self._spread is not None and spread is not None:
+            self._spread(spread.astype("<f4"))
         self._records.append((record.id, record.contig, record.strand))
         self._places.append((record.start, record.end))
 
@@ -175,6 +194,7 @@ class SpoolWriter:
             codes=FlatArray(self._directory / "codes.u1", np.dtype("u1")),
             per_base=FlatArray(self._directory / "per_base.f4", floats),
             hypothetical=bases if self._hypothetical else None,
+            spread=FlatArray(self._directory / "spread.f4", floats) if self._has_spread else None,
         )
 
 
