@@ -32,7 +32,7 @@ class Linear(TorchFunctionMode):
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         name = getattr(func, "__name__", "")
-        if name in ("relu", "gelu", "elu", "exp", "softplus", "relu_"):
+        if name in ("relu", "gelu", "leaky_relu", "silu", "elu", "tanh", "exp", "softplus", "relu_"):
             options = {key: value for key, value in kwargs.items() if key != "inplace"}
             rest = () if name in ("relu", "relu_") else args[1:]  # whether in place
             function = F.relu if name == "relu_" else func
