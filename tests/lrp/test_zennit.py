@@ -11,6 +11,7 @@ from functools import cache
 import pytest
 import torch
 from engine import back_through, one_hot, seeded, signed
+from nets_of_the_field import torchvision_net, unsettle
 from torch import Tensor, nn
 
 from seqplrp.lrp import AlphaBeta, Epsilon, Flat, Gamma, Rule, WSquare, ZBox, ZPlus
@@ -19,7 +20,12 @@ zennit = pytest.importorskip("zennit", reason="zennit is an oracle of the develo
 
 from zennit.attribution import Gradient  # noqa: E402
 from zennit.canonizers import SequentialMergeBatchNorm  # noqa: E402
-from zennit.composites import LayerMapComposite, SpecialFirstLayerMapComposite  # noqa: E402
+from zennit.composites import (  # noqa: E402
+    EpsilonGammaBox,
+    EpsilonPlus,
+    LayerMapComposite,
+    SpecialFirstLayerMapComposite,
+)
 from zennit.rules import AlphaBeta as TheirAlphaBeta  # noqa: E402
 from zennit.rules import Epsilon as TheirEpsilon  # noqa: E402
 from zennit.rules import Flat as TheirFlat  # noqa: E402
@@ -28,6 +34,7 @@ from zennit.rules import Norm, Pass  # noqa: E402
 from zennit.rules import WSquare as TheirWSquare  # noqa: E402
 from zennit.rules import ZBox as TheirZBox  # noqa: E402
 from zennit.rules import ZPlus as TheirZPlus  # noqa: E402
+from zennit.torchvision import ResNetCanonizer, VGGCanonizer  # noqa: E402
 from zennit.types import Activation, AvgPool, Convolution, Linear  # noqa: E402
 
 PAIRS: dict[str, tuple[Rule, object]] = {
@@ -165,3 +172,37 @@ def test_folded_batch_norms_agree_with_zennit_s_canonizer(rule: str) -> None:
     expected = theirs(model, x, their_rule, canonizers=[SequentialMergeBatchNorm()])
     # the norm that zennit leaves behind divides by sqrt(1 + 1e-5)
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-6)
+
+
+COMPOSITES = {"epsilon-plus": lambda: EpsilonPlus(), "epsilon-gamma-box": lambda: EpsilonGammaBox(0.0, 1.0)}
+
+
+@pytest.mark.parametrize("composite", COMPOSITES)
+@pytest.mark.parametrize("name", ["conv1d", "conv2d"])
+def test_named_composites_are_zennit_s_of_that_name(name: str, composite: str) -> None:
+    model, x = net(name), inputs(name, "one-hot")
+    if name == "conv2d":
+        x = x.sigmoid()  # within the box
+    with torch.no_grad():
+        R = start(model(x))
+    with Gradient(model, COMPOSITES[composite]()) as attributor:
+        _, expected = attributor(x.clone(), start)
+    found = back_through(model, x, R, composite).relevance
+    torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-11 * expected.abs().amax().item())
+
+
+@pytest.mark.parametrize("name", ["vgg16_bn", "resnet18"])
+def test_image_nets_agree_with_zennit_s_canonizers(name: str) -> None:
+    pytest.importorskip("torchvision", reason="torchvision belongs to the extra image")
+    model = seeded(lambda: unsettle(torchvision_net(name)), seed=1)
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.eps = 1e-12  # zennit's norms divide by its square root once more
+    x = signed(2, 3, 32, 32, seed=2)
+    with torch.no_grad():
+        R = start(model(x))
+    canonizer = VGGCanonizer() if name.startswith("vgg") else ResNetCanonizer()
+    with Gradient(model, EpsilonPlus(canonizers=[canonizer])) as attributor:
+        _, expected = attributor(x.clone(), start)
+    found = back_through(model, x, R, "epsilon-plus").relevance
+    assert ((found - expected).abs() <= 1e-6 * expected.abs().amax()).all()
