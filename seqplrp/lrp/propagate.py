@@ -14,7 +14,7 @@ from seqplrp.lrp.ledger import Ledger, per_sample_sum
 from seqplrp.lrp.ops.linear import LinearHandler, Quotient, propagate_again
 from seqplrp.lrp.ops.pooling import MaxPool
 from seqplrp.lrp.plan import Plan, PrunePoint
-from seqplrp.lrp.prune import Cut, Pruning, count, count_nonzero, described, find_cut, scaled, shares_of, size_by_sign
+from seqplrp.lrp.prune import Cut, Pruning, count, count_nonzero, described, find_cut, scaled, shares_of
 from seqplrp.lrp.rules import Relative
 from seqplrp.lrp.steps import Contribution, MoveHandler, Run, Step, Winners, moved
 
@@ -326,19 +326,19 @@ class _Backward:
             return relevance
         flat = by_sample(relevance, point.batch)
         cut = find_cut(flat, pruning, shares)
-        masks = cut.masks(flat)
-        counts = count(masks[0]) + count(masks[1]), count_nonzero(flat)
         guarded = None
         scales: Tensor | None
         if not arrived.layers:
-            factors = _factors(cut.total, cut.kept)
-            result, scales = scaled(flat, masks, factors), factors
+            scales = _factors(cut.total, cut.kept)
+            result, *counts = scaled(flat, cut, scales)
         else:
+            masks = cut.masks(flat)
+            left = count(masks[0]) + count(masks[1])
             kept = from_samples(masks[0].add_(masks[1]), relevance, point.batch)
             again, guarded = self._again(kept, arrived, pruning.tau, point.batch)
             result = by_sample(again, point.batch)
-            scales = _factors(cut.total, size_by_sign(result)) if pruning.tau > 0 else None
-            result = result if scales is None else _by_sign(result, scales)
+            result, scales = _to_totals(result, cut.total) if pruning.tau > 0 else (result, None)
+            counts = [left, count_nonzero(flat)]
         self._record(point, result, cut, counts, scales, guarded, described(pruning, shares))
         return from_samples(result, relevance, point.batch)
 
@@ -355,7 +355,7 @@ class _Backward:
             for move in reversed(chain):
                 assert isinstance(move.handler, MoveHandler)
                 share = move.handler.back(move, share, self.run)[0]
-            total = total + share
+            total = total.add_(share)
             guarded = guarded + count
         return total, guarded
 
@@ -364,7 +364,7 @@ class _Backward:
         point: PrunePoint,
         after: Tensor,
         cut: Cut,
-        counts: tuple[Tensor, Tensor],
+        counts: Sequence[Tensor],
         scales: Tensor | None,
         guarded: Tensor | None,
         how: str,
@@ -413,9 +413,7 @@ class _Backward:
         flat = result.relevance.flatten(1)
         cut = find_cut(flat, pruning, shares)
         scales = _factors(cut.total, cut.kept)
-        masks = cut.masks(flat)
-        counts = count(masks[0]) + count(masks[1]), count_nonzero(flat)
-        pruned = scaled(flat, masks, scales)
+        pruned, *counts = scaled(flat, cut, scales)
         point = PrunePoint(self.plan.graph.input, ("(input)",))
         self._record(point, pruned, cut, counts, scales, None, described(pruning, shares))
         relevance = pruned.view_as(result.relevance)
@@ -432,10 +430,13 @@ def _factors(total: Tensor, kept: Tensor) -> Tensor:
     return torch.where(kept > 0, total / kept, 1.0)
 
 
-def _by_sign(flat: Tensor, scales: Tensor) -> Tensor:
-    """Multiply the positive and the negative entries of (N, units) by their factors (N, 2)."""
+def _to_totals(flat: Tensor, total: Tensor) -> tuple[Tensor, Tensor]:
+    """Bring the positive and the negative entries of (N, units), each by one factor, to totals (N, 2)."""
+    positive, negative = flat.clamp(min=0), flat.clamp(max=0)
+    sizes = torch.stack([positive.sum(1), -negative.sum(1)], dim=1).to(torch.float64)
+    scales = _factors(total, sizes)
     factors = scales.to(flat.dtype)
-    return flat.clamp(min=0).mul_(factors[:, :1]).add_(flat.clamp(max=0).mul_(factors[:, 1:]))
+    return positive.mul_(factors[:, :1]).addcmul_(negative, factors[:, 1:]), scales
 
 
 def propagate(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Literal
@@ -154,11 +154,33 @@ class Cut:
         return _greater(flat, self.positive), torch.lt(flat, -self.negative, out=torch.empty_like(flat))
 
 
-def scaled(flat: Tensor, masks: tuple[Tensor, Tensor], scales: Tensor) -> Tensor:
-    """Return the kept entries, those of each sign times their factor (N, 2), and 0 elsewhere; overwrites the masks."""
+def scaled(flat: Tensor, cut: Cut, scales: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the kept entries, those of each sign times their factor (N, 2), and 0 elsewhere.
+
+    Also how many are kept, and how many there were that are not 0: each (N,).
+    """
     factors = scales.to(flat.dtype)
-    positive, negative = masks
-    return positive.mul_(factors[:, :1]).add_(negative.mul_(factors[:, 1:])).mul_(flat)
+    result = torch.empty_like(flat)
+    kept, before = [], []
+    for rows in _parts(flat):
+        part = result[rows]
+        before.append(count_nonzero(flat[rows]))
+        torch.gt(flat[rows], cut.positive[rows], out=part)
+        negative = torch.lt(flat[rows], -cut.negative[rows], out=torch.empty_like(part))
+        kept.append(count(part) + count(negative))
+        part.mul_(factors[rows, :1]).addcmul_(negative, factors[rows, 1:]).mul_(flat[rows])
+    return result, torch.cat(kept), torch.cat(before)
+
+
+_ENTRIES_AT_ONCE = 1 << 18
+
+
+def _parts(flat: Tensor) -> Iterator[slice]:
+    """Take the rows apart, so that on a CPU what is made of some of them stays in its cache."""
+    samples, units = flat.shape
+    rows = samples if flat.is_cuda else max(1, _ENTRIES_AT_ONCE // max(units, 1))
+    for start in range(0, samples, rows):
+        yield slice(start, start + rows)
 
 
 def count(mask: Tensor) -> Tensor:
@@ -178,12 +200,6 @@ def find_cut(flat: Tensor, pruning: Pruning, shares: Shares) -> Cut:
     if pruning.threshold == "gain":
         return _gain_cut(flat, pruning.gain, shares)
     return _mass_cut(flat, shares)
-
-
-def size_by_sign(flat: Tensor) -> Tensor:
-    """Return the sums of the size of the positive and of the negative entries: (N, units) -> (N, 2), float64."""
-    sums = [flat.clamp(min=0).sum(1), flat.clamp(max=0).sum(1).neg_()]
-    return torch.stack(sums, dim=1).to(torch.float64)
 
 
 def count_nonzero(flat: Tensor) -> Tensor:
@@ -234,9 +250,11 @@ def _mass_cut(flat: Tensor, shares: Shares) -> Cut:
     half = 1 << (leading - 1)
     bits = flat.contiguous().view(torch.int32 if width == 32 else torch.int64)
     # the sign bit leads, so the shift gives negative entries [-half, 0) and positive ones [0, half), each by size
-    bins = (bits >> (width - leading)).add_(half)
     histogram = torch.zeros(samples, 2 * half, dtype=torch.float64, device=flat.device)
-    histogram.scatter_add_(1, bins.long(), flat.abs().to(torch.float64))
+    bins = []
+    for rows in _parts(flat):
+        bins.append((bits[rows] >> (width - leading)).add_(half))
+        histogram[rows].scatter_add_(1, bins[-1].long(), flat[rows].abs().to(torch.float64))
     cumulative = histogram.view(samples, 2, half).cumsum(2)
     share = torch.tensor([shares.negative, shares.positive], dtype=torch.float64, device=flat.device)
     total = cumulative[:, :, -1]
@@ -247,8 +265,11 @@ def _mass_cut(flat: Tensor, shares: Shares) -> Cut:
     # everything in the bins below the crossing bin goes: the cut is the largest float below that bin's lowest one
     lowest = (crossing << (width - leading)) - 1
     cut = lowest.clamp(min=0).to(bits.dtype).view(flat.dtype).clone()
-    chosen = (crossing + torch.tensor([0, half], device=flat.device)).to(bins.dtype)
-    inside = (bins == chosen[:, :1]).logical_or_(bins == chosen[:, 1:])
+    chosen = (crossing + torch.tensor([0, half], device=flat.device)).to(bits.dtype)
+    inside = torch.empty(flat.shape, dtype=torch.uint8, device=flat.device)
+    for rows, some in zip(_parts(flat), bins, strict=True):
+        torch.eq(some, chosen[rows, :1], out=inside[rows])
+        inside[rows].bitwise_or_(torch.eq(some, chosen[rows, 1:], out=torch.empty_like(inside[rows])))
     place = _where_true(inside.view(-1))
     sample, unit = place // flat.shape[1], place % flat.shape[1]
     pruned = below.clone()
@@ -259,12 +280,12 @@ def _mass_cut(flat: Tensor, shares: Shares) -> Cut:
 
 
 def _where_true(mask: Tensor) -> Tensor:
-    """Return the places of the few true entries of a flat mask, looking at eight at a time."""
+    """Return the places of the few entries of a flat mask of bytes that are not 0, looking at eight at a time."""
     whole = len(mask) // 8 * 8
     words = mask[:whole].view(torch.int64).nonzero()  # (words, 1)
     near = (words * 8 + torch.arange(8, device=mask.device)).view(-1)
     near = torch.cat([near, torch.arange(whole, len(mask), device=mask.device)])
-    return near[mask[near]]
+    return near[mask[near] != 0]
 
 
 def _refine(cut: Tensor, pruned: Tensor, limit: Tensor, is_top: Tensor, values: Tensor, sample: Tensor) -> None:

@@ -365,8 +365,8 @@ class Parts:
         if coefficient is None:
             assert self.direct is not None
             return self.direct
-        relevance = self.values * coefficient
-        return relevance if self.direct is None else relevance + self.direct
+        relevance = coefficient.mul_(self.values)  # this part's own, and not needed again
+        return relevance if self.direct is None else relevance.add_(self.direct)
 
     def shared_out(self, step: Step, run: Run) -> tuple[Contribution, Tensor]:
         """Return what the input is handed, and the sum of its relevance (N,)."""
