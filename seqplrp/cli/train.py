@@ -11,6 +11,25 @@ if TYPE_CHECKING:
     from seqplrp.models import SequenceData, TrainedModel
 
 
+_OPTIONS = (
+    "batch_size",
+    "class_weights",
+    "device",
+    "epochs",
+    "iupac",
+    "kind",
+    "learning_rate",
+    "patience",
+    "seed",
+    "test_fraction",
+    "validation_fraction",
+    "weight_decay",
+)
+"""Arguments of the library that options of the same names set."""
+
+_RENAMED = {"architecture": "--arch", "model options": "--option"}
+
+
 def register(app: typer.Typer) -> None:
     """Add the command to the application."""
     app.command("train")(train)
@@ -78,6 +97,7 @@ def train(
     warning, with what to try.
     """
     from seqplrp.cli.console import warn
+    from seqplrp.cli.errors import as_options
     from seqplrp.cli.output import output_directory
     from seqplrp.models import TrainOptions, check_architecture, train_model
 
@@ -93,8 +113,9 @@ def train(
         seed=seed,
         device=device,
     )
-    settings.validate()
-    check_architecture(arch, options)
+    with as_options(*_OPTIONS, **_RENAMED):
+        settings.validate()
+        check_architecture(arch, options)
     files = {
         "positives": positives,
         "negatives": negatives,
@@ -111,8 +132,9 @@ def train(
     _check_source(data, files, kind)
     read = [data, *files.values()]
     with output_directory(out, command="train", overwrite=overwrite, inputs=read) as stage:
-        sequences = _read(data, files, kind, reading)
-        result = train_model(sequences, arch, options=options, training=settings, progress=None)
+        with as_options(*_OPTIONS, **_RENAMED):
+            sequences = _read(data, files, kind, reading)
+            result = train_model(sequences, arch, options=options, training=settings, progress=None)
         _write(result, stage)
     for advice in result.advice:
         warn(advice.where, advice.what, advice.remedy)

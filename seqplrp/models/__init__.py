@@ -8,7 +8,7 @@ from seqplrp.models.dataset import SequenceData, make_dataset
 from seqplrp.models.external import load_callable_model, load_function
 from seqplrp.models.metrics import evaluate_predictions
 from seqplrp.models.programs import load_program, program_batch_size
-from seqplrp.models.sources import ReadOptions, read_labelled_directory, read_positives_negatives
+from seqplrp.models.sources import ReadOptions, read_labelled_directory, read_positives_negatives, read_table
 from seqplrp.models.storage import load_model, save_model
 from seqplrp.models.training import TrainedModel, TrainOptions, save_training, train_model
 from seqplrp.models.zoo import (
@@ -57,6 +57,7 @@ __all__ = [
     "program_batch_size",
     "read_labelled_directory",
     "read_positives_negatives",
+    "read_table",
     "save_model",
     "save_training",
     "train_model",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -289,12 +290,7 @@ def _read_labels(path: Path) -> pd.DataFrame:
     """Read the table as text, with row numbers that are the file's line numbers."""
     if not path.is_file():
         raise SeqplrpError(path, "there is no such file", "give a table with the columns id and class")
-    try:
-        table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False, encoding="utf-8")
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        reason = " ".join(str(error).split())
-        raise SeqplrpError(path, f"is not a tab-separated table ({reason})", "check its columns") from error
-    table.index = pd.RangeIndex(2, len(table) + 2)
+    table = read_table(path)
     if "id" not in table.columns:
         found = ", ".join(map(repr, table.columns[:5]))
         raise SeqplrpError(f"{path}, line 1", f"there is no column id (found {found})", "name the first column id")
@@ -307,6 +303,53 @@ def _read_labels(path: Path) -> pd.DataFrame:
     if "split" in table:
         table["split"] = _read_splits(table["split"], path)
     return table
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """Read a tab-separated table of text with a header, and refuse rows of another length than the header's.
+
+    Returns
+    -------
+    DataFrame of str
+        The index holds the file's line numbers.
+
+    Raises
+    ------
+    SeqplrpError
+        With file and line: rows that are longer or shorter than the header, a column that is there twice, stray
+        quotes, no text, nothing at all.
+
+    Notes
+    -----
+    pandas takes the first fields of rows that are longer than the header for an index, and fills up shorter ones.
+    """
+    rows: dict[int, list[str]] = {}
+    try:
+        with open(path, encoding="utf-8-sig", newline="") as file:
+            reader = csv.reader(file, delimiter="\t", strict=True)
+            for row in reader:
+                if row:  # an empty line says nothing
+                    rows[reader.line_num] = row
+    except UnicodeDecodeError as error:
+        byte = f"{error.object[error.start]:#04x}"
+        raise SeqplrpError(path, f"is no text in UTF-8 (byte {byte})", "save it as UTF-8, tab-separated") from error
+    except csv.Error as error:
+        where = f"{path}, line {reader.line_num}"
+        raise SeqplrpError(where, f"is not a tab-separated table ({error})", "check its quotes and columns") from error
+    if not rows:
+        raise SeqplrpError(path, "is empty", "give a table with the columns id and class")
+    (first, header), *others = rows.items()
+    for line, row in others:
+        if len(row) != len(header):
+            raise SeqplrpError(
+                f"{path}, line {line}",
+                f"has {len(row)} fields, the header has {len(header)}",
+                "separate fields with one tab each, and leave none out",
+            )
+    repeated = next((name for name in header if header.count(name) > 1), None)
+    if repeated is not None:
+        raise SeqplrpError(f"{path}, line {first}", f"the column {repeated!r} is there twice", "name it otherwise")
+    return pd.DataFrame([row for _, row in others], columns=header, index=[line for line, _ in others], dtype=str)
 
 
 def _read_splits(column: pd.Series, path: Path) -> pd.Series:

@@ -16,7 +16,19 @@ from seqplrp.errors import SeqplrpError
 from seqplrp.genomics.tracks import RelevanceArrays, read_npz, read_regions
 from seqplrp.recovery.truth import Places
 
-_SETTINGS = ("rule", "p", "budget", "p_neg", "mode", "threshold", "gain", "tau", "center", "reverse_complement")
+_SETTINGS = (
+    "rule",
+    "p",
+    "budget",
+    "p_neg",
+    "mode",
+    "threshold",
+    "gain",
+    "tau",
+    "attention",
+    "center",
+    "reverse_complement",
+)
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from seqplrp.errors import SeqplrpError
+from seqplrp.models import read_table
 
 _POSITIVE = {"1", "positive", "pos", "true", "yes"}
 _NEGATIVE = {"0", "negative", "neg", "false", "no"}
@@ -31,10 +32,7 @@ def read_labels(path: Path | str) -> pd.DataFrame:
     file = Path(path)
     if not file.is_file():
         raise SeqplrpError(file, "there is no such file", "name a table with the columns id and class")
-    try:
-        table = pd.read_csv(file, sep="\t", dtype=str, keep_default_na=False, encoding="utf-8")
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise SeqplrpError(file, f"is not a tab-separated table ({error})", "check its columns") from error
+    table = read_table(file)
     columns = [str(c) for c in table.columns if c not in ("id", "split")]
     if "id" not in table.columns or not columns:
         raise SeqplrpError(
@@ -42,17 +40,18 @@ def read_labels(path: Path | str) -> pd.DataFrame:
         )
     twice = table["id"].duplicated()
     if twice.any():
-        line = int(twice.to_numpy().argmax())
-        raise SeqplrpError(f"{file}, line {line + 2}", f"the id {table['id'][line]!r} is there twice", "leave one out")
+        line = twice.idxmax()
+        raise SeqplrpError(f"{file}, line {line}", f"the id {table.at[line, 'id']!r} is there twice", "leave one out")
     values = table.set_index("id")[columns]
     if columns == ["class"]:
         return _by_name(values["class"])
     for name in columns:
-        wrong = ~values[name].isin(["0", "1"]).to_numpy()
+        wrong = ~table[name].isin(["0", "1"])
         if wrong.any():
-            line = int(wrong.argmax())
-            found = values[name].iloc[line]
-            raise SeqplrpError(f"{file}, line {line + 2}", f"column {name!r} holds {found!r}", "write 0 or 1")
+            line = wrong.idxmax()
+            raise SeqplrpError(
+                f"{file}, line {line}", f"column {name!r} holds {table.at[line, name]!r}", "write 0 or 1"
+            )
     return values == "1"
 
 

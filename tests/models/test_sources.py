@@ -101,7 +101,16 @@ def test_gzipped_sequences_are_read(labelled):
         ("name\tbound", lambda n: n % 2, "labels.tsv, line 1", "no column id"),
         ("id\tsplit", lambda n: "train", "labels.tsv, line 1", "no column of labels"),
         ("id\tsplit\tbound", lambda n: f"later\t{n % 2}", "labels.tsv, line 2", "the split 'later'"),
-        ("id\tbound", lambda n: f"{n % 2}\t1\t1" if n == 4 else n % 2, "labels.tsv", "not a tab-separated table"),
+        (
+            "id\tbound",
+            lambda n: f"{n % 2}\t1\t1" if n == 4 else n % 2,
+            "labels.tsv, line 6",
+            "has 4 fields, the header",
+        ),
+        ("id\tbound", lambda n: f"{n % 2}\t1", "labels.tsv, line 2", "has 3 fields, the header has 2"),
+        ("id\ta\tb", lambda n: n % 2, "labels.tsv, line 2", "has 2 fields, the header has 3"),
+        ("id\ta\ta", lambda n: f"{n % 2}\t0", "labels.tsv, line 1", "'a' is there twice"),
+        ("id\tclass", lambda n: 'a"b' if n else '"a', "labels.tsv", "not a tab-separated table"),
     ],
 )
 def test_bad_labels_are_refused_where_they_stand(labelled, header, row, where, said):

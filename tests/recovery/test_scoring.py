@@ -195,7 +195,7 @@ def test_labels_are_read_from_columns_of_classes_and_from_a_column_of_names(tmp_
         ("id\ta\ns0\t1\ns1\tmaybe\n", "labels.tsv, line 3: column 'a' holds 'maybe'; write 0 or 1"),
         ("name\ta\ns0\t1\n", "labels.tsv, line 1: lacks a column id or a column of labels"),
         ("id\tsplit\ns0\ttest\n", "labels.tsv, line 1: lacks a column id or a column of labels"),
-        ("", "labels.tsv: is not a tab-separated table"),
+        ("", "labels.tsv: is empty"),
     ],
 )
 def test_labels_that_can_not_be_read_name_their_line(tmp_path, text: str, expected: str) -> None:
