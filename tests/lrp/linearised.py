@@ -39,6 +39,10 @@ class Linear(TorchFunctionMode):
             return ratio_of(lambda z: function(z, *rest, **options), args[0])
         if name in ("sigmoid", "softmax"):
             return func(*args, **kwargs).detach()
+        if name == "amax":  # of equals the first, where autograd would give each its part
+            axis = args[1] if len(args) > 1 else kwargs["dim"]
+            first = args[0].detach().argmax(axis, keepdim=True)
+            return args[0].gather(axis, first).squeeze(axis)
         if name == "layer_norm":
             return layer_norm(*args, **kwargs)
         if name == "multi_head_attention_forward":
