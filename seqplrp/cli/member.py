@@ -132,9 +132,15 @@ class Member:
 
     def explain(self, x: Tensor, target: int | Literal["predicted"], ids: np.ndarray) -> Explanation:
         """Explain sequences (N, 4, L) of one length, called by their ids in errors."""
+        target_given = None if self._score is not None else target
         if self._any is None:
             self._any = self.explainer(x[:1])
-        explanation = self._any(x, None if self._score is not None else target, batch_size=self._settings.batch_size)
+        try:  # one trace serves all lengths where the model allows it
+            explanation = self._any(x, target_given, batch_size=self._settings.batch_size)
+        except SeqplrpError:
+            if self.explainer(x[:1]) is self._any:
+                raise
+            explanation = self.explainer(x[:1])(x, target_given, batch_size=self._settings.batch_size)
         if self._settings.check:
             _check(explanation, ids)
         return explanation

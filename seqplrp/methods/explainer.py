@@ -34,6 +34,9 @@ Target = Index | Callable[[Any], Tensor]
 Progress = bool | Callable[[int, int], None]
 
 
+_SHAPES_KEPT = 16  # each may have a copy of the weights
+
+
 class Explainer:
     """A model traced once and made ready for one method; call it with inputs.
 
@@ -107,6 +110,7 @@ class Explainer:
         self._shape = tuple(example.shape[1:])
         self._by_shape: dict[tuple[tuple[int, ...], ...], Prepared] = {}
         self._any_length: Prepared | None = None
+        self._fixes_length = False
         with self._numerics():
             self._prepared = self._trusted(example, others)
         self._by_shape[_shapes(example, others)] = self._prepared
@@ -184,19 +188,23 @@ class Explainer:
                 f"computes something else at length {x.shape[-1]} than its graph, or its weights have changed",
                 "make a new Explainer",
             )
-        if prepared is None:
+        if prepared is None and not self._fixes_length:
             try:
                 prepared = self._any_length = self._trusted(x, others, any_length=True)
             except SeqplrpError:  # what does not trace with a free length may with this one
-                try:
-                    prepared = self._trusted(x, others)
-                except SeqplrpError as error:
-                    raise SeqplrpError(
-                        "X",
-                        f"has shape {tuple(x.shape)}, the example had {readable((None, *self._shape))}, and the model "
-                        f"can't be explained at another length ({error.what})",
-                        "give inputs of the example's length",
-                    ) from error
+                self._fixes_length = True
+        if prepared is None:
+            try:
+                prepared = self._trusted(x, others)
+            except SeqplrpError as error:
+                raise SeqplrpError(
+                    "X",
+                    f"has shape {tuple(x.shape)}, the example had {readable((None, *self._shape))}, and the model "
+                    f"can't be explained at another length ({error.what})",
+                    "give inputs of the example's length",
+                ) from error
+        while len(self._by_shape) >= _SHAPES_KEPT:
+            self._by_shape.pop(next(iter(self._by_shape)))
         self._by_shape[shapes] = prepared
         return prepared
 
