@@ -102,19 +102,18 @@ class _Follower:
     def visit(self, node: Node) -> None:
         """Find the batch axis of one node's value."""
         sources = [name for name in node.refs() if name in self.sizes]
-        if node.shape is None or not sources:
+        if node.sizes is None or node.shape is None or not sources:
             return
-        if node.sizes is None:  # as many as a mask lets through, say
-            if any(name in self.found for name in sources):
-                raise _untold(node, "into a value whose size is known at run time alone")
+        sizes = tuple(size or 1 for size in node.sizes)
+        self.sizes[node.name] = sizes
+        lead = self.lead(node, sources, sizes, node.shape)
+        if lead == 1 and sizes[:1] == (self.batch,):
             return
-        self.sizes[node.name] = node.sizes
-        lead = self.lead(node, sources, node.sizes, node.shape)
-        if lead == 1 and node.sizes[:1] == (self.batch,):
-            return
+        if 0 in node.sizes:  # as many as a mask lets through, say
+            raise _untold(node, "of a value whose size is known at run time alone")
         if self.has_free_length:
             raise _untold(node, "while the length is free")
-        self.found[node.name] = BatchAxis(lead, prod(node.sizes) // self.batch)
+        self.found[node.name] = BatchAxis(lead, prod(sizes) // self.batch)
 
     def lead(self, node: Node, sources: Sequence[str], sizes: tuple[int, ...], shape: tuple[int | None, ...]) -> int:
         first = sources[0]
@@ -139,6 +138,8 @@ class _Follower:
                 return prod(sizes[:free])
             if self.puts_copies_side_by_side(node, sizes[free]):
                 return prod(sizes[: free + 1]) // self.batch
+            if node.op is aten.repeat_interleave.self_int:  # each sequence several times
+                return prod(sizes[:free])
             raise _untold(node, "so that it can't be found again")
         if self.is_free and None not in shape:
             raise self.without_batch(node, sizes)

@@ -57,7 +57,7 @@ class Node:
     shape : tuple of (int or None), or None
         The value's shape with None for sizes that vary; None where the value is no tensor.
     sizes : tuple of int, or None
-        The value's sizes as it was traced, with a batch of `TRACED_BATCH`.
+        The value's sizes as it was traced, with a batch of `TRACED_BATCH`; 0 where a size depends on values.
     calls : tuple of (str, int)
         The modules that it runs in, outermost first, each with the number of its call in forward.
     """
@@ -313,7 +313,7 @@ def _program_graph(program: Program, example: Tensor, target: Target | None, oth
         return builder.finish(results)
     values = program.exported.call_spec.out_spec
     metas = [node.meta["val"] for node in results]
-    examples = [torch.zeros([_size(size) or 0 for size in m.shape], dtype=m.dtype) for m in metas]
+    examples = [torch.zeros([_size(size) for size in m.shape], dtype=m.dtype) for m in metas]
     wrapper = _Target(target, values)
     free = not isinstance(metas[0].shape[0], int)
     with torch.no_grad(), warnings.catch_warnings(), _quietly():
@@ -572,20 +572,19 @@ def _shape(node: FxNode) -> tuple[int | None, ...] | None:
 
 
 def _sizes(node: FxNode) -> tuple[int, ...] | None:
-    """Return a value's sizes as it was traced; None where they are not known, or it is no tensor."""
+    """Return a value's sizes as it was traced; None where it is no tensor."""
     value = node.meta.get("val")
     if isinstance(value, tuple | list) and value:
         value = value[0]
     if not isinstance(value, Tensor):
         return None
-    sizes = [_size(size) for size in value.shape]
-    return tuple(size for size in sizes if size is not None) if None not in sizes else None
+    return tuple(_size(size) for size in value.shape)
 
 
-def _size(size: Any) -> int | None:
-    """Return a size as it was traced; None where it depends on values."""
+def _size(size: Any) -> int:
+    """Return a size as it was traced; 0 where it depends on values."""
     hint = size if isinstance(size, int) else size.node.hint
-    return None if hint is None else int(hint)
+    return 0 if hint is None else int(hint)
 
 
 def _path(node: FxNode) -> str:

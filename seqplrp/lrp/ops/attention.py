@@ -83,7 +83,7 @@ class Softmax(Handler):
             bias=per_sample_sum(bias, step.batch),
             size=per_sample_size(relevance, step.batch),
         )
-        if step.reads_input[0]:
+        if step.reads_input[0] and not bool(scores.isinf().any()):
             return [Contribution(coefficient=coefficient)]
         return [Contribution(relevance=handed_on)]
 

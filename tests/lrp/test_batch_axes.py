@@ -1,0 +1,141 @@
+"""Where the batch stands in every value of a graph: found from shapes, checked by changing one sequence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from operator import getitem
+from typing import Any
+
+import pytest
+import torch
+from engine import Calls, graph_of, seeded, signed
+from torch import Tensor, nn
+
+import seqplrp as sp
+from seqplrp.lrp import Graph
+from seqplrp.lrp.batch import BatchAxis, batch_axes, by_sample, from_samples, per_sample_factor, samples_in
+from seqplrp.lrp.steps import Run
+
+SHAPE = (5, 8)
+
+
+def windows(self: nn.Module, x: Tensor) -> Tensor:
+    """A batch of windows, each sequence's one after the other."""
+    return x.view(-1, 5, 2, 4).transpose(1, 2).reshape(-1, 5, 4).relu().transpose(1, 2).reshape(-1, 2, 4, 5)
+
+
+def both_strands(self: nn.Module, x: Tensor) -> Tensor:
+    """A layer runs once on both strands, one batch after the other."""
+    n = x.shape[0]
+    y = self.layer(torch.cat([x, x.flip(1, 2)], 0))
+    return y[:n] + y[n:].flip(1)
+
+
+CASES: dict[str, tuple[Callable[[Any, Tensor], Tensor], Callable[[], nn.Module]]] = {
+    "length first": (lambda s, x: s.layer(x.transpose(0, 1)).transpose(0, 1), lambda: nn.Linear(8, 3)),
+    "length and batch in one": (
+        lambda s, x: s.layer(x.transpose(0, 1).reshape(-1, 8)).view(5, -1, 3).transpose(0, 1),
+        lambda: nn.Linear(8, 3),
+    ),
+    "length and batch in one, last": (
+        lambda s, x: (x.transpose(0, 1).reshape(-1, 8).t() * 2).t().reshape(5, -1, 8).transpose(0, 1),
+        nn.Identity,
+    ),
+    "batch and length in one": (lambda s, x: (x.reshape(-1, 8).t() * 2).t().reshape(-1, 5, 8), nn.Identity),
+    "channels first, batch last": (lambda s, x: x[:, :, 0].t().relu().t(), nn.Identity),
+    "attention": (
+        lambda s, x: s.layer(x, x, x)[0],
+        lambda: nn.MultiheadAttention(8, 2, batch_first=True),
+    ),
+    "attention, length first": (
+        lambda s, x: s.layer(*[x.transpose(0, 1)] * 3, need_weights=False)[0].transpose(0, 1),
+        lambda: nn.MultiheadAttention(8, 4),
+    ),
+    "last states of two directions": (
+        lambda s, x: s.layer(x)[1][0].transpose(0, 1),
+        lambda: nn.LSTM(8, 3, bidirectional=True, batch_first=True),
+    ),
+    "recurrent, length first": (lambda s, x: s.layer(x.transpose(0, 1))[0][-1], lambda: nn.GRU(8, 3)),
+    "stacked in front": (lambda s, x: torch.stack([x, -x], 0).sum(0), nn.Identity),
+    "stacked at the end and moved": (lambda s, x: torch.stack([x, -x], -1).movedim(-1, 0).sum(0), nn.Identity),
+    "two batches one after the other": (
+        lambda s, x: torch.cat([x, -x], 0).view(2, -1, 5, 8).sum(0),
+        nn.Identity,
+    ),
+    "repeated": (lambda s, x: x.repeat(2, 1, 1).view(2, -1, 5, 8).sum(0), nn.Identity),
+    "each sequence twice": (lambda s, x: x.repeat_interleave(2, 0).view(-1, 2, 5, 8).sum(1), nn.Identity),
+    "both strands": (both_strands, lambda: nn.Linear(8, 3)),
+    "windows": (windows, nn.Identity),
+}
+
+
+def values_of(graph: Graph, model: nn.Module, x: Tensor) -> dict[str, Any]:
+    """Run a graph node by node."""
+    run = Run(values={graph.input: x, **graph.constants})
+    for name, path in graph.weights.items():
+        run.values[name] = model.get_parameter(path).detach()
+    picked = {node.refs()[0] for node in graph.nodes if node.op is getitem}
+    for node in graph.nodes:
+        value = node.op(*run.filled(node.args), **run.filled(dict(node.kwargs)))
+        run.values[node.name] = value[0] if isinstance(value, tuple) and node.name not in picked else value
+    return run.values
+
+
+@pytest.mark.parametrize("name", list(CASES))
+def test_changing_one_sequence_changes_its_own_entries_alone(name: str) -> None:
+    forward, build = CASES[name]
+    net = seeded(lambda: Calls(forward, layer=build()))
+    x = signed(3, *SHAPE, seed=1)
+    graph = graph_of(net, x)
+    axes = batch_axes(graph)
+    other = x.clone()
+    other[1] += signed(*SHAPE, seed=2)
+    before, after = values_of(graph, net, x), values_of(graph, net, other)
+    met = 0
+    for node in graph.nodes:
+        one, two = before[node.name], after[node.name]
+        if isinstance(one, tuple):
+            one, two = one[0], two[0]
+        if not isinstance(one, Tensor) or torch.equal(one, two):
+            continue
+        changed = by_sample(one != two, axes.get(node.name)).any(1).tolist()
+        assert changed == [False, True, False], node.name
+        met += 1
+    assert met
+    assert axes
+
+
+@pytest.mark.parametrize("axis", [None, BatchAxis(1, 20), BatchAxis(5, 20), BatchAxis(10, 20)], ids=repr)
+def test_values_are_taken_apart_by_sequence_and_put_together_again(axis: BatchAxis | None) -> None:
+    lead = 1 if axis is None else axis.lead
+    number = torch.arange(3.0).view(1, 3, 1).expand(lead, 3, 20 // lead)
+    shape = (3, 20) if axis is None else (lead, 3, 20 // lead)
+    tensor = (number * 100 + torch.arange(60.0).view(lead, 3, -1) % 7).reshape(shape)
+    samples = by_sample(tensor, axis)
+    assert samples_in(tensor, axis) == 3
+    assert samples.shape == (3, 20)
+    assert (samples // 100 == torch.arange(3.0).view(3, 1)).all()
+    assert torch.equal(from_samples(samples, tensor, axis), tensor)
+    factor = per_sample_factor(torch.tensor([1.0, 10.0, 0.0]), tensor, axis)
+    assert torch.equal(by_sample(factor * tensor, axis), samples * torch.tensor([[1.0], [10.0], [0.0]]))
+
+
+@pytest.mark.parametrize(
+    ("forward", "text"),
+    [
+        (lambda s, x: x.sum(0), "mixes the sequences"),
+        (lambda s, x: x.transpose(0, 1)[0].sum(0), "mixes the sequences"),
+        (lambda s, x: x[1:], "moves the batch axis"),
+        (lambda s, x: torch.cat([x, x[:1]], 0), "mixes the sequences"),
+        (lambda s, x: torch.cat([x, torch.zeros(13, 5, 8).to(x.dtype)], 0), "moves the batch axis"),
+        (lambda s, x: torch.cat([x, -x], 0)[1:], "merged with another axis"),
+        (lambda s, x: x[x[:, 0, 0] > 0], "moves the batch axis"),
+        (lambda s, x: x[:, torch.arange(5) > 2].transpose(0, 1), "known at run time alone"),
+        (lambda s, x: torch.take_along_dim(x, torch.tensor([[[0, 1]]]), 2), "one size of the batch"),
+    ],
+)
+def test_a_batch_that_can_not_be_followed_is_an_error_with_a_remedy(forward, text: str) -> None:
+    net = Calls(forward).eval()
+    with pytest.raises(sp.SeqplrpError, match=text) as caught:
+        batch_axes(graph_of(net, signed(2, *SHAPE)))
+    assert caught.value.remedy
