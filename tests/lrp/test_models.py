@@ -289,8 +289,8 @@ class Logits(nn.Module):
 IMAGES = {
     "vgg16": (32, sp.PLRP(p=0.5)),
     "vgg19": (32, sp.LRP(rule="epsilon")),
-    "resnet18": (64, sp.PLRP(p=0.5)),
-    "resnet50": (64, sp.LRP(rule="epsilon")),
+    "resnet18": (32, sp.PLRP(p=0.5)),
+    "resnet50": (32, sp.LRP(rule="epsilon")),
 }
 
 
@@ -327,3 +327,14 @@ def test_the_image_nets_are_accounted_for(name: str, monkeypatch) -> None:
         run = run_forward(plan, x.float())
         found = propagate(plan, run, start_at(output_of(plan, run), torch.tensor([3, 3])), method.pruning)
     assert_balanced(table(found.ledger, 2), 1e-5)
+
+
+@pytest.mark.parametrize("name", [name for name in CASES if name.startswith(("Enformer", "attention", "transformer"))])
+def test_attention_that_shares_in_the_relevance_is_accounted_for(name: str) -> None:
+    it = ready(name)
+    constant = it.explainer(sp.LRP())(it.x, it.case.index)
+    for method in (sp.LRP(attention="attnlrp"), sp.PLRP(attention="attnlrp", mode="matrix")):
+        e = it.explainer(method)(it.x, it.case.index)
+        assert_balanced(e.ledger, 1e-12)
+        assert (e.relevance[3] == 0).all()
+        assert not torch.allclose(e.relevance, constant.relevance)
