@@ -11,7 +11,6 @@ from torch import Tensor
 from seqplrp.errors import SeqplrpError
 from seqplrp.lrp.ledger import Ledger, per_sample_size, per_sample_sum
 from seqplrp.lrp.steps import Contribution, Handler, MoveHandler, Run, Step, register
-from seqplrp.lrp.trace import Ref
 
 aten = torch.ops.aten
 
@@ -46,10 +45,14 @@ class Embedding(Lookup):
     def index(self, step: Step) -> Any:
         return step.args[1]
 
-    def receivers(self, step: Step, levels: Any) -> tuple[str, ...]:
-        index = self.index(step)
-        # a table that is renormed for the tokens at hand is held constant
-        return (index.name,) if isinstance(index, Ref) and index.name in step.inputs else step.inputs
+    def prepare(self, step: Step) -> None:
+        if not isinstance(step.args[0], Tensor):
+            raise SeqplrpError(
+                step.path,
+                "embedding in a table that is made anew for each batch (max_norm, say) has no relevance handler",
+                "bound the table's norm once (torch.renorm), and set max_norm to None",
+            )
+        super().prepare(step)
 
     def nonnegative(self, step: Step, inputs: Sequence[bool]) -> bool:
         return isinstance(step.args[0], Tensor) and bool((step.args[0] >= 0).all())
