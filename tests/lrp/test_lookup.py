@@ -222,4 +222,4 @@ def test_an_index_that_no_relevance_can_be_handed_to_is_an_error_with_a_remedy(f
 def test_every_operation_of_this_room_is_in_a_test() -> None:
     met = {op for m in of_tokens().values() for op in operations_in(m, tokens(2, classes=6))}
     met |= {op for m in of_bases().values() for op in operations_in(m, one_hot(2, 7))}
-    assert operations_of(lookup) - met == set()
+    assert operations_of(lookup) - met == {str(torch.ops.aten.embedding_renorm.default)}  # refused, above

@@ -45,17 +45,20 @@ class Embedding(Lookup):
     def index(self, step: Step) -> Any:
         return step.args[1]
 
-    def prepare(self, step: Step) -> None:
-        if not isinstance(step.args[0], Tensor):
-            raise SeqplrpError(
-                step.path,
-                "embedding in a table that is made anew for each batch (max_norm, say) has no relevance handler",
-                "bound the table's norm once (torch.renorm), and set max_norm to None",
-            )
-        super().prepare(step)
-
     def nonnegative(self, step: Step, inputs: Sequence[bool]) -> bool:
         return isinstance(step.args[0], Tensor) and bool((step.args[0] >= 0).all())
+
+
+@register(aten.embedding_renorm.default)
+class BoundedTable(Handler):
+    """A table whose rows are scaled down when they are looked up: refused."""
+
+    def prepare(self, step: Step) -> None:
+        raise SeqplrpError(
+            step.path,
+            "an embedding that bounds its table's norm while it reads it (max_norm) has no relevance handler",
+            "bound the table once (torch.renorm), and set max_norm to None",
+        )
 
 
 @register(aten.one_hot.default)
