@@ -124,6 +124,13 @@ def check_harmless(archive: Archive) -> None:
     archive : Archive
         Of a file that is not trusted.
     """
+    try:
+        _refuse_harm(archive)
+    except RecursionError as error:
+        raise SeqplrpError(archive.path, "is damaged: its entries are nested too deep", _remedy(True)) from error
+
+
+def _refuse_harm(archive: Archive) -> None:
     for entry in _asking_for_pickle(archive):
         raise SeqplrpError(
             archive.path, f"its entry {entry} asks for pickle, which runs code of whoever made it", TRUST
@@ -220,7 +227,7 @@ _OF_SIZES = frozenset({
     "IsNonOverlappingAndDenseIndicator", "Le", "LessThan", "Lt", "LShift", "Max", "Min", "Mod", "ModularIndexing",
     "Mul", "Ne", "Not", "Or", "Piecewise", "Pow", "PowByNatural", "PythonMod", "RShift", "Rational", "RoundDecimal",
     "RoundToInt", "StrictGreaterThan", "StrictLessThan", "Symbol", "ToFloat", "TruncToFloat", "TruncToInt",
-    "Unequality", "Where", "ceiling", "floor",
+    "Unequality", "Where", "ceiling", "floor", "sqrt",
 })  # fmt: skip
 _CONSTANTS_OF_SIZES = frozenset({"true", "false", "oo", "int_oo"})
 _OPERATORS = (

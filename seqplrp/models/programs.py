@@ -60,13 +60,23 @@ def load_program(path: Path | str, *, trust_pickle: bool = False) -> Program:
     if not trust_pickle:
         check_harmless(archive)
     _check_devices(file, description)
-    program = _loaded(file, content, description)
-    _check_inputs(file, program)
-    _check_explainable(file, program)
-    try:
-        return Program(program)
-    except SeqplrpError as error:
-        raise SeqplrpError(file, error.what, error.remedy) from error
+    with _quiet() as logged:
+        try:
+            program = torch.export.load(io.BytesIO(content))
+            _check_inputs(file, program)
+            _check_explainable(file, program)
+            return Program(program)
+        except SeqplrpError as error:
+            raise SeqplrpError(file, error.what, error.remedy) from error
+        except Exception as error:  # the loader raises whatever its parts meet
+            # of its two tries it tells the first to its log alone
+            cause = logged[0] if logged else error
+            raise SeqplrpError(
+                file,
+                f"can't be loaded as a program: {_reason(cause)}",
+                f"export and save it again with this torch ({torch.__version__}; it was saved by "
+                f"{description.get('torch_version', 'an unknown one')})",
+            ) from cause
 
 
 def program_batch_size(program: Program) -> int | None:
@@ -136,22 +146,6 @@ def _devices(value: Any, key: str = "") -> set[str]:
     return set()
 
 
-def _loaded(file: Path, content: bytes, description: dict[str, Any]) -> torch.export.ExportedProgram:
-    with _heard() as heard, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            return torch.export.load(io.BytesIO(content))
-        except Exception as error:  # the loader raises whatever its parts meet
-            # it tells the first of two tries to its log alone
-            cause = heard[0] if heard else error
-            raise SeqplrpError(
-                file,
-                f"can't be loaded as a program: {_reason(cause)}",
-                f"export and save it again with this torch ({torch.__version__}; it was saved by "
-                f"{description.get('torch_version', 'an unknown one')})",
-            ) from cause
-
-
 def _reason(error: BaseException) -> str:
     """Return the line of an error that says most: the last of a traceback told within."""
     lines = [" ".join(line.split()) for line in str(error).splitlines() if line.strip()]
@@ -160,8 +154,8 @@ def _reason(error: BaseException) -> str:
 
 
 @contextmanager
-def _heard() -> Iterator[list[BaseException]]:
-    """Keep torch's loader from logging, and collect the errors that it logs."""
+def _quiet() -> Iterator[list[BaseException]]:
+    """Keep torch's loader from warning and logging, and collect the errors that it logs."""
     found: list[BaseException] = []
 
     class Collector(logging.Handler):
@@ -174,7 +168,9 @@ def _heard() -> Iterator[list[BaseException]]:
     logger.addHandler(collector)
     logger.propagate = False
     try:
-        yield found
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield found
     finally:
         logger.removeHandler(collector)
         logger.propagate = propagated
@@ -182,17 +178,17 @@ def _heard() -> Iterator[list[BaseException]]:
 
 def _check_inputs(file: Path, program: torch.export.ExportedProgram) -> None:
     """Raise where an input is no tensor: those are what can be explained or held fixed."""
-    inputs = program.graph_signature.user_inputs
+    remedy = "export the model with tensors as its inputs, the sequences first"
+    inputs = list(program.graph_signature.user_inputs)
     spec = program.call_spec.in_spec
-    arguments = [] if spec is None else tree_unflatten(list(inputs), spec)[0]
-    if any(not isinstance(argument, str) for argument in arguments):
-        what = "takes tensors packed into a tuple, a list or a dictionary"
-        raise SeqplrpError(file, what, "export the model with tensors as its inputs, the sequences first")
+    packed = [] if spec is None else [a for a in tree_unflatten(inputs, spec)[0] if isinstance(a, tuple | list | dict)]
+    if packed:
+        raise SeqplrpError(file, "takes tensors packed into a tuple, a list or a dictionary", remedy)
     values = {node.name: node.meta.get("val") for node in program.graph.nodes if node.op == "placeholder"}
-    other = [name for name in inputs if not isinstance(values.get(str(name)), torch.Tensor)]
+    other = [given for given in inputs if not isinstance(values.get(str(given)), torch.Tensor)]
     if not inputs or other:
         what = f"takes {other[0]!r}, which is no tensor" if other else "takes no input"
-        raise SeqplrpError(file, what, "export the model with tensors as its inputs, the sequences first")
+        raise SeqplrpError(file, what, remedy)
 
 
 _DROPS_AT = {"batch_norm": 5, "dropout": 2, "feature_dropout": 2, "alpha_dropout": 2}
@@ -208,7 +204,8 @@ def _check_explainable(file: Path, program: torch.export.ExportedProgram) -> Non
             raise SeqplrpError(
                 file, f"was exported in training mode ({name})", "call model.eval(), then export and save it again"
             )
-    halves = {w.dtype for w in program.state_dict.values() if w.is_floating_point()} - {torch.float32, torch.float64}
+    floats = [w.dtype for w in program.state_dict.values() if w.is_floating_point()]
+    halves = set(floats) - {torch.float32, torch.float64}
     if halves:
         raise SeqplrpError(
             file, f"has weights in {min(map(str, halves))}", "export it in float32: call model.float() before"
