@@ -108,6 +108,16 @@ FUSED: dict[str, tuple[Callable[[Tensor, Tensor, Tensor], Tensor], float, Array 
     "a mask of minus infinity": (sdpa(attn_mask=torch.from_numpy(BLOCK)), SCALE, BLOCK),
     "a mask of truth": (sdpa(attn_mask=torch.from_numpy(BLOCK == 0)), SCALE, BLOCK),
     "written out": (lambda q, k, v: (SCALE * q @ k.mT).softmax(-1) @ v, SCALE, None),
+    "written with a mask that is added": (
+        lambda q, k, v: (SCALE * q @ k.mT + torch.from_numpy(CAUSAL).to(q.dtype)).softmax(-1) @ v,
+        SCALE,
+        CAUSAL,
+    ),
+    "written with a mask that fills": (
+        lambda q, k, v: (SCALE * q @ k.mT).masked_fill(torch.from_numpy(BLOCK != 0), -torch.inf).softmax(-1) @ v,
+        SCALE,
+        BLOCK,
+    ),
     "written as einsum": (
         lambda q, k, v: torch.einsum("nhij,nhjd->nhid", torch.einsum("nhid,nhjd->nhij", q * SCALE, k).softmax(-1), v),
         SCALE,

@@ -71,7 +71,10 @@ class Add(SharedByContribution):
     def taken_by_constants(self, step: Step, share: Tensor, run: Run) -> Tensor | None:
         for argument, sign in self._summands(step):
             if not (isinstance(argument, Ref) and argument.name in step.inputs):
-                return per_sample_sum(run.filled(argument) * (sign * share), step.batch)
+                constant = run.filled(argument)
+                if isinstance(constant, Tensor):  # a mask adds minus infinity, where nothing arrives
+                    constant = constant.masked_fill(constant.isinf(), 0)
+                return per_sample_sum(constant * (sign * share), step.batch)
         return None
 
 
