@@ -5,7 +5,10 @@ each layer (`make_plan`), run forward (`run_forward`) and back (`start_at`, `pro
 `Pruning` is given.
 """
 
+from seqplrp.lrp.cache import cached_trace, forget
 from seqplrp.lrp.checks import check_handler, check_rule
+from seqplrp.lrp.explained import Explained, Layout, Program, evaluation_mode
+from seqplrp.lrp.graph import Graph
 from seqplrp.lrp.ledger import NUMBERS, Ledger, LedgerRow
 from seqplrp.lrp.placement import COMPOSITES, LayerInfo, Rules, Window, composite
 from seqplrp.lrp.plan import Plan, PrunePoint, make_plan
@@ -26,7 +29,7 @@ from seqplrp.lrp.rules import (
     ZPlus,
 )
 from seqplrp.lrp.steps import Contribution, Handler, MoveHandler, Run, Step, register
-from seqplrp.lrp.trace import Explained, Graph, Layout, Program, cached_trace, evaluation_mode, forget, trace
+from seqplrp.lrp.trace import trace
 
 __all__ = [
     "COMPOSITES",

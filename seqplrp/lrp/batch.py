@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 
 import torch
 from torch import Tensor
 
 from seqplrp.errors import SeqplrpError
-from seqplrp.lrp.trace import Graph, Node
+from seqplrp.lrp.graph import Graph, Node
 
 aten = torch.ops.aten
 
@@ -87,6 +87,21 @@ def batch_axes(graph: Graph) -> dict[str, BatchAxis]:
     for node in graph.nodes:
         follower.visit(node)
     return follower.found
+
+
+def with_marked_batch(graph: Graph) -> Graph:
+    """Return a graph whose values' shapes have None where the batch stands, as if its size were free.
+
+    Only a saved program may fix it; handlers tell the batch from other axes by that mark.
+    """
+    if graph.input_shape[0] is None:
+        return graph
+    follower = _Follower(graph)
+    nodes = []
+    for node in graph.nodes:
+        follower.visit(node)
+        nodes.append(replace(node, shape=follower.marked(node)))
+    return replace(graph, nodes=tuple(nodes))
 
 
 class _Follower:
@@ -180,6 +195,13 @@ class _Follower:
             and sizes == (*before[:within], self.batch, *before[within + 1 :])
             and not (isinstance(starts, int) and starts != 0)  # a number of sequences, or none
         )
+
+    def marked(self, node: Node) -> tuple[int | None, ...] | None:
+        """Return a value's shape with None where the batch stands, alone or merged with another axis."""
+        if node.shape is None or node.name not in self.sizes:
+            return node.shape
+        holds = self.axis_that_holds(node.name)
+        return tuple(None if axis == holds else size for axis, size in enumerate(node.shape))
 
     def lead_of(self, name: str) -> int:
         return self.found[name].lead if name in self.found else 1

@@ -11,12 +11,13 @@ import torch
 from torch import Tensor, nn
 
 from seqplrp.errors import SeqplrpError
+from seqplrp.lrp.graph import Graph
 from seqplrp.lrp.ledger import Ledger
 from seqplrp.lrp.plan import Plan, make_plan
 from seqplrp.lrp.propagate import Propagated, output_of, propagate, run_forward
 from seqplrp.lrp.prune import Pruning
 from seqplrp.lrp.rules import Branch, Relative, Rule, Term
-from seqplrp.lrp.trace import Graph, trace
+from seqplrp.lrp.trace import trace
 
 _TOLERANCE = {torch.float64: 1e-12, torch.float32: 1e-5}
 

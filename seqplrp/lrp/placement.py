@@ -8,10 +8,10 @@ from fnmatch import fnmatchcase
 from typing import Literal
 
 from seqplrp.errors import SeqplrpError
+from seqplrp.lrp.graph import Graph
 from seqplrp.lrp.ops.linear import Convolution, LinearHandler
 from seqplrp.lrp.rules import Epsilon, Gamma, Relative, Rule, ZBox, ZPlus
 from seqplrp.lrp.steps import Step
-from seqplrp.lrp.trace import Graph
 
 Rules = Rule | str | Mapping[str, Rule]
 Position = Literal["first", "last", "first and last", ""]

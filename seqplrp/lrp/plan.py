@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from seqplrp.errors import SeqplrpError
 from seqplrp.lrp import ops
-from seqplrp.lrp.batch import BatchAxis, batch_axes
+from seqplrp.lrp.batch import BatchAxis, batch_axes, with_marked_batch
+from seqplrp.lrp.graph import Graph, Node, Ref, renamed
 from seqplrp.lrp.ops.elementwise import BatchNorm, Relu, batch_norm_affine
 from seqplrp.lrp.ops.linear import LinearHandler, fold_affine
 from seqplrp.lrp.ops.movement import Pad
@@ -21,7 +22,6 @@ from seqplrp.lrp.placement import LayerInfo, Rules, layers_of, place_rules
 from seqplrp.lrp.prune import Pruning, described, shares_of
 from seqplrp.lrp.roles import AttentionWeights, assign_roles
 from seqplrp.lrp.steps import HANDLERS, Handler, Step, handler_of
-from seqplrp.lrp.trace import Graph, Node, Ref, renamed
 
 assert ops  # imported so that its handlers are registered
 
@@ -167,6 +167,7 @@ def make_plan(
     SeqplrpError
         Where an operation has no handler, or a mapping of rules leaves a layer out or names none.
     """
+    graph = with_marked_batch(graph)
     with torch.inference_mode(False), torch.no_grad():
         steps = _live(graph, _make_steps(graph, model, device))
         assign_roles(graph, steps, attention)

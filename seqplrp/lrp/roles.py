@@ -9,10 +9,10 @@ from typing import Literal
 import torch
 
 from seqplrp.errors import SeqplrpError
+from seqplrp.lrp.graph import Graph
 from seqplrp.lrp.ops.attention import under_attnlrp
 from seqplrp.lrp.ops.lookup import check_indices
 from seqplrp.lrp.steps import Handler, Step
-from seqplrp.lrp.trace import Graph
 
 aten = torch.ops.aten
 

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from seqplrp.errors import SeqplrpError
 from seqplrp.lrp.batch import BatchAxis
+from seqplrp.lrp.graph import Node, Operation, Ref, op_name, refs_of
 from seqplrp.lrp.ledger import Ledger, per_sample_size, per_sample_sum
 from seqplrp.lrp.rules import Branch, Rule
-from seqplrp.lrp.trace import Node, Operation, Ref, op_name, refs_of
 
 EPS = 1e-6
 """Stabiliser of every denominator that belongs to no rule: sums, averages, lone batch norms (METHODS.md, section 2)."""

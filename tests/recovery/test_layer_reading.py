@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from seqplrp.genomics import one_hot
 from seqplrp.lrp import Graph, trace
-from seqplrp.lrp.trace import Node, Ref
+from seqplrp.lrp.graph import Node, Ref
 from seqplrp.recovery import Reading, reading_of
 
 LENGTH = 12

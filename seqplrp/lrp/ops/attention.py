@@ -16,10 +16,10 @@ from torch import Tensor
 
 from seqplrp.errors import SeqplrpError
 from seqplrp.lrp.batch import BatchAxis
+from seqplrp.lrp.graph import Ref
 from seqplrp.lrp.ledger import Ledger, per_sample_size, per_sample_sum, taken_by_stabiliser
 from seqplrp.lrp.ops.sharing import SharedByContribution
 from seqplrp.lrp.steps import EPS, Contribution, Handler, Run, Step, Vanishing, lowest_level, register, stabilised
-from seqplrp.lrp.trace import Ref
 
 aten = torch.ops.aten
 

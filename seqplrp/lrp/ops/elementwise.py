@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from seqplrp.errors import SeqplrpError
+from seqplrp.lrp.graph import Ref
 from seqplrp.lrp.ledger import Ledger, per_sample_sum
 from seqplrp.lrp.ops.sharing import SharedByContribution
 from seqplrp.lrp.steps import Contribution, Handler, Run, Step, Vanishing, lowest_level, register
-from seqplrp.lrp.trace import Ref
 
 aten = torch.ops.aten
 

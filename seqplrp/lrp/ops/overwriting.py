@@ -8,11 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from seqplrp.lrp.graph import Ref
 from seqplrp.lrp.ledger import Ledger, per_sample_size, per_sample_sum
 from seqplrp.lrp.ops.rearranging import applied, transposed
 from seqplrp.lrp.ops.sharing import SharedByContribution
 from seqplrp.lrp.steps import Contribution, MoveHandler, Run, Step, constants_column, register
-from seqplrp.lrp.trace import Ref
 
 aten = torch.ops.aten
 

@@ -14,11 +14,11 @@ import torch
 from torch import Tensor
 
 from seqplrp.errors import SeqplrpError
+from seqplrp.lrp.graph import Ref
 from seqplrp.lrp.ledger import per_sample_sum
 from seqplrp.lrp.ops.linear import LinearHandler, adjoint_linear, apply_linear
 from seqplrp.lrp.ops.sharing import SharedByContribution
 from seqplrp.lrp.steps import LinearLayer, MoveHandler, Run, Step, Vanishing, register
-from seqplrp.lrp.trace import Ref
 
 aten = torch.ops.aten
 

@@ -13,10 +13,10 @@ from torch import Tensor
 
 from seqplrp.errors import SeqplrpError
 from seqplrp.lrp.batch import by_sample, from_samples, samples_in
+from seqplrp.lrp.graph import Ref
 from seqplrp.lrp.ledger import per_sample_sum
 from seqplrp.lrp.ops.lookup import INDEXED_TABLE
 from seqplrp.lrp.steps import MoveHandler, Run, Step, register
-from seqplrp.lrp.trace import Ref
 
 aten = torch.ops.aten
 

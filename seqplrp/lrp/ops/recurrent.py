@@ -17,9 +17,9 @@ from torch import Tensor
 from torch.nn.functional import linear
 
 from seqplrp.errors import SeqplrpError
+from seqplrp.lrp.graph import Ref
 from seqplrp.lrp.ledger import Ledger
 from seqplrp.lrp.steps import EPS, Contribution, Handler, Run, Step, Vanishing, register, stabilised
-from seqplrp.lrp.trace import Ref
 
 aten = torch.ops.aten
 

@@ -1,0 +1,259 @@
+"""Read what torch.export made: its nodes, shapes and module paths, and where its tensors live in the model."""
+
+from __future__ import annotations
+
+import operator
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.fx import Node as FxNode
+
+from seqplrp.errors import SeqplrpError
+from seqplrp.lrp.explained import Program
+from seqplrp.lrp.graph import Graph, Node, Operation, Ref
+
+aten = torch.ops.aten
+
+REMEDY = "rewrite that part of forward with plain tensor operations, or explain the model up to the layer before it"
+
+
+@dataclass
+class GraphReader:
+    """Reads one exported program, or one behind another, into nodes."""
+
+    model: nn.Module
+    prefix: str
+    nodes: list[Node] = field(default_factory=list)
+    weights: dict[str, str] = field(default_factory=dict)
+    constants: dict[str, Tensor] = field(default_factory=dict)
+    inputs: list[tuple[str, tuple[int | None, ...]]] = field(default_factory=list)
+    input_sizes: list[tuple[int, ...]] = field(default_factory=list)
+    # getitem(node, 0) of an op with several results, of which no other is read, stands for the node's own value
+    aliases: dict[str, str] = field(default_factory=dict)
+    shapes: dict[str, tuple[int | None, ...] | None] = field(default_factory=dict)
+    mark: str = ""  # before the names of nodes of a program that stands behind another
+
+    def read(self, exported: torch.export.ExportedProgram, behind: Sequence[FxNode] = ()) -> list[FxNode]:
+        """Append a program's nodes; return those of its results.
+
+        With `behind`, its inputs are results of the program that was read before.
+        """
+        signature = exported.graph_signature
+        lifted = {
+            **signature.inputs_to_parameters,
+            **signature.inputs_to_buffers,
+            **signature.inputs_to_lifted_tensor_constants,
+        }
+        sources = iter(behind)
+        self.mark = "target." if behind else ""
+        for node in exported.graph.nodes:
+            if node.op == "placeholder" and behind and node.name not in lifted:
+                source = self.name_of(next(sources), mark="")
+                self.aliases[self.mark + node.name] = source
+            elif node.op == "placeholder":
+                self.placeholder(node, lifted.get(node.name), exported.constants)
+            elif node.op == "call_function":
+                self.call(node)
+            elif node.op == "output":
+                # buffers that forward writes to come first among the results; they are no business of the explanation
+                results = node.args[0]
+                flat = list(results) if isinstance(results, tuple | list) else [results]
+                return flat[len(signature.buffers_to_mutate) :]
+            else:
+                raise SeqplrpError(
+                    self.place(node), f"the traced graph holds a {node.op} node, which the engine can't run", REMEDY
+                )
+        raise AssertionError("an exported graph ends with an output node")
+
+    def name_of(self, node: FxNode, mark: str | None = None) -> str:
+        """Return the name under which a node's value is known."""
+        name = (self.mark if mark is None else mark) + node.name
+        return self.aliases.get(name, name)
+
+    def placeholder(self, node: FxNode, attribute: str | None, constants: Mapping[str, Any]) -> None:
+        """Read an input, a weight or a constant."""
+        name = self.mark + node.name
+        self.shapes[name] = _shape(node)
+        if attribute is None:
+            self.inputs.append((name, _shape(node) or ()))
+            self.input_sizes.append(_sizes(node) or ())
+        elif attribute in constants and not self.has(attribute):
+            # made in forward, or held by the model in a list, say: shared, so that a change in place is seen
+            self.constants[name] = constants[attribute].detach()
+        elif self.path_in_model(attribute) is not None:
+            self.weights[name] = str(self.path_in_model(attribute))
+        else:
+            raise SeqplrpError(
+                "target", "is a module with weights of its own", "explain torch.nn.Sequential(model, target) instead"
+            )
+
+    def path_in_model(self, attribute: str) -> str | None:
+        """Return the name that a lifted tensor has in the model; None where it is not the model's."""
+        if isinstance(self.model, Program):
+            return None if self.mark else self.prefix + attribute
+        return attribute.removeprefix(self.prefix) if attribute.startswith(self.prefix) else None
+
+    def has(self, attribute: str) -> bool:
+        """Say whether a name is one of the model's attributes, and not one that the exporter made up."""
+        path = self.path_in_model(attribute)
+        value: Any = self.model
+        for name in (path or "").split("."):
+            value = getattr(value, name, None)
+        return path is not None and isinstance(value, Tensor)
+
+    @property
+    def model_name(self) -> str:
+        """What errors call the model."""
+        return type(self.model).__name__
+
+    def call(self, node: FxNode) -> None:
+        """Read an operation, or what picks one of several results."""
+        if node.target is operator.getitem and isinstance(node.args[0], FxNode):
+            source = node.args[0]
+            if source.target in _SPLITS:
+                self.piece(node, source)
+                return
+            if node.args[1] == 0 and isinstance(source.meta.get("val"), tuple | list) and not _reads_others(source):
+                name = self.name_of(source)
+                self.aliases[self.mark + node.name] = name
+                self.shapes[name] = _shape(node)
+                at = next(i for i, n in enumerate(self.nodes) if n.name == name)
+                self.nodes[at] = replace(self.nodes[at], shape=_shape(node), sizes=_sizes(node))
+                return
+        if not callable(node.target):
+            raise SeqplrpError(self.place(node), f"{node.target!r} is not an operation", REMEDY)
+        if node.target not in _SPLITS:
+            self.append(node, node.target, self._arguments(node.args), self._arguments(dict(node.kwargs)))
+
+    def append(self, node: FxNode, op: Operation, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+        """Append a node that makes another's value."""
+        name = self.mark + node.name
+        self.shapes[name] = _shape(node)
+        path = "(target)" if self.mark else _path(node)
+        self.nodes.append(Node(name, op, args, kwargs, path, _shape(node), _sizes(node), _calls(node)))
+
+    def piece(self, node: FxNode, split: FxNode) -> None:
+        """Read one piece of a split as the slice (or the index) that it is."""
+        place, source = node.args[1], self._arguments(split.args[0])
+        at = 1 if split.target is aten.unbind.int else 2
+        axis = split.args[at] if len(split.args) > at else split.kwargs.get("dim", 0)
+        assert isinstance(place, int)
+        assert isinstance(axis, int)
+        if split.target is aten.unbind.int:
+            self.append(node, aten.select.int, (source, axis, place), {})
+            return
+        sizes = [piece.shape[axis] for piece in split.meta["val"]]
+        if not all(isinstance(size, int) for size in sizes):
+            raise SeqplrpError(self.place(node), "splits an axis of no fixed size", "give the length to trace it with")
+        start = sum(sizes[:place])
+        self.append(node, aten.slice.Tensor, (source, axis, start, start + sizes[place]), {})
+
+    def _arguments(self, value: Any) -> Any:
+        if isinstance(value, FxNode):
+            return Ref(self.name_of(value))
+        if isinstance(value, tuple | list):
+            return tuple(self._arguments(item) for item in value)
+        if isinstance(value, dict):
+            return {key: self._arguments(item) for key, item in value.items()}
+        return value
+
+    def finish(self, outputs: Sequence[FxNode]) -> Graph:
+        """Return the graph that ends with these results, of which there must be one."""
+        if len(outputs) != 1 or not isinstance(outputs[0], FxNode):
+            raise SeqplrpError(
+                self.model_name,
+                f"the model returns {len(outputs)} values",
+                "give a target that picks the score: target=lambda outputs: outputs[0][:, 0], say",
+            )
+        name, shape = self.inputs[0]
+        output = self.name_of(outputs[0])
+        output_shape = self.shapes[output]
+        if output_shape is None:
+            raise SeqplrpError(self.model_name, "the model's output is no tensor", "give a target that picks a tensor")
+        if shape[:1] != (None,) and not isinstance(self.model, Program):
+            raise SeqplrpError(
+                self.model_name,
+                "forward fixes the batch size, so sequences can't be explained in batches",
+                "take the batch size from x.shape[0] in forward",
+            )
+        others = tuple(other for other, _ in self.inputs[1:])
+        return Graph(
+            tuple(self.nodes),
+            name,
+            shape,
+            self.weights,
+            self.constants,
+            output,
+            output_shape,
+            self.input_sizes[0],
+            others,
+        )
+
+    def place(self, node: FxNode) -> str:
+        """Return what errors say where a node stands."""
+        return "target" if self.mark else _path(node) or self.model_name
+
+
+_SPLITS = {
+    aten.split.Tensor,
+    aten.split_with_sizes.default,
+    aten.chunk.default,
+    aten.tensor_split.sections,
+    aten.unbind.int,
+}
+"""Operations that give several pieces of a value; each piece is a slice of it, and moves relevance as one."""
+
+
+def _reads_others(node: FxNode) -> bool:
+    """Say whether a result other than the first is read."""
+    return any(user.target is operator.getitem and user.args[1] != 0 and user.users for user in node.users)
+
+
+def _shape(node: FxNode) -> tuple[int | None, ...] | None:
+    value = node.meta.get("val")
+    if isinstance(value, tuple | list) and value:
+        value = value[0]
+    if not isinstance(value, Tensor):
+        return None
+    return tuple(size if isinstance(size, int) else None for size in value.shape)
+
+
+def _sizes(node: FxNode) -> tuple[int, ...] | None:
+    """Return a value's sizes as it was traced; None where it is no tensor."""
+    value = node.meta.get("val")
+    if isinstance(value, tuple | list) and value:
+        value = value[0]
+    if not isinstance(value, Tensor):
+        return None
+    return tuple(size_of(size) for size in value.shape)
+
+
+def size_of(size: Any) -> int:
+    """Return a size as it was traced; 0 where it depends on values."""
+    hint = size if isinstance(size, int) else size.node.hint
+    return 0 if hint is None else int(hint)
+
+
+def _path(node: FxNode) -> str:
+    stack = node.meta.get("nn_module_stack") or {}
+    paths = [path for path, _ in stack.values()]
+    if not paths or paths[-1] == "_empty_nn_module_stack_from_metadata_hook":  # a size that the exporter asked for
+        return ""
+    # a module that is called twice appears as name@1 the second time
+    return str(paths[-1]).partition("@")[0].removeprefix("model").removeprefix(".")  # of Explained
+
+
+def _calls(node: FxNode) -> tuple[tuple[str, int], ...]:
+    """Return the modules that a node runs in, outermost first, each with the number of its call."""
+    calls = []
+    for key, (path, _) in (node.meta.get("nn_module_stack") or {}).items():
+        # torch 2.15 writes the number into the stack's key, others into the path: ...conv@1
+        numbers = re.findall(r"@(\d+)$", str(path)) or re.findall(r"@(\d+)$", str(key))
+        name = str(path).partition("@")[0].removeprefix("model").removeprefix(".")
+        if name:
+            calls.append((name, int(numbers[-1]) if numbers else 0))
+    return tuple(calls)
