@@ -93,13 +93,22 @@ def with_marked_batch(graph: Graph) -> Graph:
     """Return a graph whose values' shapes have None where the batch stands, as if its size were free.
 
     Only a saved program may fix it; handlers tell the batch from other axes by that mark.
+
+    Raises
+    ------
+    SeqplrpError
+        Where the batch is moved: by its size alone it can't be told from other axes.
     """
     if graph.input_shape[0] is None:
         return graph
     follower = _Follower(graph)
     nodes = []
     for node in graph.nodes:
-        follower.visit(node)
+        try:
+            follower.visit(node)
+        except SeqplrpError as error:
+            remedy = "export it with a free batch size: dynamic_shapes=({0: torch.export.Dim.AUTO},)"
+            raise SeqplrpError(error.where, f"{error.what} in a program of a fixed batch size", remedy) from error
         nodes.append(replace(node, shape=follower.marked(node)))
     return replace(graph, nodes=tuple(nodes))
 
