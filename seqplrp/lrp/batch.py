@@ -72,6 +72,23 @@ _SAME_ORDER = {
 }
 """Operations that leave the order of the entries as it is."""
 
+_ALONG = {
+    aten.softmax.int: 1,
+    aten._softmax.default: 1,
+    aten.log_softmax.int: 1,
+    aten._log_softmax.default: 1,
+    aten.cumsum.default: 1,
+    aten.cumprod.default: 1,
+    aten.logcumsumexp.default: 1,
+    aten.cummax.default: 1,
+    aten.cummin.default: 1,
+    aten.sort.default: 1,
+    aten.argsort.default: 1,
+    aten.flip.default: 1,
+    aten.roll.default: 2,
+}
+"""Operations that keep a value's shape and mix what stands along an axis, by where that axis is among the arguments."""
+
 _JOINS = {aten.cat.default, aten.concat.default, aten.concatenate.default, aten.vstack.default}
 
 
@@ -128,6 +145,7 @@ class _Follower:
         sources = [name for name in node.refs() if name in self.sizes]
         if node.sizes is None or node.shape is None or not sources:
             return
+        self.check_along(node, sources[0])
         sizes = tuple(size or 1 for size in node.sizes)
         self.sizes[node.name] = sizes
         lead = self.lead(node, sources, sizes, node.shape)
@@ -171,6 +189,20 @@ class _Follower:
         if at is None or sizes[at : at + 1] != (self.batch,) or len(sizes) != len(self.sizes[first]):
             raise _untold(node, "so that it can't be found again")
         return prod(sizes[:at])
+
+    def check_along(self, node: Node, source: str) -> None:
+        """Raise where an operation runs along the batch; in what is held constant, too, where no handler looks."""
+        if node.op not in _ALONG:
+            return
+        dims, at = len(self.sizes[source]), _ALONG[node.op]
+        axes = node.args[at] if len(node.args) > at else node.kwargs.get("dim", () if node.op_name == "roll" else -1)
+        along = [axis % dims for axis in ([axes] if isinstance(axes, int) else axes or range(dims))]
+        if self.axis_that_holds(source) in along:
+            raise SeqplrpError(
+                node.path or node.name,
+                f"{node.op_name} along the batch mixes its sequences: one's output depends on the others",
+                "leave the batch axis out of it",
+            )
 
     def without_batch(self, node: Node, sizes: tuple[int, ...]) -> SeqplrpError:
         if self.batch in sizes:

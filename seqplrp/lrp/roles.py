@@ -65,16 +65,6 @@ def assign_roles(graph: Graph, steps: Sequence[Step], attention: AttentionWeight
     check_indices(graph.input, steps)
 
 
-_OF_SHAPES = (
-    aten.zeros_like,
-    aten.ones_like,
-    aten.full_like,
-    aten.empty_like,
-    aten.new_zeros,
-    aten.new_ones,
-    aten.new_full,
-    aten.new_empty,
-)
 _COMPARISONS = (
     aten.eq,
     aten.ne,
@@ -95,7 +85,7 @@ _COMPARISONS = (
 
 
 def _hold_what_jumps(graph: Graph, steps: Sequence[Step]) -> None:
-    """Hold constant what depends on the input through comparisons, or through its shape, alone.
+    """Hold constant what depends on the input through comparisons alone.
 
     A mask made from the input is constant but where it jumps; no share of it is any input's.
     """
@@ -105,7 +95,7 @@ def _hold_what_jumps(graph: Graph, steps: Sequence[Step]) -> None:
             continue
         step.inputs = tuple(name for name in step.inputs if name not in held)
         packet = getattr(step.node.op, "overloadpacket", None)
-        if not step.inputs or packet in _OF_SHAPES or packet in _COMPARISONS:
+        if not step.inputs or packet in _COMPARISONS:
             held.add(step.output)
             step.inputs, step.handler = (), Handler()
     if graph.output in held:
