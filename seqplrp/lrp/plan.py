@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -224,6 +224,7 @@ def _make_steps(graph: Graph, model: nn.Module, device: torch.device | None) -> 
     fixed = set(graph.fixed_inputs)  # those, and what is made of them
     runtime = set(graph.fixed_inputs)  # those, sizes, and what is made of such alone
     for node in graph.nodes:
+        node = _on(node, device)
         refs = node.refs()
         reads_values = node.op not in _READ_SHAPES_ALONE
         if data.intersection(refs) and node.shape is not None and reads_values:
@@ -243,6 +244,13 @@ def _make_steps(graph: Graph, model: nn.Module, device: torch.device | None) -> 
     if graph.output not in data:
         raise SeqplrpError(type(model).__name__, "the explained output does not depend on the input", "check forward")
     return steps
+
+
+def _on(node: Node, device: torch.device | None) -> Node:
+    """Let what forward makes, the first states of a recurrent layer say, be made where the plan runs."""
+    if device is None or node.kwargs.get("device") is None:
+        return node
+    return replace(node, kwargs={**node.kwargs, "device": device})
 
 
 def _attribute(model: nn.Module, path: str) -> Tensor:

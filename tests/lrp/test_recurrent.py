@@ -413,6 +413,16 @@ def test_what_a_recurrent_handler_can_not_serve_is_an_error_with_a_remedy(forwar
 OPEN = (True, 2, 0.5, True, False, True)  # biases, layers, dropout, training, one direction, batch first
 
 
+def test_first_states_are_made_where_the_plan_runs() -> None:
+    """A model traced on one device and explained on another."""
+    module, x = modules()["lstm, plain: output"], signed(2, *SHAPE)
+    for device in (None, torch.device("meta")):
+        plan = make_plan(graph_of(module, x), module, device=device)
+        made = [step for step in plan.steps if step.op == "zeros"]
+        assert len(made) == 2
+        assert {step.kwargs["device"] for step in made} == {device or torch.device("cpu")}
+
+
 @pytest.mark.parametrize("name", list(CASES))
 def test_shapes_and_strides_in_a_trace_are_those_of_a_run(name: str) -> None:
     """A reshape of an output is traced by its strides."""

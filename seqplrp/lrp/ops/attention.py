@@ -210,6 +210,7 @@ class _Attention:
 
 
 _WEIGHTS_AT_A_TIME = 2**25
+"""How many are worked out on the way back at a time, at least one sequence's: 128 MiB of them in float32."""
 
 
 @dataclass(frozen=True)
