@@ -7,6 +7,7 @@ import json
 import os
 import zipfile
 from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -73,10 +74,17 @@ class Subclassed(nn.Module):
         return (self.conv(x) * self.scale[:, None]).mean(2)
 
 
-def seeded(kind: Callable[[], nn.Module]) -> nn.Module:
+def fresh(kind: Callable[[], nn.Module]) -> nn.Module:
+    """Make a model, the same every time."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
         return kind().eval()
+
+
+@cache
+def seeded(kind: Callable[[], nn.Module]) -> nn.Module:
+    """Return a model that is made, and traced, once."""
+    return fresh(kind)
 
 
 def save(

@@ -27,6 +27,7 @@ from saved_programs import (
     Subclassed,
     TwoOutputs,
     WithControl,
+    fresh,
     in_json,
     pickled,
     rewritten,
@@ -67,6 +68,12 @@ def fixed(place) -> Path:
     return save(seeded(Net), place / "fixed.pt2", free=None)
 
 
+@pytest.fixture(scope="module")
+def programs(free, fixed):
+    """Both, loaded once."""
+    return {"free": load_model(free), "fixed": load_model(fixed)}
+
+
 # --- explained as the module is
 
 
@@ -76,10 +83,9 @@ def fixed(place) -> Path:
     ids=lambda m: type(m).__name__,
 )
 @pytest.mark.parametrize("kind", ["free", "fixed"])
-def test_a_program_explains_to_the_bit_as_the_module_does(request, kind, method):
-    path = request.getfixturevalue(kind)
+def test_a_program_explains_to_the_bit_as_the_module_does(programs, kind, method):
     x = dna(6)
-    ours = sp.explain(load_model(path), x, target=1, method=method, batch_size=3)
+    ours = sp.explain(programs[kind], x, target=1, method=method, batch_size=3)
     theirs = sp.explain(seeded(Net), x, target=1, method=method, batch_size=3)
     assert torch.equal(ours.relevance, theirs.relevance)
     assert torch.equal(ours.output, theirs.output)
@@ -90,8 +96,8 @@ def test_a_program_explains_to_the_bit_as_the_module_does(request, kind, method)
         assert ours.ledger[columns].equals(theirs.ledger[columns])
 
 
-def test_a_batch_that_does_not_fill_a_programs_own_is_filled_up_and_cut_again(fixed):
-    program = load_model(fixed)
+def test_a_batch_that_does_not_fill_a_programs_own_is_filled_up_and_cut_again(programs):
+    program = programs["fixed"]
     assert program_batch_size(program) == 3
     x = dna(7)
     ours, theirs = (sp.explain(m, x, target="predicted", batch_size=3) for m in (program, seeded(Net)))
@@ -102,8 +108,8 @@ def test_a_batch_that_does_not_fill_a_programs_own_is_filled_up_and_cut_again(fi
 
 
 @pytest.mark.parametrize("kind", ["free", "fixed"])
-def test_the_plan_has_the_modules_own_paths(request, kind):
-    ours = sp.Explainer(load_model(request.getfixturevalue(kind)), dna(1))
+def test_the_plan_has_the_modules_own_paths(programs, kind):
+    ours = sp.Explainer(programs[kind], dna(1))
     theirs = sp.Explainer(seeded(Net), dna(1))
     assert [(layer.path, layer.op, layer.position, layer.rule) for layer in ours.layers] == [
         (layer.path, layer.op, layer.position, layer.rule) for layer in theirs.layers
@@ -115,7 +121,7 @@ def test_the_plan_has_the_modules_own_paths(request, kind):
 
 
 def test_a_callable_target_picks_one_of_two_outputs(place):
-    net = seeded(TwoOutputs)
+    net = fresh(TwoOutputs)
     net.load_state_dict(seeded(Net).state_dict())
     x, expected = dna(3), sp.explain(seeded(Net), dna(3), target=1)
     for name, free in (("two", FREE_BATCH), ("two3", None)):
@@ -124,6 +130,47 @@ def test_a_callable_target_picks_one_of_two_outputs(place):
         assert torch.equal(ours.relevance, expected.relevance)
         with pytest.raises(SeqplrpError, match="2 values"):
             sp.explain(program, x)
+
+
+class Pooled(torch.nn.Module):
+    """Has axes as long as its batch, and reduces one."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = torch.nn.Conv1d(4, 6, 5)
+        self.head = torch.nn.Linear(6, 2)
+
+    def forward(self, x):
+        return self.head(torch.relu(self.conv(x)).mean(2))
+
+
+class Mixing(Pooled):
+    def forward(self, x):
+        scores = super().forward(x)
+        return scores - scores.mean(0)
+
+
+class Moving(Pooled):
+    def forward(self, x):
+        return self.head(torch.relu(self.conv(x)).permute(2, 0, 1).amax(0))
+
+
+@pytest.mark.parametrize("size", [1, 2, 6])
+def test_a_fixed_batch_is_told_from_axes_of_the_same_size(place, size):
+    path = save(seeded(Pooled), place / "pooled.pt2", (size, 4, LENGTH), free=None)
+    ours, theirs = (sp.explain(m, dna(7), target=0, batch_size=size) for m in (load_model(path), seeded(Pooled)))
+    torch.testing.assert_close(ours.relevance, theirs.relevance, rtol=1e-5, atol=1e-8)
+    ours.check()
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [(Mixing, "fixed batch size|over the batch"), (Moving, r"export it with a free batch size: .*Dim\.AUTO")],
+)
+def test_a_fixed_batch_that_is_mixed_or_moved_is_refused(place, kind, said):
+    program = load_model(save(seeded(kind), place / "refused.pt2", free=None))
+    with pytest.raises(SeqplrpError, match=said):
+        sp.explain(program, dna(2), target=0)
 
 
 def test_channels_last(place):
@@ -135,7 +182,7 @@ def test_channels_last(place):
 
 
 def test_a_program_saved_in_double_precision_computes_in_it(place):
-    net = seeded(Net).double()
+    net = fresh(Net).double()
     program = load_model(save(net, place / "double.pt2", dtype=torch.float64))
     x = dna(4).double()
     ours = sp.explain(program, x, target=0)
@@ -155,9 +202,9 @@ def test_a_free_length_stays_free(place):
         )
 
 
-def test_a_fixed_length_is_said(free):
+def test_a_fixed_length_is_said(programs):
     with pytest.raises(SeqplrpError, match=r"\(1, 4, 20\), exported for \(N, 4, 30\)"):
-        sp.explain(load_model(free), dna(1, 20), target=0)
+        sp.explain(programs["free"], dna(1, 20), target=0)
 
 
 def test_further_inputs_are_held_fixed(place):
@@ -188,9 +235,9 @@ def test_explaining_leaves_a_program_as_it_was(free):
     assert hooks == [len(module._forward_hooks) + len(module._forward_pre_hooks) for module in program.modules()]
 
 
-def test_an_ensemble_may_hold_programs_and_modules(free, fixed):
+def test_an_ensemble_may_hold_programs_and_modules(programs):
     x = dna(3)
-    both = sp.explain([load_model(free), load_model(fixed), seeded(Net)], x, target=0)
+    both = sp.explain([*programs.values(), seeded(Net)], x, target=0)
     torch.testing.assert_close(both.relevance, sp.explain(seeded(Net), x, target=0).relevance, rtol=1e-5, atol=1e-7)
     assert float(both.relevance_spread.max()) < 1e-6
 
@@ -618,8 +665,8 @@ def test_programs_that_can_not_be_explained_say_what_to_export(tmp_path):
         "by name": lambda: torch.export.export(seeded(ByName), (x,), {"scale": torch.ones(())}),
         "a dictionary": lambda: torch.export.export(seeded(Packed), ({"x": x},)),
         "takes 2, which is no tensor": lambda: torch.export.export(seeded(Number), (x, 2)),
-        "training mode": lambda: torch.export.export(seeded(Net).train(), (x,)),
-        "weights in torch.bfloat16": lambda: torch.export.export(seeded(Net).bfloat16(), (x.bfloat16(),)),
+        "training mode": lambda: torch.export.export(fresh(Net).train(), (x,)),
+        "weights in torch.bfloat16": lambda: torch.export.export(fresh(Net).bfloat16(), (x.bfloat16(),)),
     }
     for said, export in exports.items():
         torch.export.save(export(), path)
