@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import pickle
 import sys
+import warnings
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -165,9 +166,12 @@ def _read_weights(path: Path, trust_pickle: bool) -> dict[str, Tensor]:
     if path.suffix == ".safetensors":
         return read_safetensors(path)
     try:
-        content = torch.load(path, map_location="cpu", weights_only=not trust_pickle)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of pickle's protocols, which nobody who loads weights chose
+            content = torch.load(path, map_location="cpu", weights_only=not trust_pickle)
     except Exception as error:  # whatever bytes a file holds can make the unpickler fail in any way
-        if isinstance(error, pickle.UnpicklingError) and not trust_pickle and zipfile.is_zipfile(path):
+        garbled = "Unsupported operand" in str(error)
+        if isinstance(error, pickle.UnpicklingError) and not garbled and not trust_pickle and zipfile.is_zipfile(path):
             raise SeqplrpError(
                 path,
                 "holds more than tensors: pickled objects, which run code when they are read",

@@ -78,6 +78,8 @@ def test_fasta_that_is_missing_a_directory_or_cut_short(run, place):
     whole = gzip.compress(GOOD.encode() * 50)
     (place / "x.fa").write_bytes(whole[: len(whole) // 2])
     refused(explain(run), r"x\.fa")
+    (place / "x.fa").write_bytes(whole[:15])
+    refused(explain(run), r"error: x\.fa: the gzip data end too early")
     (place / "x.fa").write_bytes(b">a\n\xff\xfe\x00\n")
     refused(explain(run), r"x\.fa, line 2")
 
@@ -93,16 +95,32 @@ def test_fasta_that_is_missing_a_directory_or_cut_short(run, place):
         (["--method", "lrp", "--p", "0.5"], ["--p: is no option of the method lrp"]),
         (["--rule", "gama"], ["--rule: 'gama'", "gamma"]),
         (["--rule", "gamma(x)"], ["--rule: "]),
+        (["--rule", "gamma(-1)"], [r"error: --rule: 'gamma\(-1\)': gamma must be", r"use for example gamma\(0\.25\)"]),
+        (["--rule", "zbox(1,0)"], [r"error: --rule: 'zbox\(1,0\)': low is above high"]),
+        (["--rule", "alphabeta(2,2)"], [r"error: --rule: 'alphabeta\(2,2\)'", r"example alphabeta\(2, 1\)"]),
+        (["--rule", "epsilon-pluss"], ["error: --rule: 'epsilon-pluss'", "did you mean 'epsilon-plus'"]),
+        (["--rule", "epsilon-plus(1)"], ["error: --rule: ", "takes no numbers; write epsilon-plus"]),
+        (["--rule", "conv=epsilon-plus"], ["error: --rule conv: 'epsilon-plus' places rules on all layers"]),
+        (["--rule", "conv=gamma"], ["error: --rule: layer .*no pattern", "give one without a pattern"]),
+        (["--rule", "gamma", "--rule", "epsilon"], ["error: --rule: gives 'gamma' and 'epsilon' for all layers"]),
+        (["--rule", "=gamma"], ["error: --rule: '=gamma' has no pattern"]),
+        (["--attention", "rollout"], ["error: --attention: 'rollout'"]),
         (["--rule", "conv9=gamma", "--rule", "epsilon"], ["--rule conv9: matches no layer", "conv"]),
         (["--rule", "a=gamma", "--rule", "a=epsilon"], ["--rule: gives 'a' twice"]),
         (["--p", "1.5"], ["--p: 1.5"]),
         (["--p", "half"], ["--p: 'half'"]),
+        (["--p", "zz=0.5", "--p", "0.5"], ["error: --p 'zz': matches no layer"]),
+        (["--p", "head=2", "--p", "0.5"], ["error: --p 'head': 2.0 is not a share"]),
+        (["--p", "head=0.5"], ["error: --p: layer .*no pattern", "give one without a pattern"]),
+        (["--method", "saliency", "--rule", "gamma"], ["error: --rule: is no option of the method saliency"]),
+        (["--method", "lrp", "--p-neg", "0.1"], ["error: --p-neg: is no option of the method lrp", "lrp has --rule"]),
+        (["--method", "gradient-x-input", "--tau", "0.1"], ["error: --tau: ", "has --center, --reverse-complement"]),
         (["--p", "0.5", "--budget", "0.5"], ["--p, --budget: both"]),
         (["--p-neg", "-1"], ["--p-neg: -1"]),
         (["--mode", "both"], ["--mode: 'both'"]),
         (["--threshold", "size"], ["--threshold: 'size'"]),
         (["--tau", "-0.1"], ["--tau: -0.1"]),
-        (["--center", "middle"], ["--center: 'middle'"]),
+        (["--center", "middle"], ["error: --center: 'middle' is not known; choose none, uniform, composition\n"]),
         (["--formats", "npz,wig"], ["--formats: 'wig'"]),
         (["--formats", ","], ["--formats: "]),
         (["--batch-size", "0"], ["--batch-size: "]),
@@ -112,7 +130,8 @@ def test_fasta_that_is_missing_a_directory_or_cut_short(run, place):
         (["--model", "nowhere"], ["nowhere: "]),
         (["--model", "nomodule:Net"], ["--model: ", "'nomodule'"]),
         (["--model", "json:loads"], ["--model: "]),
-        (["--model", "x.fa"], [r"x\.fa: "]),
+        (["--model", "x.fa"], [r"x\.fa: is no saved program", "module:callable"]),
+        (["--layout", "LNC"], ["error: --layout: 'LNC' is not known; choose NCL or NLC"]),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -149,6 +168,12 @@ def spoil_config_missing(model):
     (model / "config.json").unlink()
 
 
+def spoil_config_of_another_program(model):
+    config = json.loads((model / "config.json").read_text())
+    del config["format"]
+    (model / "config.json").write_text(json.dumps(config))
+
+
 def spoil_config_not_json(model):
     (model / "config.json").write_text("{\n 'a'")
 
@@ -162,6 +187,7 @@ def spoil_config_not_json(model):
         (spoil_architecture_unknown, [r"config\.json", "'transformer'"]),
         (spoil_config_missing, [r"config\.json"]),
         (spoil_config_not_json, [r"config\.json, line 2"]),
+        (spoil_config_of_another_program, [r"config\.json: does not say format 'seqplrp-model'"]),
     ],
 )
 def test_bad_model_directory(run, place, spoil, patterns):
@@ -179,11 +205,46 @@ def test_bad_weights_of_a_callable(run, external):
     refused(explain(run, *arguments), r"w\.pt: holds more than tensors")
 
 
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("empty", "it is empty"),
+        ("text", "it is no file of torch's"),
+        ("cut", "it is cut short"),
+        ("changed", "it holds something else than tensors that torch.save wrote, or it is damaged"),
+        ("pickle", "it holds something else than tensors that torch.save wrote, or it is damaged"),
+    ],
+)
+@pytest.mark.parametrize("trusted", [False, True])
+def test_weights_that_can_not_be_read_are_told_in_plain_words(run, external, kind, said, trusted):
+    import mynet
+
+    (external / "x.fa").write_text(GOOD)
+    torch.save(mynet.Net().state_dict(), "w.pt")
+    whole = Path("w.pt").read_bytes()
+    start = whole.index(b"data.pkl") + 30
+    content = {
+        "empty": b"",
+        "text": b">a\nACGT",
+        "cut": whole[: len(whole) // 2],
+        "changed": whole[:start] + b"\xff" * 40 + whole[start + 40 :],
+        "pickle": b"\x80\x04\xff",
+    }
+    Path("w.pt").write_bytes(content[kind])
+    trust = ["--trust-pickle"] if trusted else []
+    done = explain(run, "--model", "mynet:Net", "--weights", "w.pt", *trust)
+    refused(done, r"w\.pt: can't be read as weights: " + said)
+    assert "weights_only" not in done.err
+
+
 def test_a_length_that_a_callable_cannot_take(run, external):
     (external / "x.fa").write_text(f">a\n{DNA[0][:-7]}\n")
-    refused(explain(run, "--model", "mynet:Fixed", "--target", "0"), "record 'a'", f"{LENGTH - 7} bases")
+    refused(
+        explain(run, "--model", "mynet:Fixed", "--target", "0"), r"error: x\.fa, record 'a': ", f"{LENGTH - 7} bases"
+    )
     (external / "x.fa").write_text(f">a\n{DNA[0]}\n>b\n{DNA[0][:-7]}\n")
-    refused(explain(run, "--model", "mynet:Fixed", "--formats", "npz"), "record 'b'", f"{LENGTH - 7} bases")
+    done = explain(run, "--model", "mynet:Fixed", "--formats", "npz")
+    refused(done, r"error: x\.fa, record 'b': ", f"{LENGTH - 7} bases")
 
 
 def test_mixed_lengths_for_h5_name_both(run, external):
@@ -264,3 +325,58 @@ def test_bad_motif_file(run, place, old, new, patterns):
     before = sorted(place.rglob("*"))
     refused(run("simulate", "--task", "task.yaml", "-n", "10", "--out", "out"), r"m\.meme", *patterns)
     assert sorted(place.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda content: content[:200], "is cut short"),
+        (lambda content: b"text", "is no npz file"),
+        (lambda content: b"", "is no npz file"),
+        (lambda content: content.replace(b"NUMPY", b"numpy"), "its array 'ids' is damaged, or holds more than numbers"),
+    ],
+    ids=["cut short", "text", "empty", "headers"],
+)
+def test_arrays_that_can_not_be_read_are_told_in_plain_words(run, place, spoil, said):
+    assert run("explain", "--model", "model", "--fasta", "x.fa", "--target", "0", "--out", "out").code == 0
+    arrays = place / "out" / "relevance.npz"
+    arrays.write_bytes(spoil(arrays.read_bytes()))
+    done = run("logo", "out", "--record", "a", "--out", "a.svg")
+    refused(done, rf"error: out/relevance\.npz: {said}", "give the relevance.npz")
+    assert "pickle" not in done.err
+
+
+def test_arrays_of_objects_are_not_unpickled(run, place):
+    assert run("explain", "--model", "model", "--fasta", "x.fa", "--target", "0", "--out", "out").code == 0
+    np.savez(place / "out" / "relevance.npz", ids=np.array([{"a": 1}], dtype=object))
+    done = run("logo", "out", "--record", "a", "--out", "a.svg")
+    refused(done, "its array 'ids' is damaged, or holds more than numbers and text")
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ("b\t1\t0", "labels.tsv, line 3: has 3 fields, the header has 2; separate fields with one tab each"),
+        ("b", "labels.tsv, line 3: has 1 fields, the header has 2"),
+    ],
+)
+def test_rows_of_labels_that_are_longer_or_shorter_than_the_header(run, place, row, said):
+    (place / "data").mkdir()
+    (place / "data" / "sequences.fa").write_text(GOOD)
+    (place / "data" / "labels.tsv").write_text(f"id\tbound\na\t0\n{row}\n")
+    refused(run("train", "--data", "data", "--out", "m"), said)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--learning-rate", "0"], "error: --learning-rate: is 0.0; give more than 0"),
+        (["--weight-decay", "-1"], "error: --weight-decay: is -1"),
+        (["--validation-fraction", "1"], "error: --validation-fraction: is 1"),
+        (["--arch", "none"], "error: --arch: 'none' is not known"),
+        (["--option", "filters=x"], "error: --option: filters is"),
+        (["--iupac", "keep"], "error: --iupac: is 'keep'"),
+    ],
+)
+def test_options_of_train_are_named_as_options(run, place, arguments, said):
+    refused(run("train", "--positives", "x.fa", "--negatives", "shuffle", "--out", "m", *arguments), said)
