@@ -132,8 +132,7 @@ class LinearHandler(Handler):
         layer: LinearLayer = step.extra
         arrived = relevance.relevance if isinstance(relevance, Winners) else relevance
         if isinstance(layer.rule, Relative):
-            spread_out = relevance.spread(arrived) if isinstance(relevance, Winners) else arrived
-            return _share_relative(step, layer, arrived, spread_out, run, ledger), []
+            return _share_relative(step, layer, relevance, run, ledger), []
         values = run.values[step.inputs[0]]
         parts = Parts(layer, values, nonnegative=step.inputs_nonnegative[0], present=_not_padding(step, values, run))
         bias = stabiliser = values.new_zeros(samples_in(values, step.input_batches[0]), dtype=torch.float64)
@@ -223,14 +222,23 @@ def _quotients(
 
 
 def _share_relative(
-    step: Step, layer: LinearLayer, arrived: Tensor, spread_out: Tensor, run: Run, ledger: Ledger
+    step: Step, layer: LinearLayer, arrived: Tensor | Winners, run: Run, ledger: Ledger
 ) -> Contribution:
     """Relative LRP: no division by the outputs, one constant per sample (METHODS.md, section 2)."""
     values = run.values[step.inputs[0]]
-    coefficient = layer.adjoint(spread_out, layer.weight, values.shape)
+    if isinstance(arrived, Winners):
+        coefficients, sizes = [], []
+        for rows, some in arrived.parts():
+            whole = some.spread(some.relevance)
+            sizes.append(per_sample_size(whole))
+            coefficients.append(layer.adjoint(whole, layer.weight, values[rows].shape))
+        coefficient, size_out, arrived = torch.cat(coefficients), torch.cat(sizes), arrived.relevance
+    else:
+        coefficient = layer.adjoint(arrived, layer.weight, values.shape)
+        size_out = run.size_out(step, arrived)
     relevance = values * coefficient
     axis = step.input_batches[0]
-    size_in, size_out = per_sample_size(relevance, axis), per_sample_size(spread_out, step.batch)
+    size_in = per_sample_size(relevance, axis)
     scale = torch.where((size_in > 0) & (size_out > 0), size_in / size_out, 1.0)
     divisor = per_sample_factor(scale.to(values.dtype), values, axis)
     ledger.add(
