@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from operator import getitem
 
@@ -15,7 +16,8 @@ from naive_lrp import matrix_of, share
 from torch import Tensor, nn
 
 import seqplrp as sp
-from seqplrp.lrp import Epsilon, Flat, Gamma, Pruning, make_plan, propagate, run_forward
+from seqplrp.lrp import Epsilon, Flat, Gamma, Graph, Pruning, make_plan, propagate, run_forward
+from seqplrp.lrp.graph import Node, Ref
 from seqplrp.lrp.ops import movement, overwriting, rearranging
 
 EPS = 1e-6
@@ -258,31 +260,34 @@ def test_every_operation_of_these_rooms_is_in_a_test() -> None:
     assert wanted - met - elsewhere == set()
 
 
-@cache
-def followed_by_a_layer() -> dict[str, nn.Module]:
-    """Every case in front of a linear layer, so that coefficients arrive at it."""
-    made = {
-        name: seeded(
-            lambda name=name, op=op: Calls(
-                lambda self, x: self.layer(op(x).flatten(1)), layer=nn.Linear(case(name)[2][0].numel(), 2)
-            )
-        )
-        for name, (op, _) in {**MOVES, **ON_CONSTANTS}.items()
-    }
-    for shape in (SIGNAL, IMAGE, VOLUME, VECTOR):
-        trace_together([made[name] for name in made if CASES[name][1] == shape], signed(2, *shape))
-    return made
+def followed_by_a_layer(graph: Graph, units: int) -> Graph:
+    """Put a linear layer behind a traced graph, so that coefficients arrive at its output."""
+    sizes = (graph.input_sizes[0], units)
+    flat = Node("flat", aten.flatten.using_ints, (Ref(graph.output), 1), {}, "", (None, units), sizes)
+    arguments = (Ref("flat"), Ref("layer_weight"), Ref("layer_bias"))
+    layer = Node("score", aten.linear.default, arguments, {}, "layer", (None, 2), (sizes[0], 2))
+    return replace(
+        graph,
+        nodes=(*graph.nodes, flat, layer),
+        weights={**graph.weights, "layer_weight": "layer.weight", "layer_bias": "layer.bias"},
+        output="score",
+        output_shape=(None, 2),
+    )
 
 
 @pytest.mark.parametrize("name", [*MOVES, *ON_CONSTANTS])
 def test_a_move_of_the_very_input_keeps_its_hypothetical_contributions(name: str) -> None:
     """They stand also where the input is 0, and no relevance is."""
-    (module, x, _), net = case(name), followed_by_a_layer()[name]
-    found = back_through(net, x)
-    values = module(x).flatten(1)
-    z = net.layer(values).detach()
+    module, x, R = case(name)
+    net = seeded(lambda: Calls(None, layer=nn.Linear(R[0].numel(), 2)))
+    plan = make_plan(followed_by_a_layer(graph_of(module, x), R[0].numel()), net)
+    z = net.layer(module(x).flatten(1)).detach()
+    with torch.inference_mode():
+        run = run_forward(plan, x)
+        torch.testing.assert_close(run.values[plan.graph.output], z, rtol=1e-12, atol=1e-12)
+        found = propagate(plan, run, z)
     coefficient = (z / torch.where(z < 0, z - EPS, z + EPS)) @ net.layer.weight.detach()
-    at_output = coefficient.view(module(x).shape)
+    at_output = coefficient.view(R.shape)
     expected = at_output if name == "detach" else vector_jacobian(module, x, at_output)
     assert found.coefficient is not None
     torch.testing.assert_close(found.coefficient, expected, rtol=1e-12, atol=1e-13)
