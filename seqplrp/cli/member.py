@@ -22,7 +22,7 @@ from seqplrp.errors import SeqplrpError
 from seqplrp.genomics import Record, one_hot, reverse_complement
 from seqplrp.lrp import Layout, Program
 from seqplrp.methods import Explainer, Explanation, Method
-from seqplrp.models import program_batch_size
+from seqplrp.models import program_inputs
 
 _TRACED_LENGTHS = 8  # explainers kept, each with a copy of the weights
 
@@ -76,7 +76,8 @@ class Member:
         self.name, self.config = loaded.name, loaded.config
         self._module, self._method, self._settings = loaded.module, method, settings
         self._score, self._spec = score, spec
-        self._fixed = program_batch_size(loaded.module) if isinstance(loaded.module, Program) else None
+        self._shapes = program_inputs(loaded.module) if isinstance(loaded.module, Program) else ()
+        self._fixed = self._shapes[0][0] if self._shapes else None
         self._of_length: OrderedDict[int, Explainer] = OrderedDict()
         self._any: Explainer | None = None
         self._scorer: nn.Module | None = None
@@ -97,6 +98,7 @@ class Member:
             If it fails, gives what is not a finite number, or no list of scores.
         """
         x = one_hot([record.sequence])
+        self._check_fits_program(record, x, place)
         parameter = next((p for p in self._module.parameters() if p.is_floating_point()), x)
         try:
             with torch.inference_mode():
@@ -120,9 +122,39 @@ class Member:
         shape = scores_of(output, self._score, self._spec).shape
         return 1 if len(shape) == 1 else shape[1]
 
+    def _check_fits_program(self, record: Record, x: Tensor, place: str) -> None:
+        """Raise where a saved program was exported for something else than this."""
+        if not self._shapes:
+            return
+        if len(self._shapes) > 1:
+            raise SeqplrpError(
+                "--model",
+                f"{self.name} takes {len(self._shapes)} inputs, and sequences are all that there is to give",
+                "explain it in Python, with sp.explain(model, X, args=(...)), or export it with the others held fixed",
+            )
+        wanted, given = self._shapes[0], tuple(self._given(x).shape)
+        if len(wanted) == len(given) and all(w in (None, g) for w, g in zip(wanted[1:], given[1:], strict=True)):
+            return
+        shown = "(" + ", ".join("N" if size is None else str(size) for size in wanted) + ")"
+        lengths = [size for size in wanted[1:] if size != 4]
+        if len(wanted) == 3 and sorted(map(str, wanted[1:])) == sorted(map(str, given[1:])):
+            layout = "NCL" if self._settings.layout == "NLC" else "NLC"
+            raise SeqplrpError("--layout", f"{self.name} takes {shown}", f"give --layout {layout}")
+        raise SeqplrpError(
+            place,
+            f"has {len(record)} bases, and {self.name} was exported for {shown}",
+            f"cut or extend the sequences to {lengths[0]} bases, or export it for others"
+            if len(wanted) == 3 and len(lengths) == 1
+            else "export it for one-hot sequences, (N, 4, L) or (N, L, 4)",
+        )
+
+    def _given(self, x: Tensor) -> Tensor:
+        """Return sequences (N, 4, L) as the model takes them."""
+        return x.transpose(1, 2) if self._settings.layout == "NLC" else x
+
     def _run(self, module: nn.Module, x: Tensor) -> Any:
         """Run a model on some sequences (N, 4, L); one that fixes its batch size, on batches filled up to it."""
-        given = x.transpose(1, 2) if self._settings.layout == "NLC" else x
+        given = self._given(x)
         if self._fixed is None:
             return module(given)
         n, missing = len(x), -len(x) % self._fixed

@@ -97,8 +97,7 @@ def scores_of(output: Any, score: Score | None, spec: str | None) -> Tensor:
         example = f"output.mean({tuple(range(1, output.dim()))})"
     elif _tensors(output):
         what = f"the model gives {_listed(output)}, and no number says which of them is meant"
-        key = repr(next(iter(output))) if isinstance(output, dict) else "0"
-        example = f"output[{key}][:, 0]"
+        example = _example(output)
     else:
         raise SeqplrpError(
             "--model",
@@ -111,6 +110,15 @@ def scores_of(output: Any, score: Score | None, spec: str | None) -> Tensor:
         f"write a function that picks one score a sequence, as def score(output): return {example}, and give "
         "--target module:score",
     )
+
+
+def _example(output: Any) -> str:
+    """Write an expression that makes one score a sequence of what a model gives: of its smallest tensor."""
+    parts = list(output.items()) if isinstance(output, dict) else list(enumerate(output))
+    key, tensor = min(parts, key=lambda part: part[1].dim() if isinstance(part[1], Tensor) else 9)
+    if not isinstance(tensor, Tensor) or tensor.dim() > 2:
+        return f"output[{key!r}].mean({tuple(range(1, tensor.dim()))})" if isinstance(tensor, Tensor) else "output[...]"
+    return f"output[{key!r}]" + "[:, 0]" * (tensor.dim() == 2)
 
 
 def _picked(output: Any, score: Score, spec: str | None) -> Tensor:

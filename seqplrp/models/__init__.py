@@ -7,7 +7,7 @@ from seqplrp.models.config import KINDS, Advice, Kind, ModelConfig
 from seqplrp.models.dataset import SequenceData, make_dataset
 from seqplrp.models.external import load_callable_model, load_function
 from seqplrp.models.metrics import evaluate_predictions
-from seqplrp.models.programs import load_program, program_batch_size
+from seqplrp.models.programs import load_program, program_inputs
 from seqplrp.models.sources import ReadOptions, read_labelled_directory, read_positives_negatives, read_table
 from seqplrp.models.storage import load_model, save_model
 from seqplrp.models.training import TrainedModel, TrainOptions, save_training, train_model
@@ -54,7 +54,7 @@ __all__ = [
     "load_program",
     "make_dataset",
     "predict",
-    "program_batch_size",
+    "program_inputs",
     "read_labelled_directory",
     "read_positives_negatives",
     "read_table",

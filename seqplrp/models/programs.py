@@ -79,12 +79,14 @@ def load_program(path: Path | str, *, trust_pickle: bool = False) -> Program:
             ) from cause
 
 
-def program_batch_size(program: Program) -> int | None:
-    """Return how many sequences a program takes at a time; None where that is free."""
-    first = next(iter(program.exported.graph_signature.user_inputs))
-    node = next(node for node in program.exported.graph.nodes if node.name == first)
-    size = node.meta["val"].shape[0]
-    return size if isinstance(size, int) else None
+def program_inputs(program: Program) -> tuple[tuple[int | None, ...], ...]:
+    """Return the shapes that a program's inputs were exported with, None for sizes that are free.
+
+    The first size of the first is how many sequences the program takes at a time.
+    """
+    nodes = {node.name: node for node in program.exported.graph.nodes if node.op == "placeholder"}
+    values = [nodes[str(name)].meta["val"] for name in program.exported.graph_signature.user_inputs]
+    return tuple(tuple(size if isinstance(size, int) else None for size in value.shape) for value in values)
 
 
 def _description(archive: Archive) -> dict[str, Any]:

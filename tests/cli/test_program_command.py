@@ -258,8 +258,8 @@ def test_what_is_no_model_is_told(run, here, model, said):
 def test_a_sequence_of_another_length_than_the_programs_names_file_and_record(run, here, tmp_path):
     write_fasta(tmp_path / "y.fa", [("long", "ACGTA" * 10)])
     said = refused(run("explain", "--model", "free.pt2", "--fasta", tmp_path / "y.fa", "--out", here, "--target", "0"))
-    assert said.startswith(f"error: {tmp_path / 'y.fa'}, record 'long': ")
-    assert "50 bases" in said
+    expected = "has 50 bases, and free.pt2 was exported for (N, 4, 40); cut or extend the sequences to 40 bases"
+    assert said.startswith(f"error: {tmp_path / 'y.fa'}, record 'long': {expected}")
 
 
 def test_channels_last(run, here):
@@ -268,9 +268,34 @@ def test_channels_last(run, here):
     np.testing.assert_allclose(per_base(here), expected.per_base, rtol=1e-5, atol=1e-8)
     assert manifest(here)["layout"] == "NLC"
     said = refused(run("explain", "--model", "last.pt2", "--fasta", "x.fa", "--out", here, "--overwrite"))
-    assert "the model fails on its 40 bases" in said
+    assert "--layout: last.pt2 takes (N, 40, 4); give --layout NLC" in said
+    said = refused(run("explain", "--model", "free.pt2", "--fasta", "x.fa", "--out", "o", "--layout", "nlc"))
+    assert "--layout: free.pt2 takes (N, 4, 40); give --layout NCL" in said
     said = refused(run("explain", "--model", "last.pt2", "--fasta", "x.fa", "--out", "o", "--layout", "LCN"))
     assert "--layout: 'LCN' is not known; choose NCL or NLC" in said
+
+
+class Sum(nn.Module):
+    def forward(self, x, y):
+        return (x + y).sum((1, 2))
+
+
+@pytest.mark.parametrize(
+    ("shapes", "said"),
+    [
+        (
+            ((2, 4, LENGTH), (2, 4, LENGTH)),
+            "takes 2 inputs, and sequences are all that there is to give; explain it in",
+        ),
+        (((2, 5, LENGTH),), "was exported for (2, 5, 40); export it for one-hot sequences, (N, 4, L) or (N, L, 4)"),
+        (((2, 4 * LENGTH),), "was exported for (2, 160); export it for one-hot sequences, (N, 4, L) or (N, L, 4)"),
+    ],
+)
+def test_a_program_of_other_inputs_is_refused(run, here, tmp_path, shapes, said):
+    model = Sum() if len(shapes) == 2 else nn.Flatten()
+    examples = tuple(torch.zeros(shape) for shape in shapes)
+    torch.export.save(torch.export.export(model.eval(), examples), tmp_path / "other.pt2")
+    assert said in refused(run("explain", "--model", tmp_path / "other.pt2", "--fasta", "x.fa", "--out", here))
 
 
 # --- ensembles
@@ -482,7 +507,7 @@ def test_filters_take_a_function_too(run, here):
     ("target", "said"),
     [
         (None, r"--target: the model gives 2 tensors, (N, 5, 34) and (N, 2), and no number says"),
-        ("0", "def score(output): return output[0][:, 0], and give --target module:score"),
+        ("0", "def score(output): return output[1][:, 0], and give --target module:score"),
         ("nets:whole", "--target: nets:whole gives (1, 2); return one score a sequence"),
         ("nets:broken", "--target: nets:broken fails on what the model gives, 2 tensors"),
         ("nets:number", "--target: nets:number is a int, no function"),

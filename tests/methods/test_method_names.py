@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 import pytest
 import torch
 
 import seqplrp as sp
-from seqplrp.lrp import AlphaBeta, Epsilon, Flat, Gamma, Relative, WSquare, ZBox, ZPlus
-from seqplrp.methods import METHODS, RULES, parse_rule, resolve_method
+from seqplrp.lrp import COMPOSITES, AlphaBeta, Epsilon, Flat, Gamma, Relative, WSquare, ZBox, ZPlus, composite
+from seqplrp.methods import METHODS, RULES, options_of, parse_rule, resolve_method
 
 INSTANCES = [
     sp.LRP(),
@@ -101,9 +103,27 @@ def test_rules_are_read_from_text(text: str, rule) -> None:
     assert parse_rule(text) == rule
 
 
+@pytest.mark.parametrize("name", [name for name in COMPOSITES if name not in RULES])
+def test_composites_are_read_by_name_and_place_what_they_are(name: str) -> None:
+    assert parse_rule(f" {name.upper()} ") == name
+    assert sp.LRP(rule=parse_rule(name)).rules() == composite(name)
+
+
+def test_a_name_of_both_a_rule_and_a_composite_means_the_same() -> None:
+    both = [name for name in COMPOSITES if name in RULES]
+    assert both
+    for name in both:
+        assert parse_rule(name) == composite(name)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        ("epsilon-pluss", r"did you mean 'epsilon-plus'\?"),
+        ("epsilon-plus(1)", r"takes no numbers; write epsilon-plus"),
+        ("default()", r"takes no numbers; write default"),
+        ("gamma(-1)", r"^rule: 'gamma\(-1\)': gamma must be .*; use for example gamma\(0\.25\)"),
+        ("epsilon(-1)", r"^rule: 'epsilon\(-1\)': the stabiliser"),
         ("gama", r"did you mean 'gamma'\?"),
         ("", "is not known"),
         ("gamma(", "is not known"),
@@ -121,6 +141,13 @@ def test_rules_are_read_from_text(text: str, rule) -> None:
 def test_text_that_is_no_rule_is_an_error(text: str, message: str) -> None:
     with pytest.raises(sp.SeqplrpError, match=message):
         parse_rule(text)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_the_options_of_a_method_are_what_it_takes(name: str) -> None:
+    method = resolve_method(name)
+    assert set(options_of(name)) == {field.name for field in fields(method)}
+    assert resolve_method(name, **{option: getattr(method, option) for option in options_of(name)}) == method
 
 
 def test_every_rule_has_a_name() -> None:

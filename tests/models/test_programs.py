@@ -38,7 +38,7 @@ from torch._export.serde.serialize import serialize
 
 import seqplrp as sp
 from seqplrp.errors import SeqplrpError
-from seqplrp.models import load_model, load_program, program_archive, program_batch_size
+from seqplrp.models import load_model, load_program, program_archive, program_inputs
 
 PROGRAM = "models/model.json"
 WEIGHTS = "data/weights/model_weights_config.json"
@@ -98,7 +98,8 @@ def test_a_program_explains_to_the_bit_as_the_module_does(programs, kind, method
 
 def test_a_batch_that_does_not_fill_a_programs_own_is_filled_up_and_cut_again(programs):
     program = programs["fixed"]
-    assert program_batch_size(program) == 3
+    assert program_inputs(program) == ((3, 4, LENGTH),)
+    assert program_inputs(programs["free"]) == ((None, 4, LENGTH),)
     x = dna(7)
     ours, theirs = (sp.explain(m, x, target="predicted", batch_size=3) for m in (program, seeded(Net)))
     assert torch.equal(ours.target, theirs.target)
