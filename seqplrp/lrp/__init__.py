@@ -7,7 +7,7 @@ each layer (`make_plan`), run forward (`run_forward`) and back (`start_at`, `pro
 
 from seqplrp.lrp.cache import cached_trace, forget
 from seqplrp.lrp.checks import check_handler, check_rule
-from seqplrp.lrp.explained import Explained, Layout, Program, evaluation_mode
+from seqplrp.lrp.explained import TRACING, Explained, Layout, Program, evaluation_mode
 from seqplrp.lrp.graph import Graph
 from seqplrp.lrp.ledger import NUMBERS, Ledger, LedgerRow
 from seqplrp.lrp.placement import COMPOSITES, LayerInfo, Rules, Window, composite
@@ -34,6 +34,7 @@ from seqplrp.lrp.trace import trace
 __all__ = [
     "COMPOSITES",
     "NUMBERS",
+    "TRACING",
     "AlphaBeta",
     "AttentionWeights",
     "Branch",

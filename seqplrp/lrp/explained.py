@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Literal
@@ -16,9 +17,26 @@ Target = Callable[[Any], Tensor]
 Others = tuple[Tensor, ...]
 
 
+TRACING = threading.RLock()
+"""Held while a model is looked at, traced or run, by one thread at a time.
+
+torch.export keeps its state for the whole process, and lets a model hold tensors without values meanwhile; and modules
+have one mode for all threads.
+"""
+
+
 @contextmanager
 def evaluation_mode(model: nn.Module) -> Iterator[None]:
-    """Put a model into evaluation mode, and each of its modules back into its own mode afterwards, come what may."""
+    """Put a model into evaluation mode, and each of its modules back into its own mode afterwards, come what may.
+
+    One thread at a time: another that came in between would take evaluation for the model's own mode.
+    """
+    with TRACING, _evaluating(model):
+        yield
+
+
+@contextmanager
+def _evaluating(model: nn.Module) -> Iterator[None]:
     was_training = [(module, module.training) for module in model.modules()]
     try:
         model.eval()

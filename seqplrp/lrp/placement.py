@@ -145,6 +145,9 @@ def place_rules(steps: Sequence[Step], layers: Mapping[str, LayerInfo], rules: R
     """
     if isinstance(rules, str):
         rules = composite(rules)
+    for key in rules if isinstance(rules, Mapping) else ():
+        if not isinstance(key, str):
+            raise SeqplrpError(f"rule pattern {key!r}", "is no text", "give a module path, '@first' or '*', say")
     for step in steps:
         if step.output not in layers:
             continue

@@ -14,7 +14,7 @@ from seqplrp.errors import SeqplrpError
 from seqplrp.lrp import ops
 from seqplrp.lrp.batch import BatchAxis, batch_axes, with_marked_batch
 from seqplrp.lrp.graph import Graph, Node, Ref, renamed
-from seqplrp.lrp.ops.elementwise import BatchNorm, Relu, batch_norm_affine
+from seqplrp.lrp.ops.elementwise import SCALED_INPUT, BatchNorm, Relu, batch_norm_affine, is_positive_scale
 from seqplrp.lrp.ops.linear import LinearHandler, fold_affine
 from seqplrp.lrp.ops.movement import Pad
 from seqplrp.lrp.ops.pooling import MaxPool
@@ -445,9 +445,13 @@ def _promise(step: Step) -> str:
 
 
 def _input_like(graph: Graph, steps: Sequence[Step]) -> frozenset[str]:
-    """Return the values that are the input, only moved."""
+    """Return the values that are the input, only moved or in another unit of measure."""
     found = {graph.input}
+    shapes = {graph.input: graph.input_shape}
     for step in steps:
+        if step.inputs and step.inputs[0] in found and is_positive_scale(step, shapes[step.inputs[0]]):
+            step.handler = SCALED_INPUT
+        shapes[step.output] = step.node.shape or ()
         if step.handler.moves and step.inputs and all(name in found for name in step.inputs):
             found.add(step.output)
     return frozenset(found)

@@ -268,7 +268,8 @@ class _Backward:
                 if step.output in handler.needs(step):  # constants stand beside the input and take their share
                     relevance = moved if kind == "relevance" else self.run.values[step.output] * moved
                     handler.account(step, relevance, self.run, self.ledger)
-                for name, part in zip(step.inputs, handler.back(step, moved, self.run), strict=True):
+                back = handler.back if kind == "relevance" else handler.back_coefficient
+                for name, part in zip(step.inputs, back(step, moved, self.run), strict=True):
                     self.at(name).add(
                         Contribution(relevance=part) if kind == "relevance" else Contribution(coefficient=part)
                     )

@@ -375,6 +375,10 @@ class MoveHandler(Handler):
         """Apply the adjoint of the move: one tensor an input, of the input's shape."""
         raise NotImplementedError
 
+    def back_coefficient(self, step: Step, moved: Tensor, run: Run) -> list[Tensor]:
+        """Do so with a coefficient of the explained input, not with relevance: the same, unless values change."""
+        return self.back(step, moved, run)
+
     def on_constants(self, step: Step, relevance: Tensor, run: Run) -> Tensor | None:
         """Return how much relevance (N,) falls on what is no input, such as constants; None where there is no such."""
         return None

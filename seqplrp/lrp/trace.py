@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_unflatten
 
 from seqplrp.errors import SeqplrpError
-from seqplrp.lrp.explained import Explained, Layout, Others, Program, Target, evaluation_mode
+from seqplrp.lrp.explained import TRACING, Explained, Layout, Others, Program, Target, evaluation_mode
 from seqplrp.lrp.graph import Graph, Node, Ref
 from seqplrp.lrp.reading import REMEDY, GraphReader, size_of
 from seqplrp.lrp.shapes import recurrent_shapes_only
@@ -55,13 +55,20 @@ def trace(
     SeqplrpError
         Where the model can't be exported, or has no tensor output.
     """
+    with TRACING:
+        return _without_closing_activation(_traced(model, example, target, others, layout, any_length))
+
+
+def _traced(
+    model: nn.Module, example: Tensor, target: Target | None, others: Others, layout: Layout, any_length: bool
+) -> Graph:
     batches = [_batch_of(tensor) for tensor in (example, *others)]
     auto = torch.export.Dim.AUTO
     shapes = [{0: auto} for _ in batches]
     if any_length:
         shapes = [{0: auto, batch.dim() - 1: auto} for batch in batches]
     if isinstance(model, Program):
-        return _without_closing_activation(_program_graph(model, example, target, others, layout))
+        return _program_graph(model, example, target, others, layout)
     wrapper = Explained(model, target, layout)
     with evaluation_mode(model), torch.no_grad(), warnings.catch_warnings(), _quietly(), recurrent_shapes_only():
         warnings.simplefilter("ignore")
@@ -79,7 +86,7 @@ def trace(
                 f"torch.export can't trace the model with an input {shown}: {_first_line(error)}",
                 REMEDY,
             ) from error
-    return _without_closing_activation(_read(exported, model))
+    return _read(exported, model)
 
 
 def _program_graph(program: Program, example: Tensor, target: Target | None, others: Others, layout: Layout) -> Graph:
@@ -197,13 +204,25 @@ _PICKS = {
 
 
 def _without_closing_activation(graph: Graph) -> Graph:
-    """Leave out a sigmoid or softmax at the end, so that the logit is explained (METHODS.md, section 1)."""
+    """Leave out a sigmoid or softmax at the end, so that the logit is explained (METHODS.md, section 1).
+
+    Raises
+    ------
+    SeqplrpError
+        Where the softmax runs over the batch.
+    """
     by_name = {node.name: node for node in graph.nodes}
     node = by_name.get(graph.output)
     while node is not None and node.op in _PICKS:
         node = by_name.get(node.refs()[0])
     if node is None or node.op not in _CLOSING:
         return graph
+    if node.op is not aten.sigmoid.default and node.args[1] % len(node.shape or (None,)) == 0:
+        raise SeqplrpError(
+            node.path or "output",
+            f"{_CLOSING[node.op]} over the batch makes one sequence's output depend on the others",
+            "leave the batch axis out of it: dim=1, say",
+        )
     source = node.refs()[0]
     renames = {node.name: source}
     nodes = tuple(n.reading(renames) for n in graph.nodes if n.name != node.name)

@@ -88,7 +88,10 @@ def ran_out_of_memory(error: BaseException) -> bool:
 
 @contextmanager
 def numerics(*, tf32: bool, deterministic: bool) -> Iterator[None]:
-    """Let a GPU round to TF32 only if asked, and sum in a fixed order if asked; set back what was set before."""
+    """Let a GPU round to TF32 only if asked, and sum in a fixed order if asked; set back what was set before.
+
+    Autocast is off, as relevance and its ledger need the precision that the weights have.
+    """
     matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
     before = (matmul.allow_tf32, cudnn.allow_tf32, cudnn.deterministic, cudnn.benchmark)
     strict, warn_only = (
@@ -100,7 +103,8 @@ def numerics(*, tf32: bool, deterministic: bool) -> Iterator[None]:
         if deterministic:
             cudnn.deterministic, cudnn.benchmark = True, False
             torch.use_deterministic_algorithms(True)
-        yield
+        with torch.autocast("cpu", enabled=False), torch.autocast("cuda", enabled=False):
+            yield
     finally:
         matmul.allow_tf32, cudnn.allow_tf32, cudnn.deterministic, cudnn.benchmark = before
         torch.use_deterministic_algorithms(strict, warn_only=warn_only)

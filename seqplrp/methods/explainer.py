@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from seqplrp.errors import SeqplrpError
-from seqplrp.lrp import Explained, Graph, LayerInfo, Layout, cached_trace, forget
+from seqplrp.lrp import TRACING, Explained, Graph, LayerInfo, Layout, cached_trace, forget
 from seqplrp.methods.agreement import disagreement
 from seqplrp.methods.base import Attribution, Batch, Chosen, Method, Prepared
 from seqplrp.methods.batching import batch_size as chosen_batch_size
@@ -18,9 +18,11 @@ from seqplrp.methods.batching import bytes_for_one, numerics, ran_out_of_memory,
 from seqplrp.methods.ensemble import together
 from seqplrp.methods.explanation import Account, Explanation, joined
 from seqplrp.methods.inputs import (
+    check_alike,
     check_input,
     check_model,
     check_others,
+    check_request,
     check_suits,
     chosen_target,
     place_of,
@@ -91,7 +93,8 @@ class Explainer:
         tf32: bool = False,
         deterministic: bool = False,
     ) -> None:
-        check_model(model)
+        with TRACING:
+            check_model(model)
         check_input(example, "example")
         others = check_others(args, len(example))
         if target is not None and not callable(target):
@@ -106,8 +109,10 @@ class Explainer:
         check_suits(self.method, example)
         self.model, self.target, self.layout = model, target, layout
         self.tf32, self.deterministic = tf32, deterministic
-        self.device, self.dtype = place_of(model, example, device)
+        with TRACING:
+            self.device, self.dtype = place_of(model, example, device)
         self._shape = tuple(example.shape[1:])
+        self._axes_of_others = tuple(other.dim() for other in others)
         self._by_shape: dict[tuple[tuple[int, ...], ...], Prepared] = {}
         self._any_length: Prepared | None = None
         self._fixes_length = False
@@ -126,8 +131,9 @@ class Explainer:
         """
         found = None
         for _ in range(2):
-            prepared = self._prepare(example, others, any_length=any_length)
-            found = self._disagreement(prepared, example, others)
+            with TRACING:
+                prepared = self._prepare(example, others, any_length=any_length)
+                found = self._disagreement(prepared, example, others)
             if found is None:
                 return prepared
             forget(self.model)
@@ -165,10 +171,11 @@ class Explainer:
         return tensor.detach().to(device, self.dtype if tensor.is_floating_point() else None)
 
     def _disagreement(self, prepared: Prepared, example: Tensor, others: tuple[Tensor, ...]) -> str | None:
-        explained = Explained(self.model, self.target, self.layout)
         size = prepared.graph.input_shape[0] or 1  # a program may fix it
-        inputs = tuple(one.expand(size, *one.shape[1:]) for one in self._one(example, others))
-        return disagreement(prepared, explained, inputs, self.device)
+        with TRACING:
+            explained = Explained(self.model, self.target, self.layout)
+            inputs = tuple(one.expand(size, *one.shape[1:]) for one in self._one(example, others))
+            return disagreement(prepared, explained, inputs, self.device)
 
     def _prepared_for(self, x: Tensor, others: tuple[Tensor, ...]) -> Prepared:
         """Return the plan for inputs of a shape; another length than the example's is traced when it first comes."""
@@ -288,8 +295,8 @@ class Explainer:
         """
         check_input(x, "X")
         others = check_others(args, len(x))
-        if len(targets) == 0:
-            raise SeqplrpError("targets", "is empty", "give at least one target")
+        check_request(layers, check, targets)
+        check_alike(others, self._axes_of_others)
         if layers and not self.method.gives_layers:
             raise SeqplrpError("layers", f"{self.method!r} gives no relevance at layers", "use LRP or PLRP")
         if layers and self.method.reverse_complement:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 from typing import Any
 
 import torch
@@ -17,6 +17,12 @@ def check_model(model: object) -> None:
     """Raise a SeqplrpError unless this is a module whose weights are there."""
     if not isinstance(model, nn.Module):
         raise SeqplrpError("model", f"is a {type(model).__name__}, no torch.nn.Module", "give the module itself")
+    if isinstance(model, torch.jit.ScriptModule):
+        raise SeqplrpError("model", "is a TorchScript program, which has no graph to export", "give the Python module")
+    if any(tensor.is_meta for tensor in [*model.parameters(), *model.buffers()]):
+        raise SeqplrpError(
+            type(model).__name__, "has no weights: they are on the device 'meta'", "load its weights first"
+        )
     if any(is_lazy(tensor) for tensor in [*model.parameters(), *model.buffers()]):
         raise SeqplrpError(
             type(model).__name__, "has lazy layers that have no weights yet", "call the model once, then train it"
@@ -29,6 +35,9 @@ def check_input(x: object, name: str) -> None:
         raise SeqplrpError(name, f"is a {type(x).__name__}, no tensor", "make one with sp.one_hot(sequences)")
     if x.dim() < 2 or len(x) == 0:
         raise SeqplrpError(name, f"has shape {tuple(x.shape)}", "give at least one sequence, as (N, 4, L)")
+    if x.layout is not torch.strided or x.is_meta:
+        kind = "has no values: it is on the device 'meta'" if x.is_meta else f"has layout {x.layout}"
+        raise SeqplrpError(name, kind, "give a dense tensor: X.to_dense()" if not x.is_meta else "give the values")
     if x.dtype in (torch.int32, torch.int64):  # tokens, for a model that looks them up
         return
     if x.dtype not in (torch.float32, torch.float64):
@@ -49,6 +58,33 @@ def check_others(others: object, n: int) -> tuple[Tensor, ...]:
         if other.is_floating_point() and not bool(torch.isfinite(other).all()):
             raise SeqplrpError(f"args[{place}]", "holds NaN or infinite values", "mend the input")
     return tuple(other.expand(n, *other.shape[1:]) for other in others)
+
+
+def check_request(layers: object, check: object, targets: object) -> None:
+    """Raise a SeqplrpError, before anything is computed, where what is asked for beside the inputs can't be given."""
+    if isinstance(layers, str) or not isinstance(layers, Sequence):
+        raise SeqplrpError("layers", f"{layers!r} is no list of module paths", "give layers=['conv1'], say")
+    if not isinstance(check, bool) and not (isinstance(check, int | float) and check >= 0):
+        raise SeqplrpError("check", f"{check!r} is no share of relevance", "use True, False or a number >= 0")
+    if isinstance(targets, str) or not isinstance(targets, Sized):
+        raise SeqplrpError("targets", f"{targets!r} is no list of targets", "give [0, 'predicted'], say")
+    if len(targets) == 0:
+        raise SeqplrpError("targets", "is empty", "give at least one target")
+
+
+def check_alike(others: Sequence[Tensor], traced: Sequence[int]) -> None:
+    """Raise a SeqplrpError unless the further inputs are as many, and have as many axes, as those that were traced."""
+    if len(others) != len(traced):
+        raise SeqplrpError(
+            "args", f"holds {len(others)} tensors, the model was traced with {len(traced)}", "give as many in each call"
+        )
+    for place, (other, axes) in enumerate(zip(others, traced, strict=True)):
+        if other.dim() != axes:
+            raise SeqplrpError(
+                f"args[{place}]",
+                f"has shape {tuple(other.shape)}, the model was traced with {axes} axes",
+                "give it as to the Explainer",
+            )
 
 
 def check_suits(method: Method, example: Tensor) -> None:
@@ -73,8 +109,8 @@ def place_of(model: nn.Module, example: Tensor, device: str | torch.device | Non
         return (example.device if parameter is None else parameter.device), dtype
     try:
         chosen = torch.device(device)
-        torch.empty(0, device=chosen)
-    except (RuntimeError, AssertionError) as error:
+        torch.empty(0, device=chosen).tolist()  # not on a device without values
+    except (RuntimeError, AssertionError, NotImplementedError, TypeError) as error:
         raise SeqplrpError(
             "device", f"{device!r} can't be used here ({str(error).splitlines()[0]})", "use 'cpu'"
         ) from error

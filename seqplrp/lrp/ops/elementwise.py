@@ -12,7 +12,7 @@ from seqplrp.errors import SeqplrpError
 from seqplrp.lrp.graph import Ref
 from seqplrp.lrp.ledger import Ledger, per_sample_sum
 from seqplrp.lrp.ops.sharing import SharedByContribution
-from seqplrp.lrp.steps import Contribution, Handler, Run, Step, Vanishing, lowest_level, register
+from seqplrp.lrp.steps import Contribution, Handler, MoveHandler, Run, Step, Vanishing, lowest_level, register
 
 aten = torch.ops.aten
 
@@ -197,3 +197,35 @@ class Product(Affine):
         if step.extra is not None:
             return super().describe(step)
         return "all to the signal" if len(step.inputs) == 1 else "half to each factor"
+
+
+class ScaledInput(MoveHandler):
+    """The explained input times positive constants: another unit of measure, no layer.
+
+    Shared by contribution, ``x * scale`` would hand nothing on where x is 0, and the hypothetical contributions of the
+    bases that are not there would be lost. So the layer that reads it is a first layer, as it is where the scale is
+    part of its weights: relevance passes, and coefficients take the scale.
+    """
+
+    def back(self, step: Step, moved: Tensor, run: Run) -> list[Tensor]:
+        return [moved]
+
+    def back_coefficient(self, step: Step, moved: Tensor, run: Run) -> list[Tensor]:
+        return [moved * step.extra]
+
+    def describe(self, step: Step) -> str:
+        return "scaled"
+
+
+SCALED_INPUT = ScaledInput()
+
+
+def is_positive_scale(step: Step, shape: Sequence[int | None]) -> bool:
+    """Whether a step only multiplies its one input, of the given shape, by positive constants."""
+    return (
+        isinstance(step.handler, Product)
+        and step.extra is not None
+        and len(step.inputs) == 1
+        and step.node.shape == tuple(shape)
+        and bool((torch.as_tensor(step.extra) > 0).all())
+    )
