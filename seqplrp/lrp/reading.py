@@ -148,7 +148,11 @@ class GraphReader:
             return
         sizes = [piece.shape[axis] for piece in split.meta["val"]]
         if not all(isinstance(size, int) for size in sizes):
-            raise SeqplrpError(self.place(node), "splits an axis of no fixed size", "give the length to trace it with")
+            raise SeqplrpError(
+                self.place(node),
+                "splits the batch, or a length that is left free, into pieces of unknown size",
+                "take the pieces by indices, as in y[: x.shape[0]]",
+            )
         start = sum(sizes[:place])
         self.append(node, aten.slice.Tensor, (source, axis, start, start + sizes[place]), {})
 

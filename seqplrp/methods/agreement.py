@@ -29,9 +29,12 @@ def _copied_buffers(model: nn.Module) -> Iterator[None]:
 
 
 def disagreement(
-    prepared: Prepared, explained: Explained, inputs: tuple[Tensor, ...], device: torch.device
+    prepared: Prepared, explained: Explained, inputs: tuple[Tensor, ...], device: torch.device, *, strict: bool
 ) -> str | None:
     """Return how far plan and model differ on one input; None where they agree to rounding.
+
+    An output that is a small difference of large numbers may differ by more than its own size's rounding; so the strict
+    comparison is for a graph that may be an old one, and the other for one that was traced just now.
 
     Parameters
     ----------
@@ -43,6 +46,13 @@ def disagreement(
         The explained input and the further ones, on the model's device.
     device : torch.device
         Where the plan runs.
+    strict : bool
+        Whether to compare with the output's own size alone.
+
+    Raises
+    ------
+    SeqplrpError
+        Where there is no score a sequence, or the model's own output is not finite.
     """
     graph = prepared.graph
     model, x = prepared.model, inputs[0].to(device)
@@ -68,7 +78,12 @@ def disagreement(
         theirs = theirs.reshape(ours.shape)
     if ours.shape != theirs.shape:
         return f"shapes {tuple(ours.shape)} and {tuple(theirs.shape)}"
+    if not bool(torch.isfinite(theirs).all()):
+        raise SeqplrpError(
+            type(model).__name__, "its output on the first input is NaN or infinite", "look at its weights"
+        )
     tolerance = 1e-3 if ours.dtype == torch.float32 else 1e-8
     difference = float((ours - theirs).abs().max())
     scale = float(theirs.abs().max())
-    return None if difference <= tolerance * (1 + scale) else f"{difference:.3g} at a size of {scale:.3g}"
+    allowed = tolerance * (scale if strict else 1 + scale)
+    return None if difference <= allowed else f"{difference:.3g} at a size of {scale:.3g}"

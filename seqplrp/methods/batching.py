@@ -13,7 +13,10 @@ from seqplrp.errors import SeqplrpError
 from seqplrp.lrp import Plan
 
 MEMORY = 512 * 2**20
-"""Bytes of activations that a batch may take where the user sets no batch size."""
+"""Bytes of activations that a batch may take on a GPU where the user sets no batch size."""
+
+CACHED = 96 * 2**20
+"""Bytes of activations that a batch takes on a CPU: beyond what its caches hold, a larger batch is slower."""
 
 LARGEST_BATCH = 256
 
@@ -39,7 +42,7 @@ def _units(sizes: tuple[int, ...] | None) -> int:
 
 
 def batch_size(asked: object, per_input: int, device: torch.device) -> int:
-    """Return how many inputs to explain at a time.
+    """Return how many inputs to explain at a time: at most as many as the user asked for.
 
     Raises
     ------
@@ -49,7 +52,7 @@ def batch_size(asked: object, per_input: int, device: torch.device) -> int:
     if asked is not None:
         if not isinstance(asked, int) or isinstance(asked, bool) or asked < 1:
             raise SeqplrpError("batch_size", f"{asked!r} is not a whole number >= 1", "leave it out to have it chosen")
-        return asked
+        return asked if device.type != "cpu" else min(asked, max(1, CACHED // max(per_input, 1)))
     free = free_memory(device)
     if free is not None and per_input > free:
         raise SeqplrpError(
@@ -57,7 +60,8 @@ def batch_size(asked: object, per_input: int, device: torch.device) -> int:
             f"explaining one input takes about {per_input / 2**30:.1f} GiB, and {free / 2**30:.1f} GiB are free",
             "explain shorter windows, use float32, or another device",
         )
-    return max(1, min(LARGEST_BATCH, MEMORY // max(per_input, 1)))
+    wanted = CACHED if device.type == "cpu" else MEMORY
+    return max(1, min(LARGEST_BATCH, wanted // max(per_input, 1)))
 
 
 def free_memory(device: torch.device) -> int | None:

@@ -130,10 +130,10 @@ class Explainer:
         that changed since, the comparison shows it and the model is traced anew.
         """
         found = None
-        for _ in range(2):
+        for attempt in range(2):
             with TRACING:
                 prepared = self._prepare(example, others, any_length=any_length)
-                found = self._disagreement(prepared, example, others)
+                found = self._disagreement(prepared, example, others, strict=attempt == 0)
             if found is None:
                 return prepared
             forget(self.model)
@@ -148,6 +148,12 @@ class Explainer:
         try:
             graph = cached_trace(self.model, one, self.target, tuple(more), layout=self.layout, any_length=any_length)
         except SeqplrpError as error:
+            if one.dim() == 3 and one.shape[1] != 4 and one.shape[2] == 4:
+                raise SeqplrpError(
+                    "X",
+                    f"has shape {tuple(example.shape)}, which the model does not take as (N, C, L) ({error.what})",
+                    "give (N, 4, L): X.transpose(1, 2), and layout='NLC' if the model takes (N, L, 4)",
+                ) from error
             if one.is_floating_point():
                 raise
             raise SeqplrpError(
@@ -170,12 +176,14 @@ class Explainer:
     def _moved(self, tensor: Tensor, device: torch.device) -> Tensor:
         return tensor.detach().to(device, self.dtype if tensor.is_floating_point() else None)
 
-    def _disagreement(self, prepared: Prepared, example: Tensor, others: tuple[Tensor, ...]) -> str | None:
+    def _disagreement(
+        self, prepared: Prepared, example: Tensor, others: tuple[Tensor, ...], *, strict: bool = False
+    ) -> str | None:
         size = prepared.graph.input_shape[0] or 1  # a program may fix it
         with TRACING:
             explained = Explained(self.model, self.target, self.layout)
             inputs = tuple(one.expand(size, *one.shape[1:]) for one in self._one(example, others))
-            return disagreement(prepared, explained, inputs, self.device)
+            return disagreement(prepared, explained, inputs, self.device, strict=strict)
 
     def _prepared_for(self, x: Tensor, others: tuple[Tensor, ...]) -> Prepared:
         """Return the plan for inputs of a shape; another length than the example's is traced when it first comes."""
@@ -252,8 +260,8 @@ class Explainer:
             Whether to raise where the ledger of a layer leaves more unexplained than this share of the layer's
             |relevance|; True means 1e-5 in float32 and 1e-12 in float64.
         batch_size : int, optional
-            How many at a time; chosen by an estimate of memory unless given, and halved where memory runs out. It does
-            not change results.
+            How many at a time at most; chosen by an estimate of memory unless given, and halved where memory runs out.
+            On a CPU, fewer are taken where they fit its caches better. It does not change results.
         progress : bool or callable
             True shows a bar on a terminal; a callable is called with (done, total).
 
@@ -522,6 +530,7 @@ def explain(
     >>> e.per_base.shape
     torch.Size([2, 10])
     """
+    check_input(X, "X")
     by_callable = callable(target) and not isinstance(target, Tensor)
 
     def one(member: nn.Module) -> Explanation:

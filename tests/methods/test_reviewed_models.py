@@ -124,8 +124,8 @@ class WithControl(nn.Module):
     ("call", "where"),
     [
         (lambda m, x: sp.explain(copy.deepcopy(m).to("meta"), x, 0), "Sequential: has no weights"),
-        (lambda m, x: sp.explain(m, x.to("meta"), 0), "example: has no values"),
-        (lambda m, x: sp.explain(m, x.to_sparse(), 0), "example: has layout torch.sparse_coo"),
+        (lambda m, x: sp.explain(m, x.to("meta"), 0), "X: has no values"),
+        (lambda m, x: sp.explain(m, x.to_sparse(), 0), "X: has layout torch.sparse_coo"),
         (lambda m, x: sp.explain(m, x, 0, device="meta"), "device: 'meta' can't be used"),
         (lambda m, x: sp.explain(torch.jit.trace(m, x), x, 0), "model: is a TorchScript program"),
         (lambda m, x: sp.explain(m, x, 0, check="yes"), "check: 'yes' is no share"),
@@ -145,3 +145,55 @@ def test_a_request_that_cannot_be_met_is_one_clear_error(
 ) -> None:
     with pytest.raises(sp.SeqplrpError, match=f"^{where}"):
         call(classifier(), sequences(3))
+
+
+def test_a_gated_linear_unit_explains_as_its_gate_written_out() -> None:
+    conv, out = nn.Conv1d(4, 6, 3, padding=1).double(), nn.Linear(24, 2).double()
+
+    class Gated(nn.Module):
+        def __init__(self, gate: Callable[[Tensor], Tensor]) -> None:
+            super().__init__()
+            self.conv, self.gate, self.out = conv, gate, out
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.out(self.gate(self.conv(x)).flatten(1))
+
+    short, written = Gated(nn.GLU(1)), Gated(lambda h: h[:, :3] * torch.sigmoid(h[:, 3:]))
+    X = sp.one_hot(["ACGTACGT", "TTGACNCA"]).double()
+    for method in (sp.LRP(), sp.LRP(rule="gamma")):
+        ours = sp.explain(short, X, 0, method, check=True).relevance
+        torch.testing.assert_close(ours, sp.explain(written, X, 0, method).relevance, rtol=1e-9, atol=1e-12)
+
+
+def test_a_number_that_forward_reads_from_outside_is_seen_however_small_the_output() -> None:
+    outside = {"k": 1.0}
+
+    class Scaled(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = nn.Sequential(nn.Conv1d(4, 3, 3), nn.ReLU(), nn.Flatten(), nn.Linear(18, 1))
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.net(x) * (1e-6 * Holder.values["k"])
+
+    class Holder:
+        values = outside
+
+    model, X = Scaled(), sp.one_hot(["ACGTACGT"])
+    first = sp.explain(model, X, method="lrp").output
+    outside["k"] = -3.0
+    torch.testing.assert_close(sp.explain(model, X, method="lrp").output, -3 * first)
+
+
+def test_an_output_that_is_no_number_is_told_as_such() -> None:
+    model = nn.Sequential(nn.Conv1d(4, 3, 3), nn.Flatten(), nn.Linear(18, 1))
+    with torch.no_grad():
+        model[2].bias.fill_(float("nan"))
+    with pytest.raises(sp.SeqplrpError, match="NaN or infinite"):
+        sp.explain(model, sp.one_hot(["ACGTACGT"]))
+
+
+def test_sequences_with_the_bases_last_are_told_how_to_turn() -> None:
+    model = nn.Sequential(nn.Conv1d(4, 3, 3), nn.Flatten(), nn.Linear(18, 1))
+    with pytest.raises(sp.SeqplrpError, match="transpose"):
+        sp.explain(model, sp.one_hot(["ACGTACGT"]).transpose(1, 2))

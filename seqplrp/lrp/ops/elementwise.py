@@ -199,6 +199,20 @@ class Product(Affine):
         return "all to the signal" if len(step.inputs) == 1 else "half to each factor"
 
 
+@register(aten.glu.default)
+class GatedLinearUnit(Handler):
+    """a * sigmoid(b) with a and b the halves of an axis: all to a, the signal; b's half is held constant."""
+
+    vanishing: ClassVar[Vanishing] = "with output"
+
+    def backward(self, step: Step, relevance: Tensor, run: Run, ledger: Ledger) -> list[Contribution]:
+        axis = step.args[1] if len(step.args) > 1 else -1
+        return [Contribution(relevance=torch.cat([relevance, torch.zeros_like(relevance)], axis), is_own=True)]
+
+    def describe(self, step: Step) -> str:
+        return "all to the signal"
+
+
 class ScaledInput(MoveHandler):
     """The explained input times positive constants: another unit of measure, no layer.
 
