@@ -175,6 +175,9 @@ class _Backward:
         plan = self.plan
         wanted = {layer: plan.value_of(layer) for layer in layers}
         self.seen = dict.fromkeys(wanted.values())
+        # sums of an earlier way back through the same forward pass
+        self.run.totals.clear()
+        self.run.sizes.clear()
         self.at(plan.graph.output).relevance = start
         ends: dict[int, list[str]] = {}
         for name, at in plan.first_backward_use.items():

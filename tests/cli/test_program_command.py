@@ -86,24 +86,24 @@ number = 3
 
 @pytest.fixture(scope="module")
 def nets(tmp_path_factory) -> Path:
-    """A directory with the module `nets`, its models as programs, weights of two folds, and a FASTA file."""
+    """A directory with the module `saved_nets`, its models as programs, weights of two folds, and a FASTA file."""
     place = tmp_path_factory.mktemp("nets")
-    (place / "nets.py").write_text(NETS)
+    (place / "saved_nets.py").write_text(NETS)
     with inside(place):
-        import nets
+        import saved_nets
 
         free = ({0: torch.export.Dim.AUTO},)
         for name, kind, shape, dims in (
-            ("free", nets.Net, (3, 4, LENGTH), free),
-            ("fixed", nets.Net, (3, 4, LENGTH), None),
-            ("last", nets.Last, (3, LENGTH, 4), free),
-            ("profile", nets.Profile, (3, 4, LENGTH), free),
-            ("softmax", nets.Softmax, (3, 4, LENGTH), None),
+            ("free", saved_nets.Net, (3, 4, LENGTH), free),
+            ("fixed", saved_nets.Net, (3, 4, LENGTH), None),
+            ("last", saved_nets.Last, (3, LENGTH, 4), free),
+            ("profile", saved_nets.Profile, (3, 4, LENGTH), free),
+            ("softmax", saved_nets.Softmax, (3, 4, LENGTH), None),
         ):
             program = torch.export.export(kind().eval(), (torch.zeros(shape),), dynamic_shapes=dims)
             torch.export.save(program, place / f"{name}.pt2")
         for fold in (1, 2):
-            weights = nets.Net().state_dict()
+            weights = saved_nets.Net().state_dict()
             torch.manual_seed(fold)
             weights = {name: value + 0.3 * torch.randn_like(value) for name, value in weights.items()}
             save_file(weights, place / f"fold{fold}.safetensors")
@@ -155,7 +155,6 @@ def per_base(out, n=5):
 @cache
 def module(name="Net"):
     """Return a model of `nets` that is made, and traced, once."""
-    import nets
 
     return getattr(nets, name)().eval()
 
@@ -167,9 +166,9 @@ def program(name):
 
 @cache
 def fold(number):
-    import nets
+    import saved_nets
 
-    model = nets.Net().eval()
+    model = saved_nets.Net().eval()
     model.load_state_dict(load_file(f"fold{number}.safetensors"))
     return model
 
@@ -190,7 +189,7 @@ def test_a_saved_program_is_explained_as_its_module(run, here, name):
 
 def test_a_programs_weights_hash_as_those_of_its_module(run, here, tmp_path):
     explain(run, here, "--model", "free.pt2", "--target", "1", formats="npz")
-    explain(run, tmp_path / "module", "--model", "nets:Net", "--target", "1", formats="npz")
+    explain(run, tmp_path / "module", "--model", "saved_nets:Net", "--target", "1", formats="npz")
     assert manifest(here)["models"][0]["weights_sha256"] == manifest(tmp_path / "module")["models"][0]["weights_sha256"]
 
 
@@ -205,7 +204,7 @@ def test_a_programs_closing_softmax_gives_probabilities_batch_by_batch(run, here
 
 
 def test_the_filters_of_a_saved_program_are_those_of_its_module(run, here, tmp_path):
-    for model, out in (("fixed.pt2", here), ("nets:Net", tmp_path / "module")):
+    for model, out in (("fixed.pt2", here), ("saved_nets:Net", tmp_path / "module")):
         done = run("filters", model, "x.fa", "--out", out, "--target", "1", "--no-match", "--rule", "epsilon-plus")
         assert (done.code, done.err) == (0, ""), done.err
     ours, theirs = (pd.read_csv(out / "filters.tsv", sep="\t") for out in (here, tmp_path / "module"))
@@ -248,7 +247,7 @@ def test_a_program_that_asks_for_pickle_needs_trust(run, here, tmp_path):
         ("x.fa", r"x.fa: is no saved program: it is no zip archive"),
         ("fold1.safetensors", "fold1.safetensors: is no saved program"),
         ("none.pt2", "none.pt2: there is no such directory or file"),
-        ("nets.py", "nets.py: is no saved program"),
+        ("saved_nets.py", "saved_nets.py: is no saved program"),
     ],
 )
 def test_what_is_no_model_is_told(run, here, model, said):
@@ -302,9 +301,9 @@ def test_a_program_of_other_inputs_is_refused(run, here, tmp_path, shapes, said)
 
 
 ENSEMBLES = {
-    "folds": ["--model", "nets:Net", "--weights", "fold1.safetensors", "--weights", "fold2.safetensors"],
+    "folds": ["--model", "saved_nets:Net", "--weights", "fold1.safetensors", "--weights", "fold2.safetensors"],
     "in turn": [
-        *("--model", "nets:Net", "--model", "free.pt2", "--model", "nets:Net"),
+        *("--model", "saved_nets:Net", "--model", "free.pt2", "--model", "saved_nets:Net"),
         *("--weights", "fold1.safetensors", "--weights", "fold2.safetensors"),
     ],
 }
@@ -371,7 +370,16 @@ def test_members_of_another_size_are_brought_to_one_under_the_relative_rule(run,
             "--target: predicted is not the same output for every model; give a number",
         ),
         (
-            ["--model", "nets:Net", "--model", "nets:Net", "--weights", "fold1.safetensors", "--target", "0"],
+            [
+                "--model",
+                "saved_nets:Net",
+                "--model",
+                "saved_nets:Net",
+                "--weights",
+                "fold1.safetensors",
+                "--target",
+                "0",
+            ],
             "--weights: 1 given for 2 models of the form module:callable; give one for each",
         ),
         (
@@ -478,29 +486,29 @@ def test_a_check_of_a_method_without_a_ledger_names_the_option(run, here):
 
 
 def test_a_function_picks_the_score_of_two_outputs(run, here):
-    explain(run, here, "--model", "profile.pt2", "--target", "nets:counts", "--batch-size", "5")
+    explain(run, here, "--model", "profile.pt2", "--target", "saved_nets:counts", "--batch-size", "5")
     expected = sp.explain(module(), one_hot(), target=1)
     np.testing.assert_allclose(per_base(here), expected.per_base, rtol=1e-5, atol=1e-8)
     table = pd.read_csv(here / "summary.tsv", sep="\t")
-    assert set(table["target"]) == {"nets:counts"}
+    assert set(table["target"]) == {"saved_nets:counts"}
     assert table["class"].isna().all()
     np.testing.assert_allclose(table["output"], expected.output, rtol=1e-5)
-    assert manifest(here)["target"] == "nets:counts"
+    assert manifest(here)["target"] == "saved_nets:counts"
 
 
 def test_a_function_of_a_classifiers_outputs_is_no_probability(run, here, model_directory):
-    explain(run, here, "--model", model_directory, "--target", "nets:difference")
-    import nets
+    explain(run, here, "--model", model_directory, "--target", "saved_nets:difference")
+    import saved_nets
 
-    expected = sp.explain(load_model(model_directory), one_hot(), target=nets.difference)
+    expected = sp.explain(load_model(model_directory), one_hot(), target=saved_nets.difference)
     np.testing.assert_allclose(per_base(here), expected.per_base, rtol=1e-5, atol=1e-8)
     assert pd.read_csv(here / "summary.tsv", sep="\t")["probability"].isna().all()
 
 
 def test_filters_take_a_function_too(run, here):
-    done = run("filters", "profile.pt2", "x.fa", "--out", here, "--target", "nets:counts", "--no-match")
+    done = run("filters", "profile.pt2", "x.fa", "--out", here, "--target", "saved_nets:counts", "--no-match")
     assert (done.code, done.err) == (0, ""), done.err
-    assert manifest(here)["target"] == "nets:counts"
+    assert manifest(here)["target"] == "saved_nets:counts"
 
 
 @pytest.mark.parametrize(
@@ -508,12 +516,12 @@ def test_filters_take_a_function_too(run, here):
     [
         (None, r"--target: the model gives 2 tensors, (N, 5, 34) and (N, 2), and no number says"),
         ("0", "def score(output): return output[1][:, 0], and give --target module:score"),
-        ("nets:whole", "--target: nets:whole gives (1, 2); return one score a sequence"),
-        ("nets:broken", "--target: nets:broken fails on what the model gives, 2 tensors"),
-        ("nets:number", "--target: nets:number is a int, no function"),
-        ("nets:nothing", "--target: nets has no 'nothing'"),
+        ("saved_nets:whole", "--target: saved_nets:whole gives (1, 2); return one score a sequence"),
+        ("saved_nets:broken", "--target: saved_nets:broken fails on what the model gives, 2 tensors"),
+        ("saved_nets:number", "--target: saved_nets:number is a int, no function"),
+        ("saved_nets:nothing", "--target: saved_nets has no 'nothing'"),
         ("nowhere:score", "--target: there is no module 'nowhere'"),
-        ("nets.py:score", "--target: 'nets.py' is a file, not a module's name"),
+        ("saved_nets.py:score", "--target: 'saved_nets.py' is a file, not a module's name"),
     ],
 )
 def test_a_model_of_several_tensors_says_how_to_pick_a_score(run, here, target, said):
@@ -532,7 +540,7 @@ def test_one_trace_serves_all_lengths_where_the_model_allows_it(run, here, tmp_p
     traced = []
     export = torch.export.export
     monkeypatch.setattr(torch.export, "export", lambda *a, **k: traced.append(a) or export(*a, **k))
-    explain(run, here, "--model", f"nets:{name}", "--target", "0", fasta=tmp_path / "y.fa")
+    explain(run, here, "--model", f"saved_nets:{name}", "--target", "0", fasta=tmp_path / "y.fa")
     assert len(traced) <= most
     arrays = tracks.read_npz(here / "relevance.npz")
     for i, (_, dna) in enumerate(records):

@@ -594,3 +594,23 @@ def test_the_table_says_where_is_pruned_and_how_much() -> None:
 def test_rules_that_can_not_be_placed_are_errors(rule, text: str) -> None:
     with pytest.raises(sp.SeqplrpError, match=text):
         sp.explain(plain_net(), X24, 0, sp.LRP(rule=rule))
+
+
+@pytest.mark.parametrize("rule", ["relative", "gamma"])
+def test_sums_of_one_target_do_not_leak_into_the_next(rule: str) -> None:
+    """Several ways back through one forward pass: pruned, under the rule that divides by such sums."""
+    torch.manual_seed(0)
+    net = nn.Sequential(
+        nn.Conv1d(4, 5, 3),
+        nn.ReLU(),
+        nn.Conv1d(5, 5, 3),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.Linear(20, 6),
+        nn.ReLU(),
+        nn.Linear(6, 3),
+    ).double()
+    x = sp.one_hot(["ACGTACGT", "TTGACGCA"]).double()
+    explainer = sp.Explainer(net, x, sp.PLRP(rule=rule, p=0.4))
+    for target, found in zip((0, 1, 2), explainer.many(x, [0, 1, 2]), strict=True):
+        assert torch.equal(found.relevance, explainer(x, target).relevance)
