@@ -156,7 +156,7 @@ def per_base(out, n=5):
 def module(name="Net"):
     """Return a model of `nets` that is made, and traced, once."""
 
-    return getattr(nets, name)().eval()
+    return getattr(saved_nets, name)().eval()
 
 
 @cache
