@@ -156,6 +156,8 @@ def per_base(out, n=5):
 def module(name="Net"):
     """Return a model of `nets` that is made, and traced, once."""
 
+    import saved_nets
+
     return getattr(saved_nets, name)().eval()
 
 
