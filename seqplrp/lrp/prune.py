@@ -178,7 +178,8 @@ _ENTRIES_AT_ONCE = 1 << 18
 def _parts(flat: Tensor) -> Iterator[slice]:
     """Take the rows apart, so that on a CPU what is made of some of them stays in its cache."""
     samples, units = flat.shape
-    rows = samples if flat.is_cuda else max(1, _ENTRIES_AT_ONCE // max(units, 1))
+    # torch adds into histograms row by row, so that each thread needs a row of its own
+    rows = samples if flat.is_cuda else max(torch.get_num_threads(), _ENTRIES_AT_ONCE // max(units, 1))
     for start in range(0, samples, rows):
         yield slice(start, start + rows)
 
@@ -209,25 +210,32 @@ def count_nonzero(flat: Tensor) -> Tensor:
 
 def _gain_cut(flat: Tensor, gain: float, shares: Shares) -> Cut:
     """Gain thresholds: prune v < gain * mean of the nonzero entries of that sign, but never the largest."""
-    cuts, totals, kepts = [], [], []
-    for sign, share in ((1, shares.positive), (-1, shares.negative)):
-        part = flat.clamp(min=0) if sign > 0 else flat.clamp(max=0).neg_()
-        total = part.sum(1).to(torch.float64)
-        limit = (gain * total / count(_greater(part, 0)).clamp(min=1)).to(flat.dtype)
-        cut, kept = _cut_below(limit if share > 0 else torch.zeros_like(limit), part)
-        lost = (kept == 0) & (total > 0)
-        if bool(lost.any()):  # rounding may lift the mean of equal entries above them all, and gain > 1 does so at will
-            cut, kept = _cut_below(torch.where(lost, part.amax(1), limit), part)
-        cuts.append(cut)
-        totals.append(total)
-        kepts.append(kept)
-    return Cut(cuts[0], cuts[1], torch.stack(totals, 1), torch.stack(kepts, 1))
+    measured = [_by_sign(flat[rows]) for rows in _parts(flat)]
+    total, entries, largest = (torch.cat(one) for one in zip(*measured, strict=True))
+    limit = (gain * total / entries.clamp(min=1)).to(flat.dtype)
+    # rounding may lift the mean of equal entries above them all, and gain > 1 does so at will
+    limit = torch.minimum(limit, largest)
+    may_go = torch.tensor([shares.positive > 0, shares.negative > 0], device=flat.device)
+    # entries below the limit go and those at it stay
+    cut = torch.nextafter(torch.where(may_go, limit, 0), torch.zeros_like(limit))
+    positive, negative = cut[:, :1], cut[:, 1:]
+    kept = []
+    for rows in _parts(flat):
+        part, scratch = flat[rows], torch.empty_like(flat[rows])
+        above = torch.gt(part, positive[rows], out=scratch).mul_(part).sum(1)
+        below = torch.lt(part, -negative[rows], out=scratch).mul_(part).sum(1).neg_()
+        kept.append(torch.stack([above, below], 1))
+    return Cut(positive, negative, total, torch.cat(kept).to(torch.float64))
 
 
-def _cut_below(limit: Tensor, part: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the cut (N, 1) by which entries below a limit (N,) go and those at it stay, and the mass kept (N,)."""
-    cut = torch.nextafter(limit, torch.zeros_like(limit)).unsqueeze(1)
-    return cut, _greater(part, cut).mul_(part).sum(1).to(torch.float64)
+def _by_sign(part: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the sum, the number and the largest of the sizes of the positive and of the negative entries: (N, 2)."""
+    scratch = torch.empty_like(part)
+    lowest, highest = torch.aminmax(part, dim=1)
+    totals = (torch.clamp(part, min=0, out=scratch).sum(1), torch.clamp(part, max=0, out=scratch).sum(1).neg_())
+    entries = (count(torch.gt(part, 0, out=scratch)), count(torch.lt(part, 0, out=scratch)))
+    largest = torch.stack([highest.clamp(min=0), lowest.clamp(max=0).neg_()], 1)
+    return torch.stack(totals, 1).to(torch.float64), torch.stack(entries, 1), largest
 
 
 # The bits of a float, read as an integer, order non-negative floats as their values do. So its leading bits (sign,
@@ -254,8 +262,8 @@ def _mass_cut(flat: Tensor, shares: Shares) -> Cut:
     bins = []
     for rows in _parts(flat):
         bins.append((bits[rows] >> (width - leading)).add_(half))
-        histogram[rows].scatter_add_(1, bins[-1].long(), flat[rows].abs().to(torch.float64))
-    cumulative = histogram.view(samples, 2, half).cumsum(2)
+        histogram[rows].scatter_add_(1, bins[-1].long(), flat[rows].to(torch.float64))
+    cumulative = histogram.abs_().view(samples, 2, half).cumsum(2)
     share = torch.tensor([shares.negative, shares.positive], dtype=torch.float64, device=flat.device)
     total = cumulative[:, :, -1]
     limit = torch.minimum(total * share, torch.nextafter(total, torch.zeros_like(total)))
