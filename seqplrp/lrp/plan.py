@@ -18,6 +18,7 @@ from seqplrp.lrp.ops.elementwise import SCALED_INPUT, BatchNorm, Relu, batch_nor
 from seqplrp.lrp.ops.linear import LinearHandler, fold_affine
 from seqplrp.lrp.ops.movement import Pad
 from seqplrp.lrp.ops.pooling import MaxPool
+from seqplrp.lrp.ops.sharing import SharedByContribution, SummedInput
 from seqplrp.lrp.placement import LayerInfo, Rules, layers_of, place_rules
 from seqplrp.lrp.prune import Pruning, described, shares_of
 from seqplrp.lrp.roles import AttentionWeights, assign_roles
@@ -58,7 +59,7 @@ class Plan:
     steps : tuple of Step
         In the order of the forward pass.
     input_like : frozenset of str
-        Values that are the explained input, moved: what arrives there is kept as coefficients.
+        Values that are the explained input, moved, scaled or summed: what arrives there is kept as coefficients.
     prune_points : dict of str to PrunePoint
         By the value's name.
     chains : dict of str to tuple of Step
@@ -445,12 +446,18 @@ def _promise(step: Step) -> str:
 
 
 def _input_like(graph: Graph, steps: Sequence[Step]) -> frozenset[str]:
-    """Return the values that are the input, only moved or in another unit of measure."""
+    """Return the values that are the input, only moved, summed without weights, or in another unit of measure."""
     found = {graph.input}
     shapes = {graph.input: graph.input_shape}
     for step in steps:
         if step.inputs and step.inputs[0] in found and is_positive_scale(step, shapes[step.inputs[0]]):
             step.handler = SCALED_INPUT
+        if (
+            isinstance(step.handler, SharedByContribution)
+            and step.handler.is_plain_sum(step)
+            and found.issuperset(step.inputs)
+        ):
+            step.handler = SummedInput(step.handler)
         shapes[step.output] = step.node.shape or ()
         if step.handler.moves and step.inputs and all(name in found for name in step.inputs):
             found.add(step.output)

@@ -265,17 +265,17 @@ class _Backward:
         """Move coefficients and relevances back towards the input, each for itself."""
         handler = step.handler
         assert isinstance(handler, MoveHandler)
-        for kind in ("relevance", "coefficient"):
-            moved = getattr(arrived, kind)
-            if moved is not None:
-                if step.output in handler.needs(step):  # constants stand beside the input and take their share
-                    relevance = moved if kind == "relevance" else self.run.values[step.output] * moved
-                    handler.account(step, relevance, self.run, self.ledger)
-                back = handler.back if kind == "relevance" else handler.back_coefficient
-                for name, part in zip(step.inputs, back(step, moved, self.run), strict=True):
-                    self.at(name).add(
-                        Contribution(relevance=part) if kind == "relevance" else Contribution(coefficient=part)
-                    )
+        parts: list[Contribution] = []
+        if arrived.relevance is not None:
+            parts += handler.backward(self._signed(step), arrived.relevance, self.run, self.ledger)
+        if arrived.coefficient is not None:
+            if step.output in handler.needs(step):  # constants stand beside the input and take their share
+                handler.account(step, self.run.values[step.output] * arrived.coefficient, self.run, self.ledger)
+            parts += [
+                Contribution(coefficient=part) for part in handler.back_coefficient(step, arrived.coefficient, self.run)
+            ]
+        for name, part in zip([*step.inputs] * (len(parts) // len(step.inputs)), parts, strict=True):
+            self.at(name).add(part)
 
     def _in_matrix_mode(self, step: Step) -> bool:
         """Whether a layer is propagated again; not where nothing is pruned, so that p = 0 is plain LRP bit for bit."""

@@ -18,7 +18,7 @@ from naive_lrp import matrix_of, share
 from torch import Tensor, nn
 
 import seqplrp as sp
-from seqplrp.lrp import Epsilon, Gamma, Relative, ZPlus, make_plan, run_forward
+from seqplrp.lrp import Epsilon, Gamma, Pruning, Relative, Rule, ZPlus, make_plan, run_forward
 
 EPS = 1e-6
 Op = Callable[[Tensor], Tensor]
@@ -244,6 +244,48 @@ def test_sums_keep_the_hypothetical_contributions_of_the_input() -> None:
     assert found.coefficient is not None
     assert torch.equal(found.relevance, x * found.coefficient)
     assert (found.coefficient[x == 0] != 0).any()
+
+
+SUMS_OF_THE_INPUT: dict[str, Callable[[Tensor], Tensor]] = {
+    "both strands": lambda x: x + x.flip(1, 2),
+    "windows": lambda x: nn.functional.avg_pool1d(x, 3, 2, 1),
+    "to a size": lambda x: nn.functional.adaptive_avg_pool1d(x, 5),
+    "all that came before": lambda x: x.cumsum(2),
+    "a mean beside the bases": lambda x: torch.cat([x, x.mean(2, keepdim=True).expand_as(x)], 2),
+    "a sum over bases, scaled": lambda x: (x.sum(1, keepdim=True) * 0.5).expand(-1, 4, -1) + x,
+}
+
+
+@pytest.mark.parametrize("rule", [Epsilon(), Gamma(), Relative()])
+@pytest.mark.parametrize("name", list(SUMS_OF_THE_INPUT))
+def test_what_sums_the_input_without_weights_is_part_of_the_first_layer(name: str, rule: Rule) -> None:
+    """So hypothetical contributions are those of the sum, sent back; not 0 where bases that are absent sum to 0."""
+    summed = SUMS_OF_THE_INPUT[name]
+    net = seeded(
+        lambda: Calls(lambda s, x: s.two(s.one(x).relu()), one=nn.Conv1d(4, 6, 3), two=nn.Conv1d(6, 2, 2)), seed=3
+    )
+    whole = Calls(lambda s, x: s.net(summed(x)), net=net)
+    x = one_hot(3, 10)
+    R = signed(*net(summed(x)).shape, seed=5)
+    for pruning in (None, Pruning(p=0.5)):
+        found = back_through(whole, x, R, rule, pruning)
+        inner = back_through(net, summed(x), R, rule, pruning)
+        assert found.coefficient is not None
+        assert inner.coefficient is not None
+        (expected,) = torch.autograd.functional.vjp(summed, x, inner.coefficient)[1:]
+        torch.testing.assert_close(found.coefficient, expected, rtol=1e-11, atol=1e-13)
+        assert torch.equal(found.relevance, x * found.coefficient)
+        if not isinstance(rule, Relative):
+            per_sample = found.relevance.sum((1, 2)) - inner.relevance.sum((1, 2))
+            assert (per_sample.abs() < 1e-11).all()
+
+
+def test_a_difference_of_the_input_is_shared_by_contribution() -> None:
+    """Its sign is not known, so that it is no input of one-hot kind to rules that tell signs apart."""
+    net = seeded(lambda: Calls(lambda s, x: s.conv(x - x.flip(2)), conv=nn.Conv1d(4, 3, 3)))
+    found = back_through(net, one_hot(3, 6), signed(3, 3, 4))
+    row = next(row for row in found.ledger.rows if row.op == "sub")
+    assert (row.numbers["unexplained"].abs() < 1e-12).all()
 
 
 def test_constants_beside_an_input_take_their_share_into_the_ledger() -> None:

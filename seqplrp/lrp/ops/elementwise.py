@@ -56,6 +56,9 @@ class Add(SharedByContribution):
         constants = [a for a in step.args if getattr(a, "name", None) not in step.inputs]
         return all(isinstance(c, Tensor | int | float) and bool(torch.as_tensor(c >= 0).all()) for c in constants)
 
+    def is_plain_sum(self, step: Step) -> bool:
+        return step.op == "add" and all(isinstance(a, Ref) and a.name in step.inputs for a in step.args)
+
     @staticmethod
     def _summands(step: Step) -> list[tuple[Any, int]]:
         return list(zip(step.args, (1, -1 if step.op == "sub" else 1), strict=True))

@@ -130,6 +130,9 @@ class PlaneMaxPool(Handler):
 class AveragePool(SharedByContribution):
     """Average pooling over windows."""
 
+    def is_plain_sum(self, step: Step) -> bool:
+        return True
+
     def coefficients(self, step: Step, share: Tensor, run: Run) -> list[Tensor]:
         dims = _dims(step)
         kernel, stride, padding, ceil_mode, with_padding, divisor = filled(step, None, None, 0, False, True, None)
@@ -152,6 +155,9 @@ class AveragePool(SharedByContribution):
 )
 class AdaptiveAveragePool(SharedByContribution):
     """Average pooling to a given size; windows overlap where it does not divide the length."""
+
+    def is_plain_sum(self, step: Step) -> bool:
+        return True
 
     def coefficients(self, step: Step, share: Tensor, run: Run) -> list[Tensor]:
         dims = _dims(step)

@@ -45,6 +45,9 @@ class Reduce(SharedByContribution):
     def prepare(self, step: Step) -> None:
         _check_keeps_the_batch(step)
 
+    def is_plain_sum(self, step: Step) -> bool:
+        return True
+
     def coefficients(self, step: Step, share: Tensor, run: Run) -> list[Tensor]:
         shape = run.shapes[step.inputs[0]]
         axes = axes_of(filled(step, None)[0], len(shape))
@@ -59,6 +62,9 @@ class CumulativeSum(SharedByContribution):
 
     def prepare(self, step: Step) -> None:
         _check_keeps_the_batch(step, step.args[1])
+
+    def is_plain_sum(self, step: Step) -> bool:
+        return True
 
     def coefficients(self, step: Step, share: Tensor, run: Run) -> list[Tensor]:
         axis = step.args[1]

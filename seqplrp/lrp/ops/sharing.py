@@ -13,6 +13,7 @@ from seqplrp.lrp.steps import (
     EPS,
     Contribution,
     Handler,
+    MoveHandler,
     Run,
     Step,
     Vanishing,
@@ -39,6 +40,10 @@ class SharedByContribution(Handler):
     def taken_by_constants(self, step: Step, share: Tensor, run: Run) -> Tensor | None:
         """Return what constants among the summands take (N,), as a bias does; None where there are none."""
         return None
+
+    def is_plain_sum(self, step: Step) -> bool:
+        """Whether the output is a sum of the inputs alone, each times constants that are not negative."""
+        return False
 
     def gate_level(self, step: Step, levels: Mapping[str, int]) -> int:
         return lowest_level(step, levels)
@@ -75,3 +80,37 @@ class SharedByContribution(Handler):
 
     def describe(self, step: Step) -> str:
         return f"Epsilon(eps={EPS:g})"
+
+
+class SummedInput(MoveHandler):
+    """The explained input, summed or averaged without weights before any layer reads it.
+
+    Shared by contribution, ``x + flipped(x)`` would hand nothing on where it is 0, and the hypothetical contributions
+    of the bases that are not there would be lost. So the layer that reads it is a first layer, as it is where the sum
+    is part of its weights: a coefficient c of the sum is c of each summand, ``x c + flipped(x) c``. Relevance that does
+    not come as a coefficient is shared by contribution.
+    """
+
+    def __init__(self, sharing: SharedByContribution) -> None:
+        self.sharing = sharing
+
+    def forward(self, step: Step, run: Run) -> Tensor:
+        return self.sharing.forward(step, run)
+
+    def needs(self, step: Step) -> tuple[str, ...]:
+        return self.sharing.needs(step)
+
+    def nonnegative(self, step: Step, inputs: Sequence[bool]) -> bool:
+        return self.sharing.nonnegative(step, inputs)
+
+    def back_coefficient(self, step: Step, moved: Tensor, run: Run) -> list[Tensor]:
+        return self.sharing.coefficients(step, moved, run)
+
+    def account(self, step: Step, relevance: Tensor, run: Run, ledger: Ledger) -> None:
+        """Enter nothing: no constant stands beside the input, and no denominator takes a share."""
+
+    def backward(self, step: Step, relevance: Tensor, run: Run, ledger: Ledger) -> list[Contribution]:
+        return self.sharing.backward(step, relevance, run, ledger)
+
+    def describe(self, step: Step) -> str:
+        return "summed"
