@@ -13,7 +13,7 @@ from seqplrp.genomics.encoding import (
 )
 from seqplrp.genomics.fasta import Record, read_fasta, write_fasta
 from seqplrp.genomics.regions import Interval, read_bed, read_truth_bed, write_truth_bed
-from seqplrp.genomics.shuffles import dinucleotide_shuffle
+from seqplrp.genomics.shuffles import dinucleotide_shuffle, shuffled_references
 
 __all__ = [
     "Interval",
@@ -29,6 +29,7 @@ __all__ = [
     "read_fasta",
     "read_truth_bed",
     "reverse_complement",
+    "shuffled_references",
     "write_fasta",
     "write_truth_bed",
 ]

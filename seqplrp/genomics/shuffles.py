@@ -7,8 +7,10 @@ from itertools import product
 
 import numpy as np
 import numpy.typing as npt
+import torch
+from torch import Tensor
 
-from seqplrp.genomics.encoding import check_codes
+from seqplrp.genomics.encoding import check_codes, codes_to_one_hot, decode, encode
 
 _CELLS_AT_ONCE = 1 << 20  # edges worked on together: 8 MiB of sort keys
 
@@ -52,6 +54,33 @@ def dinucleotide_shuffle(codes: npt.ArrayLike, rng: np.random.Generator) -> npt.
     for start in range(0, n, rows):
         shuffled[start : start + rows] = _shuffle_rows(checked[start : start + rows], rng)
     return shuffled
+
+
+def shuffled_references(x: Tensor, n: int, seed: int) -> Tensor:
+    """Draw dinucleotide shuffles of one-hot sequences, as methods take their references.
+
+    Parameters
+    ----------
+    x : Tensor, shape (N, 4, L)
+        One-hot; an all-zero column is an N, shuffled as a fifth letter.
+    n : int
+        How many shuffles of each sequence.
+    seed : int
+        A sequence's shuffles depend on it and on the sequence alone, not on what else is in the batch.
+
+    Returns
+    -------
+    Tensor, shape (N, n, 4, L)
+        Of the dtype and on the device of `x`.
+
+    Raises
+    ------
+    SeqplrpError
+        If a column is neither one-hot nor all zero.
+    """
+    codes = encode(decode(x))
+    shuffled = [dinucleotide_shuffle(np.tile(row, (n, 1)), np.random.default_rng(seed)) for row in codes]
+    return torch.stack([codes_to_one_hot(one, x.dtype) for one in shuffled]).to(x.device)
 
 
 def _shuffle_rows(codes: npt.NDArray[np.uint8], rng: np.random.Generator) -> npt.NDArray[np.uint8]:

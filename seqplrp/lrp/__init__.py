@@ -5,6 +5,7 @@ each layer (`make_plan`), run forward (`run_forward`) and back (`start_at`, `pro
 `Pruning` is given.
 """
 
+from seqplrp.lrp.batch import BatchAxis, by_sample, from_samples
 from seqplrp.lrp.cache import cached_trace, forget
 from seqplrp.lrp.checks import check_handler, check_rule
 from seqplrp.lrp.explained import TRACING, Explained, Layout, Program, evaluation_mode
@@ -37,6 +38,7 @@ __all__ = [
     "TRACING",
     "AlphaBeta",
     "AttentionWeights",
+    "BatchAxis",
     "Branch",
     "Contribution",
     "Epsilon",
@@ -65,12 +67,14 @@ __all__ = [
     "Window",
     "ZBox",
     "ZPlus",
+    "by_sample",
     "cached_trace",
     "check_handler",
     "check_rule",
     "composite",
     "evaluation_mode",
     "forget",
+    "from_samples",
     "make_plan",
     "output_of",
     "propagate",

@@ -77,6 +77,9 @@ class Attribution:
         Where the relevance went; None where the method keeps no account.
     layers : mapping of str to Tensor
         Relevance at the outputs of the modules asked for.
+    notes : tuple of str
+        What a reader of this batch's maps must know, such as a library's warning; alike for alike findings, as the
+        notes of all batches are put together.
     """
 
     relevance: Tensor
@@ -85,6 +88,7 @@ class Attribution:
     target: Tensor | None = None
     ledger: Ledger | None = None
     layers: Mapping[str, Tensor] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 def chosen_of(output: Tensor, target: Chosen) -> Tensor | None:
@@ -125,6 +129,11 @@ class Method:
     def prepare(self, model: nn.Module, graph: Graph, device: torch.device | None) -> Prepared:
         """Make a traced model ready; a method on the engine places its rules here."""
         return Prepared(model, graph, make_plan(graph, model, self.rules(), device))
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader of every map of this method must know, such as that it does not sum to the score."""
+        return ()
 
     def rules(self) -> Rules | None:
         """Return the rules of the conv and linear layers, for a method that has them."""

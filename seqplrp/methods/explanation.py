@@ -147,4 +147,5 @@ def joined(parts: Sequence[Explanation]) -> Explanation:
         "layers": {name: torch.cat([part.layers[name] for part in parts]) for name in first.layers},
         "_accounts": tuple(account for part in parts for account in part._accounts),
     }
-    return Explanation(method=first.method, notes=first.notes, **together)
+    notes = tuple(dict.fromkeys(note for part in parts for note in part.notes))
+    return Explanation(method=first.method, notes=notes, **together)
