@@ -6,11 +6,18 @@ import gc
 from collections.abc import Iterator
 
 import pytest
-import torch
+
+TRACING_ROOMS = ("lrp", "methods")
+"""The folders whose tests do little else than trace small nets and explain them."""
 
 
 @pytest.fixture(autouse=True, scope="module")
-def _quick() -> Iterator[None]:
+def _quick(request) -> Iterator[None]:
+    if request.path.parent.name not in TRACING_ROOMS:
+        yield
+        return
+    import torch
+
     threads, thresholds = torch.get_num_threads(), gc.get_threshold()
     torch.set_num_threads(1)  # on a busy machine, two wait for each other far longer than they work on nets this small
     gc.freeze()  # every trace makes so many objects that the collector would walk through all of torch again and again
