@@ -16,6 +16,7 @@ from seqplrp.errors import SeqplrpError
 _PUBLIC = {
     "one_hot": "seqplrp.genomics",
     "reverse_complement": "seqplrp.genomics",
+    "shuffled_references": "seqplrp.genomics",
     "read_fasta": "seqplrp.genomics",
     "motifs": "seqplrp.genomics.motifs",
     "explain": "seqplrp.methods",
@@ -26,6 +27,14 @@ _PUBLIC = {
     "PLRP": "seqplrp.methods",
     "GradientTimesInput": "seqplrp.methods",
     "Saliency": "seqplrp.methods",
+    "NeuronMCT": "seqplrp.methods",
+    "NeuronIntGrad": "seqplrp.methods",
+    "SmoothGrad": "seqplrp.methods",
+    "Background": "seqplrp.methods",
+    "DeepLIFTSHAP": "seqplrp.methods",
+    "ISM": "seqplrp.methods",
+    "IntegratedGradients": "seqplrp.methods",
+    "Random": "seqplrp.methods",
     "Epsilon": "seqplrp.lrp",
     "Gamma": "seqplrp.lrp",
     "ZPlus": "seqplrp.lrp",
@@ -39,9 +48,12 @@ _PUBLIC = {
 }
 
 __all__ = [
+    "ISM",
     "LRP",
     "PLRP",
     "AlphaBeta",
+    "Background",
+    "DeepLIFTSHAP",
     "EnsembleExplanation",
     "Epsilon",
     "Explainer",
@@ -49,9 +61,14 @@ __all__ = [
     "Flat",
     "Gamma",
     "GradientTimesInput",
+    "IntegratedGradients",
+    "NeuronIntGrad",
+    "NeuronMCT",
+    "Random",
     "Relative",
     "Saliency",
     "SeqplrpError",
+    "SmoothGrad",
     "WSquare",
     "ZBox",
     "ZPlus",
@@ -63,6 +80,7 @@ __all__ = [
     "one_hot",
     "read_fasta",
     "reverse_complement",
+    "shuffled_references",
 ]
 
 
@@ -80,16 +98,24 @@ def __dir__() -> list[str]:
 
 
 if TYPE_CHECKING:
-    from seqplrp.genomics import motifs, one_hot, read_fasta, reverse_complement
+    from seqplrp.genomics import motifs, one_hot, read_fasta, reverse_complement, shuffled_references
     from seqplrp.lrp import AlphaBeta, Epsilon, Flat, Gamma, Relative, WSquare, ZBox, ZPlus, composite
     from seqplrp.methods import (
+        ISM,
         LRP,
         PLRP,
+        Background,
+        DeepLIFTSHAP,
         EnsembleExplanation,
         Explainer,
         Explanation,
         GradientTimesInput,
+        IntegratedGradients,
+        NeuronIntGrad,
+        NeuronMCT,
+        Random,
         Saliency,
+        SmoothGrad,
         explain,
     )
     from seqplrp.models import load_model

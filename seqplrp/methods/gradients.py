@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from seqplrp.errors import SeqplrpError
 from seqplrp.lrp import output_of, run_forward
 from seqplrp.methods.base import Attribution, Batch, Method, Prepared, chosen_of
 
@@ -18,6 +19,14 @@ class ScoreGradient:
     score: Tensor
     gradient: Tensor
     target: Tensor | None
+
+
+def check_continuous(x: Tensor, method: Method) -> None:
+    """Raise a SeqplrpError where an input is no number of which small changes are meant."""
+    if not x.is_floating_point():
+        raise SeqplrpError(
+            "X", f"holds tokens ({x.dtype}), of which {method!r} has no gradient", "use LRP or PLRP, or one-hot input"
+        )
 
 
 def score_gradients(prepared: Prepared, batch: Batch) -> list[ScoreGradient]:
@@ -40,16 +49,34 @@ def score_gradients(prepared: Prepared, batch: Batch) -> list[ScoreGradient]:
     return found
 
 
+def plan_scores(prepared: Prepared, batch: Batch) -> list[tuple[Tensor, Tensor | None]]:
+    """Return the explained score (N,) and the index of the explained output for each target, without gradients."""
+    with torch.no_grad():
+        output = output_of(prepared.plan, run_forward(prepared.plan, batch.x, batch.others, keep=False))
+    found = []
+    for asked in batch.targets:
+        target = chosen_of(output, asked)
+        score = output if target is None else output.gather(1, target.unsqueeze(1))
+        found.append((score.reshape(len(batch.x)), target))
+    return found
+
+
 @dataclass(frozen=True, kw_only=True)
 class GradientTimesInput(Method):
     """Gradient times input; the gradient itself is the hypothetical contribution.
 
     Notes
     -----
-    Source: Shrikumar et al. 2016. In a ReLU net without biases it equals LRP-epsilon with eps -> 0.
+    Source: Shrikumar et al. 2016. In a ReLU net without biases it equals LRP-epsilon with eps -> 0. With
+    ``center="uniform"`` it is the gradient correction of Majdandzic, Rajesh and Koo (2023).
     """
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return ("gradient x input: the map sums to the score only where the model is piecewise linear without biases",)
+
     def attribute(self, prepared: Prepared, batch: Batch) -> list[Attribution]:
+        check_continuous(batch.x, self)
         return [
             Attribution(batch.x * found.gradient, found.gradient, found.score, found.target)
             for found in score_gradients(prepared, batch)
@@ -65,7 +92,12 @@ class Saliency(Method):
     Source: Simonyan, Vedaldi and Zisserman 2013, with the read-out of one-hot input.
     """
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return ("saliency: sizes of gradients, which do not sum to the score",)
+
     def attribute(self, prepared: Prepared, batch: Batch) -> list[Attribution]:
+        check_continuous(batch.x, self)
         found = score_gradients(prepared, batch)
         sizes = [one.gradient.abs() for one in found]
         return [

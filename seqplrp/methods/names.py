@@ -10,21 +10,39 @@ from typing import Any
 
 from seqplrp.errors import SeqplrpError
 from seqplrp.lrp import COMPOSITES, AlphaBeta, Epsilon, Flat, Gamma, Relative, Rule, WSquare, ZBox, ZPlus
+from seqplrp.methods.background import Background
 from seqplrp.methods.base import Method
+from seqplrp.methods.floors import Random
 from seqplrp.methods.gradients import GradientTimesInput, Saliency
+from seqplrp.methods.peers import ISM, DeepLIFTSHAP, IntegratedGradients
+from seqplrp.methods.pruned_network import NeuronIntGrad, NeuronMCT
 from seqplrp.methods.relevance import LRP, PLRP
+from seqplrp.methods.smoothing import SmoothGrad
 
 
 def _relative_lrp(**options: Any) -> LRP:
     return LRP(**{"rule": Relative(), **options})
 
 
+def _gradient_correction(**options: Any) -> GradientTimesInput:
+    return GradientTimesInput(**{"center": "uniform", **options})
+
+
 METHODS: dict[str, Callable[..., Method]] = {
     "plrp": PLRP,
     "lrp": LRP,
     "r-lrp": _relative_lrp,
+    "neuron-mct": NeuronMCT,
+    "neuron-intgrad": NeuronIntGrad,
     "gradient-x-input": GradientTimesInput,
+    "gradient-correction": _gradient_correction,
     "saliency": Saliency,
+    "smoothgrad": SmoothGrad,
+    "background": Background,
+    "deeplift-shap": DeepLIFTSHAP,
+    "ism": ISM,
+    "integrated-gradients": IntegratedGradients,
+    "random": Random,
 }
 """Every method by name; call the value with the method's fields."""
 
@@ -85,8 +103,7 @@ def options_of(method: str) -> tuple[str, ...]:
         raise SeqplrpError(
             "method", f"{method!r} is not known{_guess(method, METHODS)}", f"use one of {', '.join(METHODS)}"
         )
-    factory = METHODS[method]
-    return tuple(field.name for field in fields(LRP if factory is _relative_lrp else factory))  # type: ignore[arg-type]
+    return tuple(field.name for field in fields(METHODS[method]()))
 
 
 def parse_rule(text: str) -> Rule | str:
