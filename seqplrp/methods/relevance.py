@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
@@ -15,6 +15,7 @@ from seqplrp.lrp import (
     Epsilon,
     Gamma,
     Graph,
+    Plan,
     Pruning,
     Relative,
     Rule,
@@ -26,6 +27,31 @@ from seqplrp.lrp import (
     start_at,
 )
 from seqplrp.methods.base import Attribution, Batch, Method, Prepared, Rules, chosen_of
+
+
+def ways_back(plan: Plan, batch: Batch, prunings: Sequence[Pruning | None]) -> list[Attribution]:
+    """Propagate relevance from each of a batch's targets, with the pruning at its place, from one forward pass."""
+    found = []
+    with torch.inference_mode():
+        run = run_forward(plan, batch.x, batch.others)
+        output = output_of(plan, run)
+        for number, (asked, pruning) in enumerate(zip(batch.targets, prunings, strict=True), start=1):
+            target = chosen_of(output, asked)
+            start = start_at(output, target)
+            is_last = number == len(batch.targets)
+            result = propagate(plan, run, start, pruning, layers=batch.layers, free=is_last)
+            score = start if target is None else start.gather(1, target.unsqueeze(1))
+            found.append(
+                Attribution(
+                    result.relevance,
+                    result.coefficient,
+                    score.reshape(len(batch.x)),
+                    target,
+                    result.ledger,
+                    result.layers,
+                )
+            )
+    return found
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,27 +106,7 @@ class LRP(Method):
         return composite(self.rule) if isinstance(self.rule, str) else self.rule
 
     def attribute(self, prepared: Prepared, batch: Batch) -> list[Attribution]:
-        plan, found = prepared.plan, []
-        with torch.inference_mode():
-            run = run_forward(plan, batch.x, batch.others)
-            output = output_of(plan, run)
-            for number, asked in enumerate(batch.targets, start=1):
-                target = chosen_of(output, asked)
-                start = start_at(output, target)
-                is_last = number == len(batch.targets)
-                result = propagate(plan, run, start, self.pruning, layers=batch.layers, free=is_last)
-                score = start if target is None else start.gather(1, target.unsqueeze(1))
-                found.append(
-                    Attribution(
-                        result.relevance,
-                        result.coefficient,
-                        score.reshape(len(batch.x)),
-                        target,
-                        result.ledger,
-                        result.layers,
-                    )
-                )
-        return found
+        return ways_back(prepared.plan, batch, [self.pruning] * len(batch.targets))
 
 
 @dataclass(frozen=True, kw_only=True)

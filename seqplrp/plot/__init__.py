@@ -8,6 +8,9 @@ from seqplrp.plot.figures import check_suffix, save_figure
 from seqplrp.plot.logos import BASE_COLOURS, draw_logo, logo_frame, logo_values
 from seqplrp.plot.motifs import MotifCell, information_frame, motif_grid
 from seqplrp.plot.panels import LogoTrack, Mark, SequencePanel, comparison_panel, logo_panel
+from seqplrp.plot.ranks import critical_difference
+from seqplrp.plot.sweeps import sweep_curves
+from seqplrp.plot.tradeoffs import trade_off
 
 __all__ = [
     "BASE_COLOURS",
@@ -17,6 +20,7 @@ __all__ = [
     "SequencePanel",
     "check_suffix",
     "comparison_panel",
+    "critical_difference",
     "draw_logo",
     "information_frame",
     "learning_curve",
@@ -26,4 +30,6 @@ __all__ = [
     "measure_bars",
     "motif_grid",
     "save_figure",
+    "sweep_curves",
+    "trade_off",
 ]
