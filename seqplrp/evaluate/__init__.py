@@ -11,6 +11,7 @@ from seqplrp.evaluate.localisation import (
     snr,
 )
 from seqplrp.evaluate.measures import LOCALISATION_MEASURES, MEASURES, SPARSITY_MEASURES, Measure
+from seqplrp.evaluate.ranks import RankComparison, critical_difference, rank_methods
 from seqplrp.evaluate.sparsity import entropy, gini, hoyer, sparsity, zero_share
 from seqplrp.evaluate.statistics import (
     MeanInterval,
@@ -29,10 +30,12 @@ __all__ = [
     "MeanInterval",
     "Measure",
     "PairedTest",
+    "RankComparison",
     "auprc",
     "auroc",
     "bootstrap_mean",
     "compare_methods",
+    "critical_difference",
     "distractor_mass",
     "entropy",
     "gini",
@@ -41,6 +44,7 @@ __all__ = [
     "localisation",
     "paired_wilcoxon",
     "pointing_game",
+    "rank_methods",
     "rma",
     "rra",
     "snr",

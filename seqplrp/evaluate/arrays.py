@@ -28,7 +28,7 @@ def as_map(values: Any, name: str = "relevance") -> FloatArray:
     SeqplrpError
         If it has another number of axes, has no positions, or holds a value that is not finite.
     """
-    array = np.atleast_2d(np.asarray(_to_host(values), dtype=np.float64))
+    array = np.atleast_2d(np.asarray(to_host(values), dtype=np.float64))
     if array.ndim != 2 or array.shape[1] == 0:
         raise SeqplrpError(
             name, f"has shape {np.shape(values)}, expected (N, L)", "pass one row of relevance per sequence"
@@ -55,7 +55,7 @@ def as_mask(values: Any, shape: tuple[int, int], name: str) -> BoolArray:
     """
     if values is None:
         return np.zeros(shape, dtype=bool)
-    array = np.atleast_2d(np.asarray(_to_host(values)))
+    array = np.atleast_2d(np.asarray(to_host(values)))
     if array.shape != shape:
         raise SeqplrpError(
             name, f"has shape {array.shape}, the relevance has {shape}", "pass one value per base of the map"
@@ -87,6 +87,6 @@ def ratio(numerator: npt.ArrayLike, denominator: npt.ArrayLike, defined: npt.Arr
     return out
 
 
-def _to_host(values: Any) -> Any:
-    # Tensors are told by what they can do, so that this room need not load torch for NumPy users.
+def to_host(values: Any) -> Any:
+    """Return a tensor's values as a NumPy array; anything else as it is."""
     return values.detach().cpu().numpy() if hasattr(values, "detach") else values
