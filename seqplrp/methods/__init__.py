@@ -13,6 +13,7 @@ from seqplrp.methods.pruned_network import NeuronIntGrad, NeuronMCT
 from seqplrp.methods.references import References
 from seqplrp.methods.relevance import LRP, PLRP
 from seqplrp.methods.smoothing import SmoothGrad
+from seqplrp.methods.sweep import Sweep
 
 __all__ = [
     "ISM",
@@ -38,6 +39,7 @@ __all__ = [
     "References",
     "Saliency",
     "SmoothGrad",
+    "Sweep",
     "Target",
     "explain",
     "options_of",
