@@ -27,7 +27,13 @@ def explain(
         Path, typer.Option(help="DNA, plain or gzipped; chr:start-end headers place records on a genome.")
     ],
     out: Annotated[Path, typer.Option(help="The directory to write.")],
-    method: Annotated[str, typer.Option(help="plrp, lrp, r-lrp, gradient-x-input or saliency.")] = "plrp",
+    method: Annotated[
+        str,
+        typer.Option(
+            help="plrp, lrp, r-lrp, neuron-mct, neuron-intgrad, gradient-x-input, gradient-correction, saliency, "
+            "smoothgrad, background, random; and, with seqplrp[peers], deeplift-shap, ism, integrated-gradients."
+        ),
+    ] = "plrp",
     target: Annotated[
         str | None,
         typer.Option(
