@@ -15,6 +15,8 @@ README = Path(__file__).parent.parent / "README.md"
 
 PROMISED = [
     "AlphaBeta",
+    "Background",
+    "DeepLIFTSHAP",
     "Epsilon",
     "EnsembleExplanation",
     "Explainer",
@@ -22,11 +24,17 @@ PROMISED = [
     "Flat",
     "Gamma",
     "GradientTimesInput",
+    "ISM",
+    "IntegratedGradients",
     "LRP",
+    "NeuronIntGrad",
+    "NeuronMCT",
     "PLRP",
+    "Random",
     "Relative",
     "Saliency",
     "SeqplrpError",
+    "SmoothGrad",
     "WSquare",
     "ZBox",
     "ZPlus",
@@ -38,6 +46,7 @@ PROMISED = [
     "one_hot",
     "read_fasta",
     "reverse_complement",
+    "shuffled_references",
 ]
 
 

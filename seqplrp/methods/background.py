@@ -9,7 +9,7 @@ from torch import Tensor
 
 from seqplrp.errors import SeqplrpError
 from seqplrp.methods.base import Attribution, Batch, Prepared
-from seqplrp.methods.references import References, check_one_hot, check_references, drawn
+from seqplrp.methods.references import References, check_one_hot, check_references, drawn, shown
 from seqplrp.methods.settings import check_choice, check_count, check_seed
 from seqplrp.methods.wrapping import Around, Mean
 
@@ -50,6 +50,8 @@ class Background(Around):
     by: By = "base"
     references: References | None = None
     seed: int = 0
+
+    __repr__ = shown
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -24,7 +24,7 @@ from seqplrp.methods.deeplift import rules as deeplift_rules
 from seqplrp.methods.deeplift import wrapper_for
 from seqplrp.methods.extras import captum, tangermeme
 from seqplrp.methods.gradients import check_continuous
-from seqplrp.methods.references import References, check_one_hot, check_references, drawn
+from seqplrp.methods.references import References, check_one_hot, check_references, drawn, shown
 from seqplrp.methods.settings import check_choice, check_count, check_seed
 from seqplrp.methods.traced import (
     PreparedTraced,
@@ -161,6 +161,8 @@ class DeepLIFTSHAP(Peer):
     references: References | None = None
     seed: int = 0
 
+    __repr__ = shown
+
     def __post_init__(self) -> None:
         super().__post_init__()
         check_count("n_shuffles", self.n_shuffles)
@@ -269,6 +271,8 @@ class IntegratedGradients(Peer):
     n_shuffles: int = 20
     references: References | None = None
     seed: int = 0
+
+    __repr__ = shown
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import fields
 
 import torch
 from torch import Tensor
 
 from seqplrp.errors import SeqplrpError
+from seqplrp.methods.base import Method
 from seqplrp.methods.extras import tangermeme
 
 References = Callable[[Tensor, int, int], Tensor]
@@ -22,6 +24,13 @@ def check_references(references: object) -> None:
             f"is a {type(references).__name__}",
             "give a function of (x, n, seed) that returns (N, n, 4, L), such as sp.shuffled_references",
         )
+
+
+def shown(method: Method) -> str:
+    """Return a method's repr, with functions by their names: what you would type, without an address in memory."""
+    values = {field.name: getattr(method, field.name) for field in fields(method)}
+    named = (f"{name}={getattr(value, '__name__', None) or repr(value)}" for name, value in values.items())
+    return f"{type(method).__name__}({', '.join(named)})"
 
 
 def check_one_hot(x: Tensor, method: object) -> None:

@@ -21,6 +21,14 @@ INSTANCES = [
     sp.PLRP(p={"0": 0.25, "*": 0.5}, threshold="gain", gain=2.0, prune_input=True, rule=Relative()),
     sp.GradientTimesInput(center="composition"),
     sp.Saliency(reverse_complement=True),
+    sp.NeuronMCT(max_change=0.15, readout="gradient"),
+    sp.NeuronIntGrad(sparsity=0.8, steps=5),
+    sp.SmoothGrad(over=sp.PLRP(p=0.25), draws=10, sigma=0.1, seed=3, center="uniform"),
+    sp.Background(over="plrp", n_shuffles=5, by="position"),
+    sp.DeepLIFTSHAP(n_shuffles=10, references=sp.shuffled_references),
+    sp.ISM(reverse_complement=True),
+    sp.IntegratedGradients(steps=20, baseline="shuffles", references=sp.shuffled_references),
+    sp.Random(seed=1),
 ]
 
 
@@ -42,7 +50,16 @@ def test_methods_are_frozen(method) -> None:
         ("lrp", sp.LRP()),
         ("r-lrp", sp.LRP(rule=Relative())),
         ("gradient-x-input", sp.GradientTimesInput()),
+        ("gradient-correction", sp.GradientTimesInput(center="uniform")),
         ("saliency", sp.Saliency()),
+        ("neuron-mct", sp.NeuronMCT()),
+        ("neuron-intgrad", sp.NeuronIntGrad()),
+        ("smoothgrad", sp.SmoothGrad(over="gradient-x-input")),
+        ("background", sp.Background(over=sp.GradientTimesInput())),
+        ("deeplift-shap", sp.DeepLIFTSHAP(n_shuffles=20)),
+        ("ism", sp.ISM()),
+        ("integrated-gradients", sp.IntegratedGradients(steps=50)),
+        ("random", sp.Random()),
     ],
 )
 def test_strings_name_the_same_as_instances(name: str, expected) -> None:
