@@ -6,6 +6,7 @@ import copy
 from collections.abc import Callable, Iterator
 from dataclasses import is_dataclass
 from itertools import product
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -107,7 +108,10 @@ def check_handler(module: nn.Module, x: Tensor) -> None:
             raise _failed(where, "the module", f"its {name} has changed", "copy weights before changing them")
 
 
-def _layers() -> Iterator[tuple[nn.Module, tuple[int, ...]]]:
+Layer = nn.Linear | nn.Conv1d | nn.Conv2d
+
+
+def _layers() -> Iterator[tuple[Layer, tuple[int, ...]]]:
     yield nn.Linear(6, 4), (6,)
     yield nn.Conv1d(4, 6, 3, padding=1), (4, 8)
     yield nn.Conv1d(4, 6, 3, padding=1, bias=False), (4, 8)
@@ -115,10 +119,10 @@ def _layers() -> Iterator[tuple[nn.Module, tuple[int, ...]]]:
     yield nn.Conv2d(2, 3, 2), (2, 4, 3)
 
 
-def _check_branches(rule: Rule, layer: nn.Module, x: Tensor, where: str) -> None:
+def _check_branches(rule: Rule, layer: Layer, x: Tensor, where: str) -> None:
     """Check what a rule says about a layer: shapes, promises, coefficients."""
-    weight = layer.weight.detach()  # type: ignore[operator]
-    bias = None if layer.bias is None else layer.bias.detach()  # type: ignore[operator]
+    weight = layer.weight.detach()
+    bias = None if layer.bias is None else layer.bias.detach()
     kept = weight.clone()
     branches = rule.branches(weight, bias)
     if not torch.equal(weight, kept):
@@ -140,9 +144,9 @@ def _check_branches(rule: Rule, layer: nn.Module, x: Tensor, where: str) -> None
     _check_promises(rule, branches, layer, x, where)
 
 
-def _check_promises(rule: Rule, branches: tuple[Branch, ...], layer: nn.Module, x: Tensor, where: str) -> None:
+def _check_promises(rule: Rule, branches: tuple[Branch, ...], layer: Layer, x: Tensor, where: str) -> None:
     """Check that denominators said to be the output, or not negative, are."""
-    weight = layer.weight.detach().clone()  # type: ignore[operator]
+    weight = layer.weight.detach().clone()
     parts: dict[str, Callable[[Tensor], Tensor]] = {
         "input": lambda v: v,
         "positive": lambda v: v.clamp(min=0),
@@ -171,7 +175,7 @@ def _check_promises(rule: Rule, branches: tuple[Branch, ...], layer: nn.Module, 
                 raise _failed(rule, where, "a denominator said not to be negative is", "leave nonnegative False")
 
 
-def _check_relevance(rule: Rule, graph: Graph, layer: nn.Module, x: Tensor, where: str) -> None:
+def _check_relevance(rule: Rule, graph: Graph, layer: Layer, x: Tensor, where: str) -> None:
     plan = make_plan(graph, layer, rule)
     start = output_of(plan, run_forward(plan, x)).detach()
     found = _back(plan, x, start)
@@ -194,9 +198,9 @@ def _check_under_pruning(rule: Rule) -> None:
     plan = make_plan(trace(net, x), net, rule)
     start = output_of(plan, run_forward(plan, x)).detach()
     plain = _back(plan, x, start)
-    modes: tuple[tuple[str, float], ...] = tuple(product(("lambda", "matrix"), (0.0, 0.4)))
-    for mode, p in modes:
-        found = _back(plan, x, start, Pruning(p=p, mode=mode))  # type: ignore[arg-type]
+    modes: tuple[Literal["lambda", "matrix"], ...] = ("lambda", "matrix")
+    for mode, p in product(modes, (0.0, 0.4)):
+        found = _back(plan, x, start, Pruning(p=p, mode=mode))
         where = f"{rule!r} pruned by p={p}, mode={mode}"
         _check_finite(where, found)
         if p == 0 and not torch.equal(found.relevance, plain.relevance):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -71,6 +72,12 @@ class Program(nn.Module):
         self.exported = program
         self.runner = program.module()
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the program as `torch.export.save` writes it, as pickle leaves half of it out."""
+        file = io.BytesIO()
+        torch.export.save(self.exported, file)
+        return _program_of, (file.getvalue(),)
+
     def train(self, mode: bool = True) -> Program:
         """Stay as exported: a program has one mode."""
         return self
@@ -78,6 +85,10 @@ class Program(nn.Module):
     def forward(self, *inputs: Tensor) -> Any:
         """Run the program."""
         return self.runner(*inputs)
+
+
+def _program_of(saved: bytes) -> Program:
+    return Program(torch.export.load(io.BytesIO(saved)))
 
 
 class Explained(nn.Module):

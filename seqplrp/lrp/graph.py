@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from operator import attrgetter
 from typing import Any
 
+import torch
 from torch import Tensor
+from torch._ops import OpOverload
 
 Operation = Callable[..., Any]
 
@@ -63,6 +66,11 @@ class Node:
         """Which call of its own module the node runs in."""
         return self.calls[-1][1] if self.calls else 0
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the operation by its name, as torch's own can't be pickled."""
+        op = str(self.op) if isinstance(self.op, OpOverload) else self.op
+        return _node_of, ({**vars(self), "op": op},)
+
     def refs(self) -> list[str]:
         """Return the names of the nodes that this one reads, in the order of its arguments."""
         return refs_of((self.args, dict(self.kwargs)))
@@ -70,6 +78,14 @@ class Node:
     def reading(self, names: Mapping[str, str]) -> Node:
         """Return this node with references renamed."""
         return replace(self, args=renamed(self.args, names), kwargs=renamed(dict(self.kwargs), names))
+
+
+def _node_of(fields: dict[str, Any]) -> Node:
+    """Return the node that was pickled."""
+    op = fields["op"]
+    if isinstance(op, str):
+        op = attrgetter(op)(torch.ops)  # aten.relu.default
+    return Node(**{**fields, "op": op})
 
 
 def op_name(op: Operation) -> str:

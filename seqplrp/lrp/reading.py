@@ -36,6 +36,7 @@ class GraphReader:
     aliases: dict[str, str] = field(default_factory=dict)
     shapes: dict[str, tuple[int | None, ...] | None] = field(default_factory=dict)
     mark: str = ""  # before the names of nodes of a program that stands behind another
+    batch: Any = None  # the number of sequences, as the exporter has it
 
     def read(self, exported: torch.export.ExportedProgram, behind: Sequence[FxNode] = ()) -> list[FxNode]:
         """Append a program's nodes; return those of its results.
@@ -79,6 +80,7 @@ class GraphReader:
         name = self.mark + node.name
         self.shapes[name] = _shape(node)
         if attribute is None:
+            self.batch = node.meta["val"].shape[0] if not self.inputs and _shape(node) else self.batch
             self.inputs.append((name, _shape(node) or ()))
             self.input_sizes.append(_sizes(node) or ())
         elif attribute in constants and not self.has(attribute):
@@ -147,14 +149,34 @@ class GraphReader:
             self.append(node, aten.select.int, (source, axis, place), {})
             return
         sizes = [piece.shape[axis] for piece in split.meta["val"]]
-        if not all(isinstance(size, int) for size in sizes):
+        if all(isinstance(size, int) for size in sizes):
+            start = sum(sizes[:place])
+            self.append(node, aten.slice.Tensor, (source, axis, start, start + sizes[place]), {})
+        elif all(self.is_one_batch(size) for size in sizes):
+            self.batch_of_several(node, source, axis % node.meta["val"].dim(), place, len(sizes))
+        else:
             raise SeqplrpError(
                 self.place(node),
                 "splits the batch, or a length that is left free, into pieces of unknown size",
-                "take the pieces by indices, as in y[: x.shape[0]]",
+                "split an axis of fixed size, or what is several batches into these: both strands, by .chunk(2)",
             )
-        start = sum(sizes[:place])
-        self.append(node, aten.slice.Tensor, (source, axis, start, start + sizes[place]), {})
+
+    def is_one_batch(self, size: Any) -> bool:
+        """Say whether a size is the number of sequences, however it was worked out: (2 n + 1) // 2, say."""
+        if isinstance(size, int) or isinstance(self.batch, int | None):
+            return False
+        number, symbol = size.node.expr, self.batch.node.expr
+        return number.free_symbols == {symbol} and all(number.subs(symbol, n) == n for n in (1, 2, 7, 64))
+
+    def batch_of_several(self, node: FxNode, source: Any, axis: int, place: int, count: int) -> None:
+        """Read one of several whole batches that follow each other along an axis."""
+        name = self.mark + node.name
+        bounds = []
+        for multiple in (place, place + 1):
+            bounds.append(Ref(f"{name}.{multiple}"))
+            self.nodes.append(Node(bounds[-1].name, _batches, (Ref(self.inputs[0][0]), multiple), {}, "", None))
+        first, last = place == 0, place == count - 1
+        self.append(node, aten.slice.Tensor, (source, axis, 0 if first else bounds[0], None if last else bounds[1]), {})
 
     def _arguments(self, value: Any) -> Any:
         if isinstance(value, FxNode):
@@ -163,7 +185,8 @@ class GraphReader:
             return tuple(self._arguments(item) for item in value)
         if isinstance(value, dict):
             return {key: self._arguments(item) for key, item in value.items()}
-        return value
+        # torch.save can't pickle a memory format; operations take its number as well
+        return _MEMORY_FORMATS.get(value, value) if isinstance(value, torch.memory_format) else value
 
     def finish(self, outputs: Sequence[FxNode]) -> Graph:
         """Return the graph that ends with these results, of which there must be one."""
@@ -202,6 +225,13 @@ class GraphReader:
         return "target" if self.mark else _path(node) or self.model_name
 
 
+_MEMORY_FORMATS = {
+    torch.contiguous_format: 0,
+    torch.preserve_format: 1,
+    torch.channels_last: 2,
+    torch.channels_last_3d: 3,
+}
+
 _SPLITS = {
     aten.split.Tensor,
     aten.split_with_sizes.default,
@@ -210,6 +240,11 @@ _SPLITS = {
     aten.unbind.int,
 }
 """Operations that give several pieces of a value; each piece is a slice of it, and moves relevance as one."""
+
+
+def _batches(explained: Tensor, multiple: int) -> int:
+    """Return so many times the number of sequences."""
+    return len(explained) * multiple
 
 
 def _reads_others(node: FxNode) -> bool:

@@ -1,16 +1,18 @@
-"""How many inputs at a time: an estimate of memory, smaller batches where memory ran out, progress, numerics."""
+"""How many inputs at a time, by an estimate of memory, and how far it has come."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import torch
 
 from seqplrp.errors import SeqplrpError
 from seqplrp.lrp import Plan
+
+Progress = bool | Callable[[int, int], None]
+"""Whether to show a bar on a terminal, or a callable that is told (done, total)."""
 
 MEMORY = 512 * 2**20
 """Bytes of activations that a batch may take on a GPU where the user sets no batch size."""
@@ -90,34 +92,10 @@ def ran_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
 
 
-@contextmanager
-def numerics(*, tf32: bool, deterministic: bool) -> Iterator[None]:
-    """Let a GPU round to TF32 only if asked, and sum in a fixed order if asked; set back what was set before.
-
-    Autocast is off, as relevance and its ledger need the precision that the weights have.
-    """
-    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
-    before = (matmul.allow_tf32, cudnn.allow_tf32, cudnn.deterministic, cudnn.benchmark)
-    strict, warn_only = (
-        torch.are_deterministic_algorithms_enabled(),
-        torch.is_deterministic_algorithms_warn_only_enabled(),
-    )
-    try:
-        matmul.allow_tf32 = cudnn.allow_tf32 = tf32
-        if deterministic:
-            cudnn.deterministic, cudnn.benchmark = True, False
-            torch.use_deterministic_algorithms(True)
-        with torch.autocast("cpu", enabled=False), torch.autocast("cuda", enabled=False):
-            yield
-    finally:
-        matmul.allow_tf32, cudnn.allow_tf32, cudnn.deterministic, cudnn.benchmark = before
-        torch.use_deterministic_algorithms(strict, warn_only=warn_only)
-
-
 class reporting:
     """Tell progress to a bar on a terminal, to the user's callable, or to nobody."""
 
-    def __init__(self, progress: bool | Callable[[int, int], None], total: int) -> None:
+    def __init__(self, progress: Progress, total: int) -> None:
         self.total = total
         self.bar: Any = None
         self.call = progress if callable(progress) else None

@@ -14,7 +14,7 @@ from seqplrp.methods.explanation import Explanation
 from seqplrp.methods.maps import averaged
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class EnsembleExplanation(Explanation):
     """The mean over several models' explanations of the same inputs.
 
@@ -63,8 +63,7 @@ def together(members: Sequence[Explanation]) -> EnsembleExplanation:
     """
     first = members[0]
     for place, member in enumerate(members[1:], start=1):
-        same = (first.target is None) == (member.target is None)
-        if not same or (first.target is not None and not torch.equal(first.target, member.target)):  # type: ignore[arg-type]
+        if not _same(first.target, member.target):
             raise SeqplrpError(
                 "target",
                 f"models 0 and {place} explain different outputs of a sequence",
@@ -102,6 +101,12 @@ def together(members: Sequence[Explanation]) -> EnsembleExplanation:
         tuple(members),
         scaled,
     )
+
+
+def _same(one: Tensor | None, other: Tensor | None) -> bool:
+    if one is None or other is None:
+        return one is other
+    return torch.equal(one, other)
 
 
 def _mean_layers(members: Sequence[Explanation]) -> dict[str, Tensor]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -10,13 +11,13 @@ import torch
 from torch import Tensor, nn
 
 from seqplrp.errors import SeqplrpError
-from seqplrp.lrp import TRACING, Explained, Graph, LayerInfo, Layout, cached_trace, forget
-from seqplrp.methods.agreement import disagreement
-from seqplrp.methods.base import Attribution, Batch, Chosen, Method, Prepared
+from seqplrp.lrp import TRACING, Graph, LayerInfo, Layout
+from seqplrp.methods.attributing import Attributing
+from seqplrp.methods.base import Batch, Chosen, Method, Prepared
+from seqplrp.methods.batching import Progress, bytes_for_one
 from seqplrp.methods.batching import batch_size as chosen_batch_size
-from seqplrp.methods.batching import bytes_for_one, numerics, ran_out_of_memory, reporting
 from seqplrp.methods.ensemble import together
-from seqplrp.methods.explanation import Account, Explanation, joined
+from seqplrp.methods.explanation import Explanation
 from seqplrp.methods.inputs import (
     check_alike,
     check_input,
@@ -28,15 +29,13 @@ from seqplrp.methods.inputs import (
     place_of,
     readable,
 )
-from seqplrp.methods.maps import averaged, centred, flipped
 from seqplrp.methods.names import resolve_method
+from seqplrp.methods.numerics import numerics
+from seqplrp.methods.portable import check_portable
+from seqplrp.methods.preparation import Preparations, shapes_of
 
 Index = int | Sequence[int] | Tensor | Literal["predicted"] | None
 Target = Index | Callable[[Any], Tensor]
-Progress = bool | Callable[[int, int], None]
-
-
-_SHAPES_KEPT = 16  # each may have a copy of the weights
 
 
 class Explainer:
@@ -111,117 +110,27 @@ class Explainer:
         self.tf32, self.deterministic = tf32, deterministic
         with TRACING:
             self.device, self.dtype = place_of(model, example, device)
-        self._shape = tuple(example.shape[1:])
         self._axes_of_others = tuple(other.dim() for other in others)
-        self._by_shape: dict[tuple[tuple[int, ...], ...], Prepared] = {}
-        self._any_length: Prepared | None = None
-        self._fixes_length = False
+        self._preparations = Preparations(
+            model, self.method, target, layout, self.device, self.dtype, shapes_of(example, others)
+        )
         with self._numerics():
-            self._prepared = self._trusted(example, others)
-        self._by_shape[_shapes(example, others)] = self._prepared
+            self._prepared = self._preparations.first(example, others)
 
-    def _numerics(self) -> Any:
+    def _numerics(self) -> AbstractContextManager[None]:
         return numerics(tf32=self.tf32, deterministic=self.deterministic)
 
-    def _trusted(self, example: Tensor, others: tuple[Tensor, ...], *, any_length: bool = False) -> Prepared:
-        """Prepare the model, and compare what the plan computes with what the model does.
+    def __getstate__(self) -> dict[str, Any]:
+        """Pickle the model, what was traced of it and the weights that it is explained with.
 
-        The cache tells models apart by what can be seen of their structure. Where forward depends on something else
-        that changed since, the comparison shows it and the model is traced anew.
+        Raises
+        ------
+        SeqplrpError
+            Where the model, the target or the method can't be pickled.
         """
-        found = None
-        for attempt in range(2):
-            with TRACING:
-                prepared = self._prepare(example, others, any_length=any_length)
-                found = self._disagreement(prepared, example, others, strict=attempt == 0)
-            if found is None:
-                return prepared
-            forget(self.model)
-        raise SeqplrpError(
-            type(self.model).__name__,
-            f"the traced graph and the model disagree on the same input ({found})",
-            "make forward a function of its input and its weights alone, with no randomness in eval mode",
-        )
-
-    def _prepare(self, example: Tensor, others: tuple[Tensor, ...], *, any_length: bool) -> Prepared:
-        one, *more = self._one(example, others)
-        try:
-            graph = cached_trace(self.model, one, self.target, tuple(more), layout=self.layout, any_length=any_length)
-        except SeqplrpError as error:
-            if one.dim() == 3 and one.shape[1] != 4 and one.shape[2] == 4:
-                raise SeqplrpError(
-                    "X",
-                    f"has shape {tuple(example.shape)}, which the model does not take as (N, C, L) ({error.what})",
-                    "give (N, 4, L): X.transpose(1, 2), and layout='NLC' if the model takes (N, L, 4)",
-                ) from error
-            if one.is_floating_point():
-                raise
-            raise SeqplrpError(
-                "X", f"has dtype {one.dtype}, which the model does not take ({error.what})", "give X.float()"
-            ) from error
-        if any_length and graph.input_shape[-1] is not None:
-            raise SeqplrpError(
-                "X",
-                f"has shape {tuple(example.shape)}, but the model was traced for (N, {readable(self._shape)[1:]}, and "
-                "its graph fixes the length",
-                "give inputs of that length",
-            )
-        return self.method.prepare(self.model, graph, self.device)
-
-    def _one(self, example: Tensor, others: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        """Return one sample of each input, where the model's weights are."""
-        traced_on = next((p.device for p in self.model.parameters()), self.device)
-        return tuple(self._moved(tensor[:1], traced_on) for tensor in (example, *others))
-
-    def _moved(self, tensor: Tensor, device: torch.device) -> Tensor:
-        return tensor.detach().to(device, self.dtype if tensor.is_floating_point() else None)
-
-    def _disagreement(
-        self, prepared: Prepared, example: Tensor, others: tuple[Tensor, ...], *, strict: bool = False
-    ) -> str | None:
-        size = prepared.graph.input_shape[0] or 1  # a program may fix it
-        with TRACING:
-            explained = Explained(self.model, self.target, self.layout)
-            inputs = tuple(one.expand(size, *one.shape[1:]) for one in self._one(example, others))
-            return disagreement(prepared, explained, inputs, self.device, strict=strict)
-
-    def _prepared_for(self, x: Tensor, others: tuple[Tensor, ...]) -> Prepared:
-        """Return the plan for inputs of a shape; another length than the example's is traced when it first comes."""
-        shapes = _shapes(x, others)
-        if shapes in self._by_shape:
-            return self._by_shape[shapes]
-        if x.dim() != len(self._shape) + 1 or x.shape[1:-1] != self._shape[:-1]:
-            raise SeqplrpError(
-                "X",
-                f"has shape {tuple(x.shape)}, but the model was traced for {readable((None, *self._shape))}",
-                "give inputs (N, 4, L)" if x.shape[-1:] == self._shape[:1] else "make an Explainer for this shape",
-            )
-        prepared = self._any_length
-        if prepared is not None and self._disagreement(prepared, x, others) is not None:
-            raise SeqplrpError(
-                type(self.model).__name__,
-                f"computes something else at length {x.shape[-1]} than its graph, or its weights have changed",
-                "make a new Explainer",
-            )
-        if prepared is None and not self._fixes_length:
-            try:
-                prepared = self._any_length = self._trusted(x, others, any_length=True)
-            except SeqplrpError:  # what does not trace with a free length may with this one
-                self._fixes_length = True
-        if prepared is None:
-            try:
-                prepared = self._trusted(x, others)
-            except SeqplrpError as error:
-                raise SeqplrpError(
-                    "X",
-                    f"has shape {tuple(x.shape)}, the example had {readable((None, *self._shape))}, and the model "
-                    f"can't be explained at another length ({error.what})",
-                    "give inputs of the example's length",
-                ) from error
-        while len(self._by_shape) >= _SHAPES_KEPT:
-            self._by_shape.pop(next(iter(self._by_shape)))
-        self._by_shape[shapes] = prepared
-        return prepared
+        state = vars(self).copy()
+        check_portable({"model": self.model, "target": self.target, "method": self.method, "explainer": state})
+        return state
 
     @property
     def graph(self) -> Graph:
@@ -303,107 +212,38 @@ class Explainer:
         """
         check_input(x, "X")
         others = check_others(args, len(x))
+        self._check_request(others, layers, check, targets)
+        with self._numerics():
+            prepared = self._preparations.for_inputs(x, others)
+            for layer in layers:
+                prepared.plan.value_of(layer)
+            asked = Batch(x, others, self._chosen(targets, len(x), prepared.graph), tuple(layers))
+            attributing = self._attributing(prepared, x, batch_size)
+            wholes = attributing.explanations(asked, progress)
+        if check is not False:
+            for whole in wholes:
+                whole.check(None if check is True else check)
+        return [replace(whole, notes=self._notes(whole)) for whole in wholes]
+
+    def _check_request(self, others: tuple[Tensor, ...], layers: object, check: object, targets: object) -> None:
         check_request(layers, check, targets)
         check_alike(others, self._axes_of_others)
         if layers and not self.method.gives_layers:
             raise SeqplrpError("layers", f"{self.method!r} gives no relevance at layers", "use LRP or PLRP")
         if layers and self.method.reverse_complement:
             raise SeqplrpError("layers", "can't be averaged over both strands", "explain one strand")
-        with self._numerics():
-            prepared = self._prepared_for(x, others)
-            shape = prepared.graph.output_shape
-            by_callable = self.target is not None
-            chosen = [chosen_target(target, len(x), shape, by_callable=by_callable) for target in targets]
-            for layer in layers:
-                prepared.plan.value_of(layer)
-            fixed = prepared.graph.input_shape[0]
-            ratio = x.shape[-1] / prepared.graph.input_sizes[-1]
-            size = fixed or chosen_batch_size(batch_size, bytes_for_one(prepared.plan, ratio, self.dtype), self.device)
-            asked = Batch(x, others, chosen, tuple(layers))
-            batches = self._batches(
-                prepared, asked, size, may_halve=batch_size is None and not fixed, progress=progress
-            )
-        wholes = [joined([batch[place] for batch in batches]) for place in range(len(targets))]
-        if check is not False:
-            for whole in wholes:
-                whole.check(None if check is True else check)
-        return [replace(whole, notes=self._notes(whole)) for whole in wholes]
 
-    def _batches(
-        self, prepared: Prepared, asked: Batch, size: int, *, may_halve: bool, progress: Progress
-    ) -> list[list[Explanation]]:
-        """Attribute batch by batch; a batch that does not fit into memory is tried again at half its size."""
-        n, start, done = len(asked.x), 0, []
-        with reporting(progress, n) as report:
-            while start < n:
-                try:
-                    done.append(self._batch(prepared, _part(asked, start, start + size), start, size))
-                except (RuntimeError, MemoryError) as error:
-                    if not ran_out_of_memory(error):
-                        raise
-                    if size == 1 or not may_halve:
-                        raise SeqplrpError(
-                            "batch_size",
-                            f"{size} inputs of {readable(tuple(asked.x.shape[1:]))} do not fit into the memory of "
-                            f"{self.device}",
-                            "leave batch_size out" if size > 1 else "explain shorter windows, or on another device",
-                        ) from None
-                    size = max(1, size // 2)
-                    continue
-                start += size
-                report(min(start, n))
-        return done
+    def _chosen(self, targets: Sequence[Index], n: int, graph: Graph) -> list[Chosen]:
+        by_callable = self.target is not None
+        return [chosen_target(target, n, graph.output_shape, by_callable=by_callable) for target in targets]
 
-    def _batch(self, prepared: Prepared, asked: Batch, first: int, size: int) -> list[Explanation]:
-        """Attribute one batch: one explanation a target."""
-        n = len(asked.x)
-        batch = Batch(
-            self._moved(asked.x, self.device),
-            tuple(self._moved(other, self.device) for other in asked.others),
-            [target.to(self.device) if isinstance(target, Tensor) else target for target in asked.targets],
-            asked.layers,
-        )
-        if prepared.graph.input_shape[0] is None:
-            size = n
-        strands = [[found] for found in self._attributed(prepared, batch, size)]
-        if self.method.reverse_complement:
-            # where the highest output was asked for, it is the forward strand's
-            turned = replace(batch, x=batch.x.flip(1, 2), targets=[strand[0].target for strand in strands])
-            for strand, found in zip(strands, self._attributed(prepared, turned, size), strict=True):
-                strand.append(flipped(found))
-        return [self._explanation(found, asked.x, first) for found in strands]
-
-    def _attributed(self, prepared: Prepared, batch: Batch, size: int) -> list[Attribution]:
-        """Attribute a batch; one that is smaller than a program's own size is filled up and cut again."""
-        n = len(batch.x)
-        whole = batch if n == size else _filled_up(batch, size)
-        found = [centred(one, whole.x, self.method) for one in self.method.attribute(prepared, whole)]
-        return found if n == size else [_first(one, n) for one in found]
-
-    def _explanation(self, strands: list[Attribution], x: Tensor, first: int) -> Explanation:
-        relevance, hypothetical, output = averaged(strands, keeps_size=self.method.keeps_size)
-        names = ("+", "-") if self.method.reverse_complement else (None,)
-        dtype = x.dtype if x.is_floating_point() else self.dtype
-
-        def handed_out(result: Tensor) -> Tensor:
-            # in the input's dtype, on its device, and an ordinary tensor, not one of inference mode
-            return result.to(x.device, dtype).clone()
-
-        target = strands[0].target
-        return Explanation(
-            handed_out(relevance),
-            handed_out(output),
-            None if target is None else target.to(x.device).clone(),
-            self.method,
-            (),
-            {name: handed_out(found) for name, found in strands[0].layers.items()},
-            None if hypothetical is None else handed_out(hypothetical),
-            tuple(
-                Account(strand.ledger, len(x), first, {} if name is None else {"strand": name})
-                for strand, name in zip(strands, names, strict=True)
-                if strand.ledger is not None
-            ),
-        )
+    def _attributing(self, prepared: Prepared, x: Tensor, batch_size: int | None) -> Attributing:
+        """Say how inputs are attributed: as many at a time as a program fixes, or as the user or memory allow."""
+        fixed, *_ = prepared.graph.input_shape
+        ratio = x.shape[-1] / prepared.graph.input_sizes[-1]
+        size = fixed or chosen_batch_size(batch_size, bytes_for_one(prepared.plan, ratio, self.dtype), self.device)
+        may_halve = batch_size is None and not fixed
+        return Attributing(self.method, prepared, self.device, self.dtype, size, may_halve)
 
     def _notes(self, whole: Explanation) -> tuple[str, ...]:
         notes = []
@@ -421,7 +261,7 @@ class Explainer:
             notes.append(f"centred by {self.method.center}: the map does not sum to the score")
         if not self.method.keeps_size:
             notes.append("relative LRP: the map's size is not the score's")
-        return tuple(notes)
+        return tuple(dict.fromkeys((*notes, *self.method.notes, *whole.notes)))
 
     def __repr__(self) -> str:
         table = self._prepared.plan.table(getattr(self.method, "pruning", None))
@@ -430,46 +270,10 @@ class Explainer:
         lines = [
             "  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in [head, *table]
         ]
-        shape = readable((None, *self._shape))
+        shape = readable((None, *self._preparations.shapes[0]))
         title = f"Explainer of {type(self.model).__name__} for {shape} by {self.method!r}"
         closing = [f"left out at the end: {self.graph.left_out}"] if self.graph.left_out else []
         return "\n".join([title, *lines, *closing])
-
-
-def _shapes(x: Tensor, others: tuple[Tensor, ...]) -> tuple[tuple[int, ...], ...]:
-    return tuple(tuple(tensor.shape[1:]) for tensor in (x, *others))
-
-
-def _part(batch: Batch, start: int, stop: int) -> Batch:
-    """Return some of a batch's inputs."""
-    targets: list[Chosen] = [t[start:stop] if isinstance(t, Tensor) else t for t in batch.targets]
-    return replace(
-        batch, x=batch.x[start:stop], others=tuple(other[start:stop] for other in batch.others), targets=targets
-    )
-
-
-def _filled_up(batch: Batch, size: int) -> Batch:
-    """Return a batch with its last input repeated up to a size."""
-    missing = size - len(batch.x)
-
-    def filled(tensor: Tensor) -> Tensor:
-        return torch.cat([tensor, tensor[-1:].expand(missing, *tensor.shape[1:])])
-
-    targets: list[Chosen] = [filled(t) if isinstance(t, Tensor) else t for t in batch.targets]
-    return replace(batch, x=filled(batch.x), others=tuple(map(filled, batch.others)), targets=targets)
-
-
-def _first(found: Attribution, n: int) -> Attribution:
-    """Return an attribution of the first n inputs alone."""
-    return replace(
-        found,
-        relevance=found.relevance[:n],
-        hypothetical=None if found.hypothetical is None else found.hypothetical[:n],
-        output=found.output[:n],
-        target=None if found.target is None else found.target[:n],
-        ledger=None if found.ledger is None else found.ledger.first(n),
-        layers={name: layer[:n] for name, layer in found.layers.items()},
-    )
 
 
 def explain(
@@ -531,32 +335,33 @@ def explain(
     torch.Size([2, 10])
     """
     check_input(X, "X")
-    by_callable = callable(target) and not isinstance(target, Tensor)
+    pick, index = _split(target)
 
     def one(member: nn.Module) -> Explanation:
         explainer = Explainer(
             member,
             X,
             method,
-            target=target if by_callable else None,  # type: ignore[arg-type]
+            target=pick,
             args=args,
             layout=layout,
             device=device,
             tf32=tf32,
             deterministic=deterministic,
         )
-        return explainer(
-            X,
-            None if by_callable else target,  # type: ignore[arg-type]
-            args=args,
-            layers=layers,
-            check=check,
-            batch_size=batch_size,
-            progress=progress,
-        )
+        return explainer(X, index, args=args, layers=layers, check=check, batch_size=batch_size, progress=progress)
 
-    if isinstance(model, list | tuple):
-        if not model:
-            raise SeqplrpError("model", "is an empty list", "give at least one model")
-        return together([one(member) for member in model])
-    return one(model)  # type: ignore[arg-type]
+    if isinstance(model, nn.Module):
+        return one(model)
+    if not isinstance(model, list | tuple):
+        check_model(model)
+    if not model:
+        raise SeqplrpError("model", "is an empty list", "give at least one model")
+    return together([one(member) for member in model])
+
+
+def _split(target: Target) -> tuple[Callable[[Any], Tensor] | None, Index]:
+    """Return a target's callable, which is traced with the model, and its index, which is not: one of the two."""
+    if callable(target) and not isinstance(target, Tensor):
+        return target, None
+    return None, target
