@@ -51,4 +51,37 @@ SPARSITY_MEASURES: tuple[Measure, ...] = (
     Measure("zeros", "Exact zeros", "neither", "share of bases with a relevance of exactly 0"),
 )
 
+FAITHFULNESS_MEASURES: tuple[Measure, ...] = (
+    Measure("abpc", "Deletion ABPC", "higher", "area between the curves of deleting the least, and the most, relevant"),
+    Measure("deletion_most", "Deletion, most first", "lower", "mean score while the most relevant are deleted"),
+    Measure("deletion_least", "Deletion, least first", "higher", "mean score while the least relevant are deleted"),
+    Measure("deletion_early", "Early drop", "higher", "mean fall of the score over the first tenth deleted"),
+    Measure("insertion_abpc", "Insertion ABPC", "higher", "area between the curves of inserting the most, and least"),
+    Measure("insertion_most", "Insertion, most first", "higher", "mean score while the most relevant are inserted"),
+    Measure("insertion_early", "Early rise", "higher", "mean rise of the score over the first tenth inserted"),
+)
+
+ROBUSTNESS_MEASURES: tuple[Measure, ...] = (
+    Measure("substitution_relevance", "Map change", "lower", "relative change of the map by a substitution elsewhere"),
+    Measure("substitution_output", "Output change", "neither", "relative change of the score by the same substitution"),
+    Measure("substitution_ratio", "Map to output change", "lower", "the map's relative change over the score's"),
+    Measure("substitution_cosine", "Cosine, substituted", "higher", "likeness of the maps before and after"),
+    Measure("flip_correlation", "Flip correlation", "higher", "correlation of the map with that of the other side"),
+    Measure("flip_cosine", "Flip cosine", "higher", "cosine of the map with that of the other side"),
+    Measure("flip_l1", "Flip distance", "lower", "relative L1 distance of the map from that of the other side, 0 to 2"),
+    Measure("flip_output", "Flip, output", "neither", "relative difference of the model's own scores of both sides"),
+)
+
+RANDOMISATION_MEASURES: tuple[Measure, ...] = (
+    Measure("randomised_spearman", "Randomised Spearman", "lower", "rank correlation with the map of a random model"),
+    Measure("randomised_spearman_abs", "Randomised Spearman |r|", "lower", "the same of the absolute relevance"),
+    Measure("randomised_overlap", "Randomised overlap", "lower", "share of the highest |r| in common with it"),
+)
+
 MEASURES: dict[str, Measure] = {m.name: m for m in (*LOCALISATION_MEASURES, *SPARSITY_MEASURES)}
+"""What a map alone is measured by, with the truth."""
+
+PROTOCOL_MEASURES: dict[str, Measure] = {
+    m.name: m for m in (*FAITHFULNESS_MEASURES, *ROBUSTNESS_MEASURES, *RANDOMISATION_MEASURES)
+}
+"""What asks the model or the method again."""

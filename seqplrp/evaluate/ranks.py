@@ -7,6 +7,7 @@ difference significant.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -95,7 +96,7 @@ def critical_difference(methods: int, blocks: int, *, alpha: float = 0.05) -> fl
     from scipy.stats import studentized_range
 
     quantile = float(studentized_range.ppf(1 - alpha, methods, np.inf))
-    return quantile / np.sqrt(2.0) * _rank_spread(methods, blocks)
+    return quantile / math.sqrt(2.0) * _rank_spread(methods, blocks)
 
 
 def rank_methods(
@@ -161,7 +162,7 @@ def _check_alpha(alpha: float) -> None:
 
 
 def _rank_spread(methods: int, blocks: int) -> float:
-    return float(np.sqrt(methods * (methods + 1) / (6.0 * blocks)))
+    return math.sqrt(methods * (methods + 1) / (6.0 * blocks))
 
 
 def _friedman(values: FloatArray) -> tuple[float, float, float, float]:
