@@ -306,3 +306,26 @@ def test_the_weights_behind_a_weight_norm_are_read_anew_for_every_plan() -> None
     after = back_through(net, x, R).relevance
     torch.testing.assert_close(after, back_through(effective(net), x, R).relevance)
     assert not torch.allclose(before, after)
+
+
+@pytest.mark.parametrize("rule", [Epsilon(), Gamma(), ZPlus()], ids=repr)
+def test_an_instance_norm_by_running_statistics_is_the_batch_norm_that_it_computes(rule) -> None:
+    """It is folded into the layer before it, and alone it is a linear layer."""
+
+    def build(norm: type[nn.Module]) -> Callable[[], nn.Module]:
+        return lambda: nn.Sequential(
+            norm(4, affine=True, track_running_stats=True),
+            nn.Conv1d(4, 5, 3, padding=1),
+            norm(5, affine=True, track_running_stats=True),
+            nn.ReLU(),
+            nn.Conv1d(5, 3, 3),
+        )
+
+    one, other = seeded(build(nn.InstanceNorm1d), seed=2), seeded(build(nn.BatchNorm1d), seed=2)
+    one.load_state_dict(other.state_dict())
+    x = one_hot(3, 8)
+    R = signed(3, 3, 6, seed=4)
+    found, expected = check_handler(one, x, R, rule), back_through(other, x, R, rule)
+    torch.testing.assert_close(found.relevance, expected.relevance, rtol=1e-12, atol=1e-14)
+    assert torch.equal(found.relevance, x * found.coefficient)
+    assert [row.layer for row in found.ledger.rows] == [row.layer for row in expected.ledger.rows] == ["4", "1", "0"]

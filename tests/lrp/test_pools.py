@@ -153,7 +153,16 @@ SOFT: dict[str, tuple[Op, tuple[int, ...], tuple[int, ...]]] = {
     "logsumexp of the last axes": (lambda x: x.logsumexp((-1, -2)), SIGNAL, (1, 2)),
 }
 
+# soft maxima of two values, and the number whose powers they sum; all that stands between x and them are moves
+SOFT_OF_TWO: dict[str, tuple[Op, tuple[int, ...], float]] = {
+    "larger, softly": (lambda x: torch.logaddexp(x, x.flip(-1)), SIGNAL, np.e),
+    "larger, softly, one of them widened": (lambda x: torch.logaddexp(x[:, :1], x[:, 1:]), SIGNAL, np.e),
+    "larger, softly, by powers of two": (lambda x: torch.logaddexp2(x, x.roll(1, 2)), SIGNAL, 2.0),
+    "larger, softly, of itself": (lambda x: torch.logaddexp2(x, x), VECTOR, 2.0),
+}
+
 CASES = {name: (op, shape) for name, (op, shape) in [*LINEAR.items(), *MOVED.items()]}
+CASES |= {name: (op, shape) for name, (op, shape, _) in SOFT_OF_TWO.items()}
 CASES |= {name: (op, shape) for name, (op, shape, _) in SOFT.items()}
 
 
@@ -248,6 +257,83 @@ def test_a_soft_maximum_shares_by_its_weights_and_keeps_its_entropy(name: str) -
     entropy = special.entr(weights).sum(axes, keepdims=True)
     expected = (entropy * quotient).reshape(3, -1).sum(1)
     np.testing.assert_allclose(row.numbers["bias"].numpy(), expected, rtol=1e-10, atol=1e-11)
+
+
+@pytest.mark.parametrize("name", list(SOFT_OF_TWO))
+def test_a_soft_maximum_of_two_shares_by_its_weights_and_keeps_its_entropy(name: str) -> None:
+    x, R = case(name)
+    found = check_handler(module(name), x, R)
+    (row,) = found.ledger.rows
+    y = module(name)(x)
+    quotient = R / torch.where(y < 0, y - EPS, y + EPS)
+    # the weights are its gradient, and the entropy is what they leave of it
+    torch.testing.assert_close(found.relevance, x * vector_jacobian(name, x, quotient), rtol=1e-10, atol=1e-12)
+    short = (y - vector_jacobian_of_one(name, x)) * quotient
+    torch.testing.assert_close(row.numbers["bias"], short.flatten(1).sum(1), rtol=1e-10, atol=1e-11)
+
+
+def vector_jacobian_of_one(name: str, x: Tensor) -> Tensor:
+    """Return x times the gradient, summed for each output by itself."""
+    return torch.func.jvp(module(name), (x,), (x,))[1]
+
+
+Binary = Callable[[Tensor, Tensor], Tensor]
+
+
+@pytest.mark.parametrize("constants", [[0.0] * 3, [0.0, 1.5, -3.0], [0.0, float("-inf"), -1.0]])
+@pytest.mark.parametrize(
+    ("op", "twin"),
+    [
+        (torch.logaddexp, lambda x, c: torch.log(x.exp() + c.exp())),
+        (lambda x, c: torch.logaddexp2(c, x), lambda x, c: torch.log2(2**x + 2**c)),
+    ],
+)
+def test_a_soft_maximum_with_a_constant_is_an_activation(op: Binary, twin: Binary, constants: list[float]) -> None:
+    """f(z) - f(0) passes, as METHODS.md has it of every activation, however it is written; with 0 it is softplus."""
+    x = with_zeros(signed(3, *SIGNAL, seed=1))
+    net = Calls(lambda s, x: op(x, s.constants)).eval()
+    net.register_buffer("constants", torch.tensor(constants, dtype=torch.float64).unsqueeze(1))
+    y, at_zero = twin(x, net.constants), twin(torch.zeros_like(x), net.constants)
+    torch.testing.assert_close(net(x), y)
+    if op is torch.logaddexp and not any(constants):
+        torch.testing.assert_close(y, F.softplus(x))
+    R = signed(*y.shape, seed=2)
+    found = check_handler(net, x, R)
+    passes = torch.where(at_zero == 0, 1, (y - at_zero) / torch.where(y < 0, y - EPS, y + EPS))
+    torch.testing.assert_close(found.relevance, passes * R, rtol=1e-9, atol=1e-11)
+
+
+def test_a_soft_maximum_of_a_signal_and_a_further_input_shares_with_it() -> None:
+    class Beside(nn.Module):
+        def forward(self, x: Tensor, track: Tensor) -> Tensor:
+            return torch.logaddexp(x, track).sum((1, 2))
+
+    x, track = signed(3, *SIGNAL, seed=1), signed(3, 1, 9, seed=2)
+    track[0, 0, 0] = -1e30  # as a mask has it
+    e = sp.explain(Beside(), x, method="lrp", args=(track,), check=True)
+    leaf = x.clone().requires_grad_()
+    y = torch.logaddexp(leaf, track)
+    (weights,) = torch.autograd.grad(y.sum(), leaf)
+    torch.testing.assert_close(e.relevance, x * weights, rtol=1e-4, atol=1e-5)
+    rest = e.ledger.groupby("sequence").fixed_inputs.sum()
+    expected = (y.detach() - x * weights).sum((1, 2))
+    np.testing.assert_allclose(rest, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_what_a_mask_takes_out_of_a_soft_maximum_gets_nothing() -> None:
+    def masked(h: Tensor) -> Tensor:
+        return h.masked_fill(torch.arange(9) < 3, float("-inf"))
+
+    x, R = signed(3, *SIGNAL, seed=1), signed(3, 3, seed=2)
+    for soft in (lambda h: h.logsumexp(-1), lambda h: torch.logaddexp(h, h.flip(-1)).amax(-1)):
+        net = seeded(lambda soft=soft: Calls(lambda s, x: soft(masked(s.conv(x))), conv=nn.Conv1d(3, 3, 1)))
+        found = check_handler(net, x, R)
+        assert not found.relevance[..., :3].any()
+        assert found.relevance[..., 3:].any()
+    alone = seeded(lambda: Calls(lambda s, x: s.conv(x).logsumexp(-1), conv=nn.Conv1d(3, 3, 1)))
+    net = seeded(lambda: Calls(lambda s, x: masked(s.conv(x)).logsumexp(-1), conv=nn.Conv1d(3, 3, 1)))
+    expected = back_through(alone, x[..., 3:], R).relevance
+    torch.testing.assert_close(back_through(net, x, R).relevance[..., 3:], expected, rtol=1e-12, atol=1e-14)
 
 
 def test_a_sum_in_a_wider_precision_hands_back_the_input_s_own() -> None:

@@ -72,6 +72,10 @@ CONSTANTS: dict[str, tuple[Callable[[Tensor, Tensor], Tensor], tuple[int, ...]]]
     "einsum with dots": (einsum("...c,dc->...d"), (3, 4)),
     "einsum with dots on both sides": (lambda x, c: torch.einsum("...lc,...cd->...ld", x.unsqueeze(1), c), (2, 4, 3)),
     "einsum with axes that are only summed": (einsum("nlc,d->nd"), (3,)),
+    "einsum of several constants": (lambda x, c: torch.einsum("nlc,cd,de->nle", x, c, c), (4, 4)),
+    "einsum of several constants, the input last": (lambda x, c: torch.einsum("ab,bl,nlc->nac", c, c, x), (5, 5)),
+    "einsum of several constants, one outer": (lambda x, c: torch.einsum("nlc, ld, le -> nced", x, c, c), (5, 4)),
+    "einsum of several constants, all positions": (lambda x, c: torch.einsum("lc,nlc,ld->nd", c, x, c), (5, 4)),
     "einsum that widens an axis": (lambda x, c: torch.einsum("nlc,lc->nlc", x[:, :1], c), (5, 4)),
 }
 

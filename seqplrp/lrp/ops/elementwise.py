@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -81,12 +82,12 @@ class Add(SharedByContribution):
         return None
 
 
-class Affine(SharedByContribution):
+class Affine(SharedByContribution, ABC):
     """y = a * scale + shift with constants: a linear layer of one input an output, under epsilon."""
 
+    @abstractmethod
     def scale_and_shift(self, step: Step) -> tuple[Tensor | float, Tensor | float]:
         """Return the constants, broadcast to the input's shape."""
-        raise NotImplementedError
 
     def nonnegative(self, step: Step, inputs: Sequence[bool]) -> bool:
         return all(inputs) and all(bool(torch.as_tensor(c >= 0).all()) for c in self.scale_and_shift(step))
@@ -112,6 +113,9 @@ class BatchNorm(Affine):
         return scale, shift
 
 
+BATCH_NORM = BatchNorm()
+
+
 def batch_norm_affine(step: Step) -> tuple[Tensor, Tensor]:
     """Return a batch norm's scale and shift per channel, each (C,).
 
@@ -120,7 +124,7 @@ def batch_norm_affine(step: Step) -> tuple[Tensor, Tensor]:
     SeqplrpError
         Where it has no running statistics and normalises by the batch.
     """
-    if step.op == "batch_norm":
+    if step.op in ("batch_norm", "instance_norm"):  # whose own statistics are each sequence's, not the batch's
         _, weight, bias, mean, variance, training, _, eps = step.args[:8]
     else:
         _, weight, bias, mean, variance, _, eps = step.args[:7]

@@ -6,6 +6,7 @@ It is shared by contribution; what the shift takes, the mean's part and the bias
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,6 +16,7 @@ from torch import Tensor
 from seqplrp.errors import SeqplrpError
 from seqplrp.lrp.ledger import per_sample_sum
 from seqplrp.lrp.ops.arguments import filled
+from seqplrp.lrp.ops.elementwise import BATCH_NORM
 from seqplrp.lrp.ops.sharing import SharedByContribution
 from seqplrp.lrp.steps import Run, Step, register
 
@@ -37,7 +39,7 @@ class Statistics:
     inverse: Tensor
 
 
-class Normalisation(SharedByContribution):
+class Normalisation(SharedByContribution, ABC):
     """y = (x - mean) / deviation * weight + bias, with the statistics of the forward pass held constant."""
 
     def prepare(self, step: Step) -> None:
@@ -51,13 +53,13 @@ class Normalisation(SharedByContribution):
     def nonnegative(self, step: Step, inputs: Sequence[bool]) -> bool:
         return False
 
+    @abstractmethod
     def normalised(self, step: Step, values: Tensor) -> tuple[Tensor, Statistics]:
         """Run the operation, and return what it normalised by."""
-        raise NotImplementedError
 
+    @abstractmethod
     def weight_and_bias(self, step: Step) -> tuple[Tensor | None, Tensor | None]:
         """Return the learnt factors and shifts; each broadcasts with the input."""
-        raise NotImplementedError
 
     def forward(self, step: Step, run: Run) -> Tensor:
         value, run.extras[step.output] = self.normalised(step, run.values[step.inputs[0]])
@@ -118,9 +120,9 @@ class OverChannels(Normalisation):
         like = (1, -1) + (1,) * (len(step.node.shape or ()) - 2)
         return None if weight is None else weight.view(like), None if bias is None else bias.view(like)
 
+    @abstractmethod
     def per_channel(self, step: Step) -> tuple[Tensor | None, Tensor | None]:
         """Return weight and bias (C,)."""
-        raise NotImplementedError
 
 
 def _grouped(
@@ -157,15 +159,17 @@ class GroupNorm(OverChannels):
 
 @register(aten.instance_norm.default)
 class InstanceNorm(OverChannels):
-    """Instance norm by each sequence's own statistics, or by running ones, as a batch norm does."""
+    """Instance norm by each sequence's own statistics; by running ones it is a batch norm, and folded as such."""
+
+    def prepare(self, step: Step) -> None:
+        super().prepare(step)
+        if not step.args[5]:
+            step.handler = BATCH_NORM
+            BATCH_NORM.prepare(step)
 
     def normalised(self, step: Step, values: Tensor) -> tuple[Tensor, Statistics]:
-        weight, bias, mean, variance, own_statistics, _, eps = step.args[1:8]
-        if own_statistics:
-            return _grouped(values, weight, bias, values.shape[1], eps)
-        like = (1, -1) + (1,) * (values.dim() - 2)
-        value = torch.batch_norm(values, weight, bias, mean, variance, False, 0.0, eps, False)
-        return value, Statistics(mean.view(like), (variance + eps).rsqrt().view(like))
+        weight, bias, _, _, _, _, eps = step.args[1:8]
+        return _grouped(values, weight, bias, values.shape[1], eps)
 
     def per_channel(self, step: Step) -> tuple[Tensor | None, Tensor | None]:
         return step.args[1], step.args[2]

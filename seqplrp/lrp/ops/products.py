@@ -88,6 +88,25 @@ def _permutes(equation: str) -> bool:
     return sorted(left) == sorted(right)
 
 
+def _with_one_constant(step: Step) -> bool:
+    """Let an einsum multiply its constants with each other first, so that it has but one; say whether that was done.
+
+    A letter that only constants have is summed over then and there.
+    """
+    factors = list(step.args[1])
+    constants = [place for place, factor in enumerate(factors) if isinstance(factor, Tensor)]
+    if "..." in step.args[0] or len(constants) != len(factors) - 1:
+        return False
+    named = contraction(step.args[0], [0] * len(factors))
+    (own,) = set(range(len(factors))).difference(constants)
+    of_constants = dict.fromkeys("".join(named.factors[place] for place in constants))
+    kept = "".join(letter for letter in of_constants if letter in named.factors[own] + named.result)
+    product = Contraction(tuple(named.factors[place] for place in constants), kept)
+    constant = product.apply([factors[place] for place in constants])
+    step.args = (f"{named.factors[own]},{kept}->{named.result}", (factors[own], constant))
+    return True
+
+
 def _matmul(dims: Sequence[int]) -> str:
     one = "j" if dims[0] == 1 else "...ij"
     other = "j" if dims[1] == 1 else "...jk"
@@ -158,9 +177,10 @@ def _contraction(step: Step, dims: Sequence[int]) -> Contraction:
 class Product(SharedByContribution):
     """A product of tensors, of which at least one depends on the input.
 
-    With one constant it is a linear layer, where the rules act. Of several factors that depend on the input, gates
-    (attention weights, say) are held constant, and the signal shares by contribution. Equal factors get equal parts,
-    each shared by contribution: the uniform rule of bilinear products (Achtibat et al. 2024, Proposition 3.3).
+    With constants alone beside it, it is a linear layer, where the rules act. Of several factors that depend on the
+    input, gates (attention weights, say) are held constant, and the signal shares by contribution. Equal factors get
+    equal parts, each shared by contribution: the uniform rule of bilinear products (Achtibat et al. 2024, Proposition
+    3.3).
     """
 
     def gate_level(self, step: Step, levels: Mapping[str, int]) -> int:
@@ -183,6 +203,8 @@ class Product(SharedByContribution):
             if len(terms.factors) == 1 and _permutes(step.args[0]):
                 step.handler = PERMUTED
                 return
+            if len(terms.factors) > 2 and _with_one_constant(step):
+                terms = _terms(step)
         constants = [factor for factor in terms.factors if isinstance(factor, Tensor)]
         if len(terms.factors) == 2 and len(constants) == 1 and terms.added is None and len(step.inputs) == 1:
             step.handler = CONSTANT

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from math import prod
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from seqplrp.errors import SeqplrpError
+from seqplrp.lrp.graph import Ref
 from seqplrp.lrp.ledger import Ledger, per_sample_sum
-from seqplrp.lrp.ops.activations import Clamp
+from seqplrp.lrp.ops.activations import Activation, Clamp, value_at
 from seqplrp.lrp.ops.arguments import axes_of, filled
 from seqplrp.lrp.ops.sharing import SharedByContribution
 from seqplrp.lrp.steps import Contribution, Handler, Run, Step, Vanishing, lowest_level, register
@@ -71,8 +73,18 @@ class CumulativeSum(SharedByContribution):
         return [share.flip(axis).cumsum(axis).flip(axis).to(run.values[step.inputs[0]].dtype)]
 
 
+class SoftMaximum(SharedByContribution):
+    """Shared by weights that a value of minus infinity, as masks put it, has none of."""
+
+    def backward(self, step: Step, relevance: Tensor, run: Run, ledger: Ledger) -> list[Contribution]:
+        # times its weight of 0 it is no number; the lowest number there is has the same weight, and is one
+        values = {name: run.values[name] for name in step.inputs}
+        lowest = {name: value.clamp(min=torch.finfo(value.dtype).min) for name, value in values.items()}
+        return super().backward(step, relevance, replace(run, values={**run.values, **lowest}), ledger)
+
+
 @register(aten.logsumexp.default, aten.special_logsumexp.default)
-class LogSumExp(SharedByContribution):
+class LogSumExp(SoftMaximum):
     """A soft maximum, shared by its softmax weights, held constant.
 
     With p = softmax(x), ``logsumexp(x) = sum_i p_i x_i + H(p)`` exactly, H(p) = - sum_i p_i log p_i. So an input is
@@ -103,6 +115,57 @@ class LogSumExp(SharedByContribution):
         weights, short, axes = self._weights(step, run)
         entropy = -(weights * short).sum(axes, keepdim=True)
         return per_sample_sum((entropy * _kept(share, weights.shape, axes)).reshape(share.shape), step.batch)
+
+
+@register(aten.logaddexp.default, aten.logaddexp2.default)
+class LogAddExp(SoftMaximum):
+    """A soft maximum of two values at each unit, shared by its weights, held constant, as `LogSumExp`.
+
+    With p = exp(a - y) and q = exp(b - y) (2 to their power in logaddexp2), p + q = 1 and
+    ``y = p a + q b - p log p - q log q`` exactly; the last two, which neither brings along, take their part as a bias.
+    With a constant it is an activation of the other, softplus in another spelling, and is one for the plan.
+    """
+
+    def prepare(self, step: Step) -> None:
+        if len(step.inputs) == 1 and set(step.refs()) == set(step.inputs):
+            step.handler = SOFT_BOUND
+            step.handler.prepare(step)
+
+    def nonnegative(self, step: Step, inputs: Sequence[bool]) -> bool:
+        return any(inputs)  # it is above the larger
+
+    @staticmethod
+    def _weight(step: Step, argument: Any, run: Run) -> tuple[Tensor, Tensor]:
+        """Return one argument's weight at every unit, and by how much it falls short of y there (log p)."""
+        short = run.filled(argument) - run.values[step.output]
+        return (short.exp2() if step.op == "logaddexp2" else short.exp()), short
+
+    def coefficients(self, step: Step, share: Tensor, run: Run) -> list[Tensor]:
+        return [
+            (share * self._weight(step, argument, run)[0]).sum_to_size(run.shapes[argument.name])
+            for argument in step.args
+            if isinstance(argument, Ref) and argument.name in step.inputs
+        ]
+
+    def taken_by_constants(self, step: Step, share: Tensor, run: Run) -> Tensor | None:
+        taken = torch.zeros_like(share)
+        for argument in step.args:
+            weight, short = self._weight(step, argument, run)
+            brought = -short
+            if not (isinstance(argument, Ref) and argument.name in step.inputs):
+                brought = brought + run.filled(argument)  # with what is held fixed, all that it adds is its own
+            taken = taken + torch.where(weight == 0, 0, weight * brought)
+        return per_sample_sum(share * taken, step.batch)
+
+
+class SoftBound(Activation):
+    """log(exp z + exp c) with a constant c, which it tends to where z is small."""
+
+    def nonnegative(self, step: Step, inputs: Sequence[bool]) -> bool:
+        return all(inputs) or bool((value_at(step, float("-inf")) >= 0).all())
+
+
+SOFT_BOUND = SoftBound()
 
 
 class WinnerTakesAll(Handler):
@@ -208,9 +271,10 @@ class Chosen(WinnerTakesAll):
         _check_keeps_the_batch(step, self._axis(step) if step.op in ("sort", "cummax", "cummin") else None)
 
     def forward(self, step: Step, run: Run) -> Tensor:
-        values, indices = step.call(run)
-        run.extras[step.output] = indices
-        return (values, indices) if step.has_items else values  # type: ignore[return-value]
+        both: Any = tuple(step.call(run))
+        values, run.extras[step.output] = both
+        value: Tensor = both if step.has_items else values
+        return value
 
     def backward(self, step: Step, relevance: Tensor, run: Run, ledger: Ledger) -> list[Contribution]:
         shape, axis = run.shapes[step.inputs[0]], self._axis(step)
