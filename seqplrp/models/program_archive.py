@@ -11,8 +11,12 @@ from __future__ import annotations
 import ast
 import io
 import json
+import lzma
+import pickle
 import re
+import warnings
 import zipfile
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from typing import Any
@@ -21,14 +25,13 @@ import torch
 
 from seqplrp.errors import SeqplrpError
 
-Read = Callable[[str], bytes]
-
 TRUST = "give --trust-pickle (trust_pickle=True) if you trust it"
 
 _OLD_PROGRAM = "serialized_exported_program.json"  # torch 2.6 and 2.7 wrote the parts side by side
 _OLD_PARTS = "serialized_"
 _MODELS, _WEIGHTS, _CONSTANTS, _INPUTS = "models/", "data/weights/", "data/constants/", "data/sample_inputs/"
 _COMPILED = "data/aotinductor/"
+_DEEPEST = 200  # a plain program's JSON is some 15 deep, and each branch within a branch adds some 10
 
 
 class Archive:
@@ -49,26 +52,36 @@ class Archive:
 
     def __init__(self, content: bytes, path: object) -> None:
         self.path = path
+        begun = content[:4] == b"PK\x03\x04"
         try:
             with zipfile.ZipFile(io.BytesIO(content)) as plain:
                 self._old = {name: plain.read(name) for name in plain.namelist() if name.startswith(_OLD_PARTS)}
-        except (zipfile.BadZipFile, NotImplementedError, OSError, ValueError, RuntimeError) as error:
-            begun = content[:4] == b"PK\x03\x04"
+        except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, ValueError) as error:
             what = "is cut short or damaged" if begun else "is no saved program: it is no zip archive"
             raise SeqplrpError(path, what, _remedy(begun)) from error
+        except RuntimeError as error:  # encrypted, or packed in a way that Python's zipfile does not know
+            raise SeqplrpError(path, f"can't be unpacked ({_told(error)})", _remedy(begun)) from error
         try:  # as torch itself reads it, so that no entry is one thing here and another there
-            reader = torch._C.PyTorchFileReader(io.BytesIO(content))
-            self._read: Read = reader.get_record
-            self._names: list[str] = list(reader.get_all_records())
+            self._reader = torch._C.PyTorchFileReader(io.BytesIO(content))
+            self._names: list[str] = list(self._reader.get_all_records())
+        except UnicodeDecodeError as error:
+            raise SeqplrpError(path, "is damaged: the name of an entry is no text", _remedy(begun)) from error
         except RuntimeError as error:
             if not self._old:
                 raise SeqplrpError(path, "is no saved program: it holds no program of torch", _remedy()) from error
             self._names = []
 
+    def _read(self, name: str) -> bytes:
+        try:
+            found: bytes = self._reader.get_record(name)
+        except RuntimeError as error:  # listed, but not there, or not as it is listed
+            raise self._damaged(name) from error
+        return found
+
     def programs(self) -> dict[str, Any]:
         """Return every program in it as JSON, by the name of its entry."""
-        entries = {name: self._read for name in self._names if name.startswith(_MODELS) and name.endswith(".json")}
-        texts = {name: read(name) for name, read in entries.items()}
+        # whatever their ending: torch takes all that is there for programs
+        texts = {name: self._read(name) for name in self._names if name.startswith(_MODELS)}
         if _OLD_PROGRAM in self._old:
             texts[_OLD_PROGRAM] = self._old[_OLD_PROGRAM]
         return {name: self._json(name, text) for name, text in texts.items()}
@@ -104,10 +117,30 @@ class Archive:
             raise self._damaged(name) from error
         if not isinstance(found, dict):
             raise self._damaged(name)
+        if _is_deep(found):
+            raise SeqplrpError(self.path, f"is damaged: its entry {name} is nested too deep", _remedy(True))
         return found
 
     def _damaged(self, name: str) -> SeqplrpError:
         return SeqplrpError(self.path, f"is damaged: its entry {name} is not what torch.export.save writes", _remedy())
+
+
+def _is_deep(value: Any) -> bool:
+    """Say whether JSON is nested deeper than any program, and than those can follow who walk through it."""
+    level = [value]
+    for _ in range(_DEEPEST):
+        level = [inner for one in level if isinstance(one, dict | list) for inner in _within(one)]
+        if not level:
+            return False
+    return True
+
+
+def _within(value: dict[str, Any] | list[Any]) -> Iterable[Any]:
+    return value.values() if isinstance(value, dict) else value
+
+
+def _told(error: BaseException) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__
 
 
 def _remedy(begun: bool = False) -> str:
@@ -131,10 +164,11 @@ def check_harmless(archive: Archive) -> None:
 
 
 def _refuse_harm(archive: Archive) -> None:
-    for entry in _asking_for_pickle(archive):
-        raise SeqplrpError(
-            archive.path, f"its entry {entry} asks for pickle, which runs code of whoever made it", TRUST
-        )
+    for entry in _pickled_payloads(archive):
+        raise _asks_for_pickle(archive, entry)
+    for entry, content in archive.pickles():
+        if content:
+            _check_only_tensors(archive, entry, content)
     if archive.has(_COMPILED):
         raise SeqplrpError(archive.path, f"holds compiled code ({_COMPILED}), which runs as it is", TRUST)
     for entry, program in archive.programs().items():
@@ -145,23 +179,33 @@ def _refuse_harm(archive: Archive) -> None:
             )
 
 
-def _asking_for_pickle(archive: Archive) -> Iterator[str]:
+def _pickled_payloads(archive: Archive) -> Iterator[str]:
     for folder, name, stored in archive.payloads():
         # objects of other kinds than tensors are always pickled, whatever the flag says
         tensor = str(stored.get("path_name", "")).startswith(("weight_", "tensor_"))
         if stored.get("use_pickle") is not False or not tensor:
             yield f"{folder}{stored.get('path_name')} ({name})"
-    for name, content in archive.pickles():
-        if content and not _only_tensors(content):
-            yield name
 
 
-def _only_tensors(content: bytes) -> bool:
+def _check_only_tensors(archive: Archive, entry: str, content: bytes) -> None:
+    """Raise unless an entry can be read as tensors alone: where torch can't do that, it unpickles all."""
     try:
-        torch.load(io.BytesIO(content), weights_only=True, map_location="cpu")
-    except Exception:  # whatever bytes an entry holds can make the unpickler fail in any way
-        return False
-    return True
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what torch would read it as; here it is refused or it is tensors
+            torch.load(io.BytesIO(content), weights_only=True, map_location="cpu")
+    except Exception as error:  # whatever bytes an entry holds can make the unpickler fail in any way
+        if isinstance(error, pickle.UnpicklingError) and "Unsupported operand" not in str(error):
+            raise _asks_for_pickle(archive, entry) from error
+        raise SeqplrpError(
+            archive.path,
+            f"its entry {entry} is damaged, or asks for pickle: it can't be read as tensors "
+            f"({type(error).__name__}: {_told(error)})",
+            f"copy or export it again, or {TRUST}",
+        ) from error
+
+
+def _asks_for_pickle(archive: Archive, entry: str) -> SeqplrpError:
+    return SeqplrpError(archive.path, f"its entry {entry} asks for pickle, which runs code of whoever made it", TRUST)
 
 
 _NAME = re.compile(r"[^\W\d]\w*")

@@ -60,14 +60,21 @@ def load_program(path: Path | str, *, trust_pickle: bool = False) -> Program:
     if not trust_pickle:
         check_harmless(archive)
     _check_devices(file, description)
+    program = _loaded(file, content, description)
+    _check_inputs(file, program.exported)
+    _check_explainable(file, program.exported)
+    return program
+
+
+def _loaded(file: Path, content: bytes, description: dict[str, Any]) -> Program:
+    """Let torch load a program that was looked through; what fails in it is told with the reason."""
     with _quiet() as logged:
         try:
-            program = torch.export.load(io.BytesIO(content))
-            _check_inputs(file, program)
-            _check_explainable(file, program)
-            return Program(program)
-        except SeqplrpError as error:
+            return Program(torch.export.load(io.BytesIO(content)))
+        except SeqplrpError as error:  # of a part that knows no file
             raise SeqplrpError(file, error.what, error.remedy) from error
+        except MemoryError as error:
+            raise SeqplrpError(file, "does not fit into the memory", "free some, or load it elsewhere") from error
         except Exception as error:  # the loader raises whatever its parts meet
             # of its two tries it tells the first to its log alone
             cause = logged[0] if logged else error
@@ -105,9 +112,9 @@ def _description(archive: Archive) -> dict[str, Any]:
             "export the model: torch.export.save(torch.export.export(model, (x,)), 'model.pt2'), "
             "or give module:callable with --weights",
         )
-    if len(programs) == 1 and _NAME not in programs and next(iter(programs)).startswith("models/"):
-        programs = {}
-    found = programs.get(_NAME) or next(iter(programs.values()), None)
+    # torch reads the old layout's program where there is none in the new one
+    is_new = any(name.startswith("models/") for name in programs)
+    found = programs.get(_NAME) if is_new else next(iter(programs.values()))
     if found is None:
         raise SeqplrpError(archive.path, "holds programs, but none named 'model'", "save one with torch.export.save")
     return dict(found)
@@ -162,20 +169,21 @@ def _quiet() -> Iterator[list[BaseException]]:
 
     class Collector(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            if record.exc_info and record.exc_info[1] is not None:
+            if record.name == "torch.export" and record.exc_info and record.exc_info[1] is not None:
                 found.append(record.exc_info[1])
 
-    logger = logging.getLogger("torch.export")
-    collector, propagated = Collector(), logger.propagate
-    logger.addHandler(collector)
-    logger.propagate = False
+    collector = Collector()
+    loggers = [logging.getLogger(name) for name in ("torch", "torch.export")]  # torch gives each a handler of its own
+    before = [(logger, logger.handlers, logger.propagate) for logger in loggers]
+    for logger in loggers:
+        logger.handlers, logger.propagate = [collector], False
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield found
     finally:
-        logger.removeHandler(collector)
-        logger.propagate = propagated
+        for logger, handlers, propagated in before:
+            logger.handlers, logger.propagate = handlers, propagated
 
 
 def _check_inputs(file: Path, program: torch.export.ExportedProgram) -> None:
@@ -198,7 +206,7 @@ _DROPS_AT = {"batch_norm": 5, "dropout": 2, "feature_dropout": 2, "alpha_dropout
 
 
 def _check_explainable(file: Path, program: torch.export.ExportedProgram) -> None:
-    """Raise for what no explanation can be made of: training mode, and weights of half precision."""
+    """Raise for what no explanation can be made of: training mode, and weights of half precision or of no tensors."""
     for node in program.graph.nodes:
         name = getattr(getattr(node.target, "overloadpacket", None), "__name__", "")
         training = name in _DROPS_AT and len(node.args) > _DROPS_AT[name] and node.args[_DROPS_AT[name]] is True
@@ -206,6 +214,9 @@ def _check_explainable(file: Path, program: torch.export.ExportedProgram) -> Non
             raise SeqplrpError(
                 file, f"was exported in training mode ({name})", "call model.eval(), then export and save it again"
             )
+    other = [name for name, weight in program.state_dict.items() if not isinstance(weight, torch.Tensor)]
+    if other:  # a trusted pickle may hold anything
+        raise SeqplrpError(file, f"its weight {other[0]!r} is no tensor", "export and save the model again")
     floats = [w.dtype for w in program.state_dict.values() if w.is_floating_point()]
     halves = set(floats) - {torch.float32, torch.float64}
     if halves:
