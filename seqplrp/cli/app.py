@@ -6,12 +6,14 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, Protocol, cast
 
 import typer
 
 from seqplrp._version import __version__
 from seqplrp.cli.errors import from_os_error, from_usage_error, usage_error_type
+from seqplrp.cli.stopping import Stopped, stoppable
 from seqplrp.errors import SeqplrpError
 
 COMMANDS = ("simulate", "train", "explain", "logo", "score", "filters", "demo")
@@ -20,6 +22,7 @@ COMMANDS = ("simulate", "train", "explain", "logo", "score", "filters", "demo")
 EXIT_MENDABLE = 2
 EXIT_INTERRUPTED = 130
 EXIT_BROKEN_PIPE = 141
+EXIT_STOPPED = 128  # and the signal's number: 143 after SIGTERM
 
 
 class _Command(Protocol):
@@ -66,7 +69,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     -------
     int
         0; 2 after anything the user can mend, which is told in one line ``error: WHERE: WHAT; REMEDY`` on
-        standard error; 130 after Ctrl-C; 141 if the reader of standard output went away.
+        standard error; 130 after Ctrl-C; 143 after SIGTERM; 141 if the reader of standard output went away.
 
     Raises
     ------
@@ -75,8 +78,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
-        code = run_command(arguments)
-        sys.stdout.flush()
+        with stoppable():
+            code = run_command(arguments)
+            sys.stdout.flush()
     except SeqplrpError as error:
         return _fail(error)
     except usage_error_type() as error:
@@ -93,6 +97,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (KeyboardInterrupt, typer.Abort):
         print("interrupted: stopped before the end; no output was written", file=sys.stderr)
         return EXIT_INTERRUPTED
+    except Stopped as stopped:
+        with suppress(OSError):  # the terminal may be what was lost
+            print(f"stopped by {stopped}: no output was written", file=sys.stderr)
+        return EXIT_STOPPED + stopped.number
     return code
 
 

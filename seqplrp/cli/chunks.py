@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from torch import Tensor
 
+from seqplrp.cli.further import FurtherInput
 from seqplrp.cli.loading import Loaded
 from seqplrp.cli.member import Member, Settings
 from seqplrp.cli.targets import resolve_target, score_function
@@ -70,6 +71,25 @@ def chunks_of(records: Iterable[Record]) -> Iterator[list[Record]]:
         yield chunk
 
 
+@dataclass(frozen=True)
+class Example:
+    """A record that models are tried on before any work.
+
+    Parameters
+    ----------
+    record : Record
+        What it is.
+    row : int
+        Its number in the input.
+    place : str
+        Where it stands, for errors.
+    """
+
+    record: Record
+    row: int
+    place: str
+
+
 class Session:
     """Models made ready to explain chunks of records of any length that they take; several are averaged.
 
@@ -81,11 +101,13 @@ class Session:
         How.
     target : str, optional
         An output's number, a class's name, "predicted", ``module:function``, or None if a model has one output.
-    examples : mapping of str to Record
-        The shortest and the longest record by their places in the input. The models are run and traced on them; what
-        does not fit is an error here, before any work.
+    examples : sequence of Example
+        The shortest and the longest record. The models are run and traced on them; what does not fit is an error here,
+        before any work.
     settings : Settings
         How to run.
+    further : sequence of FurtherInput
+        The models' further inputs.
 
     Raises
     ------
@@ -100,13 +122,15 @@ class Session:
         method: Method,
         *,
         target: str | None,
-        examples: Mapping[str, Record],
+        examples: Sequence[Example],
         settings: Settings,
+        further: Sequence[FurtherInput] = (),
     ) -> None:
         self.classes = _common_classes(models)
         score = score_function(target, self.classes)
-        self.members = tuple(Member(model, method, score, target, settings) for model in models)
-        outputs = [member.outputs(record, place) for member in self.members for place, record in examples.items()]
+        self.further = tuple(further)
+        self.members = tuple(Member(model, method, score, target, settings, further) for model in models)
+        outputs = [member.outputs(one.record, one.row, one.place) for member in self.members for one in examples]
         self.target: int | str = 0
         self._index: int | Literal["predicted"] = 0
         if score is None:
@@ -121,7 +145,7 @@ class Session:
                 "--target", "predicted is not the same output for every model", "give a number or a class's name"
             )
         self._by_function = score is not None
-        found = [self._tried(record, place) for place, record in examples.items()]
+        found = [self._tried(example) for example in examples]
         self.has_hypothetical = found[0].hypothetical is not None
         self.device = self.members[0].device
 
@@ -130,24 +154,24 @@ class Session:
         """What an explainer is to be called with; None where a function picks the score."""
         return None if self._by_function else self._index
 
-    def explainer(self, example: Tensor) -> Explainer:
-        """Return the first model's explainer for inputs of this one's length."""
-        return self.members[0].explainer(example)
+    def explainer(self, example: Tensor, row: int) -> Explainer:
+        """Return the first model's explainer for inputs of this one's length, the row-th of the input."""
+        return self.members[0].explainer(example, row)
 
-    def _tried(self, record: Record, place: str) -> Chunk:
+    def _tried(self, example: Example) -> Chunk:
         try:
-            return self.explain([record])
+            return self.explain([example.record], example.row)
         except SeqplrpError as error:
             if error.where != "X":
                 raise
-            raise SeqplrpError(place, error.what, error.remedy) from error
+            raise SeqplrpError(example.place, error.what, error.remedy) from error
 
-    def explain(self, records: Sequence[Record]) -> Chunk:
-        """Explain records; those of one length go through the models together."""
+    def explain(self, records: Sequence[Record], first: int) -> Chunk:
+        """Explain records, the first-th of the input and those after it; those of one length go together."""
         of_length: dict[int, list[int]] = defaultdict(list)
         for i, record in enumerate(records):
             of_length[len(record)].append(i)
-        parts = [self._explain_equal([records[i] for i in rows], rows) for rows in of_length.values()]
+        parts = [self._explain_equal([records[i] for i in rows], rows, first) for rows in of_length.values()]
         order = np.argsort([i for rows in of_length.values() for i in rows])
         summary = pd.concat([part.summary for part in parts]).iloc[order]
         ledger = pd.concat([part.ledger for part in parts]).sort_index(kind="stable")
@@ -163,15 +187,16 @@ class Session:
             seconds=sum(part.seconds for part in parts),
         )
 
-    def _explain_equal(self, records: list[Record], rows: list[int]) -> Chunk:
+    def _explain_equal(self, records: list[Record], rows: list[int], first: int) -> Chunk:
         x = one_hot([record.sequence for record in records])
         ids = np.array([record.id for record in records], dtype=object)
+        in_input = [first + row for row in rows]
         began = time.perf_counter()
-        own = [member.explain(x, self._index, ids) for member in self.members]
+        own = [member.explain(x, self._index, ids.tolist(), in_input) for member in self.members]
         explanation = own[0] if len(own) == 1 else together(own)
         per_base = explanation.per_base.numpy()
         seconds = time.perf_counter() - began
-        probability, predicted = self._certainty(own, x)
+        probability, predicted = self._certainty(own, x, in_input)
         ledger = explanation.ledger
         within = ledger["sequence"].to_numpy(dtype=int)
         ledger = ledger.drop(columns="sequence").set_axis(np.array(rows)[within], axis=0)
@@ -189,12 +214,14 @@ class Session:
             seconds=seconds,
         )
 
-    def _certainty(self, own: Sequence[Explanation], x: Tensor) -> tuple[np.ndarray, np.ndarray | None]:
+    def _certainty(
+        self, own: Sequence[Explanation], x: Tensor, rows: Sequence[int]
+    ) -> tuple[np.ndarray, np.ndarray | None]:
         """Return the explained output's probability (N,), and which output is the most probable (N,).
 
         Means over the models; NaN and None where they do not tell.
         """
-        found = [member.probability(e, x) for member, e in zip(self.members, own, strict=True)]
+        found = [member.probability(e, x, rows) for member, e in zip(self.members, own, strict=True)]
         every = [all_outputs for _, all_outputs in found if all_outputs is not None]
         predicted = np.mean(every, axis=0).argmax(1) if len(every) == len(found) else None
         return np.mean([explained for explained, _ in found], axis=0), predicted

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from seqplrp.cli.options import OverwriteDirectory
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -31,7 +33,7 @@ def register(app: typer.Typer) -> None:
 
 def demo(
     out: Annotated[Path, typer.Option(help="The directory to write.")],
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what seqplrp wrote to --out before.")] = False,
+    overwrite: OverwriteDirectory = False,
 ) -> None:
     """Simulate, train, explain, score and draw: the main job on data that it makes itself, in a few minutes.
 

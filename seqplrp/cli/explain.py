@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from seqplrp.cli import options
+
 _FORMATS = "bigwig,bedgraph,npz,h5,tsv"
 
 
@@ -34,13 +36,8 @@ def explain(
             "smoothgrad, background, random; and, with seqplrp[peers], deeplift-shap, ism, integrated-gradients."
         ),
     ] = "plrp",
-    target: Annotated[
-        str | None,
-        typer.Option(
-            help="The output to explain: its number, its class's name, predicted, or module:function for a score made "
-            "of the outputs. One output needs none."
-        ),
-    ] = None,
+    target: options.Target = None,
+    arg: options.FurtherInputs = None,
     formats: Annotated[str, typer.Option(help="What to write, with commas between.")] = _FORMATS,
     weights: Annotated[
         list[Path] | None,
@@ -54,50 +51,28 @@ def explain(
             "--trust-pickle", help="Unpickle anything from --weights and .pt2 files, which runs code that they name."
         ),
     ] = False,
-    layout: Annotated[str, typer.Option(help="What the model takes: NCL (N, 4, L) or NLC (N, L, 4).")] = "NCL",
-    rule: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="gamma(0.25), epsilon, zplus, alphabeta(2,1), relative ...; a composite: epsilon-plus, "
-            "epsilon-gamma-box or default; or PATTERN=RULE (repeated) for layers by module path, or by place: @first, "
-            "@last, @conv, @linear. The first match decides; one without a pattern is for all other layers."
-        ),
-    ] = None,
-    attention: Annotated[
-        str | None, typer.Option(help="Attention weights: held constant (lrp's own), or attnlrp.")
-    ] = None,
-    p: Annotated[
-        list[str] | None,
-        typer.Option(help="Share of relevance to prune at each layer, or PATTERN=SHARE (repeated). plrp's own: 0.5"),
-    ] = None,
-    budget: Annotated[float | None, typer.Option(help="Share to prune over the whole network, instead of --p.")] = None,
-    p_neg: Annotated[
-        float | None, typer.Option("--p-neg", help="Share of negative relevance; half of p if not given.")
-    ] = None,
-    mode: Annotated[
-        str | None, typer.Option(help="How pruned mass is given back: lambda (plrp's own) or matrix.")
-    ] = None,
-    threshold: Annotated[str | None, typer.Option(help="What counts as small: mass (plrp's own) or gain.")] = None,
-    gain: Annotated[float | None, typer.Option(help="g of the gain threshold; plrp's own: 1.0")] = None,
-    tau: Annotated[float | None, typer.Option(help="Guard of the matrix mode; plrp's own: 0.2")] = None,
+    layout: options.Layout = "NCL",
+    rule: options.Rule = None,
+    attention: options.Attention = None,
+    p: options.PrunedShare = None,
+    budget: options.Budget = None,
+    p_neg: options.NegativeShare = None,
+    mode: options.Mode = None,
+    threshold: options.Threshold = None,
+    gain: options.Gain = None,
+    tau: options.Tau = None,
     center: Annotated[str, typer.Option(help="Gradient correction: none, uniform or composition.")] = "none",
     reverse_complement: Annotated[
         bool, typer.Option("--reverse-complement", help="Average the maps of both strands.")
     ] = False,
-    batch_size: Annotated[
-        int | None, typer.Option(min=1, help="Sequences at a time; chosen by memory if not given.")
-    ] = None,
-    check: Annotated[bool, typer.Option("--check", help="Stop if a layer's relevance does not add up.")] = False,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 ...")] = "auto",
-    tf32: Annotated[bool, typer.Option("--tf32", help="Let a GPU round products to TF32.")] = False,
-    deterministic: Annotated[
-        bool, typer.Option("--deterministic", help="On a GPU, sum in a fixed order: the same bits each time.")
-    ] = False,
-    iupac: Annotated[
-        str, typer.Option(help="Ambiguity codes other than N: reject them, or read them as n.")
-    ] = "reject",
+    batch_size: options.BatchSize = None,
+    check: options.Check = False,
+    device: options.Device = "auto",
+    tf32: options.Tf32 = False,
+    deterministic: options.Deterministic = False,
+    iupac: options.Iupac = "reject",
     seed: Annotated[int, typer.Option(help="For methods that draw at random.")] = 0,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what seqplrp wrote to --out before.")] = False,
+    overwrite: options.OverwriteDirectory = False,
 ) -> None:
     """Say which bases made a model decide, as genome tracks, arrays and tables.
 
@@ -143,8 +118,9 @@ def explain(
         deterministic=deterministic,
         seed=seed,
         arguments=as_json(arguments),
+        further=tuple(arg or ()),
     )
-    inputs: list[Path | str | None] = [*model, fasta, *(weights or ())]
+    inputs: list[Path | str | None] = [*model, fasta, *(weights or ()), *(arg or ())]
     with output_directory(out, command="explain", overwrite=overwrite, inputs=inputs) as stage:
         result = run(request, stage)
     each = 1000 * result.explain_seconds / result.sequences

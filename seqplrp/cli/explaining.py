@@ -19,9 +19,10 @@ import torch
 from torch import nn
 
 from seqplrp._version import __version__
-from seqplrp.cli.chunks import Chunk, Session, chunks_of
+from seqplrp.cli.chunks import Chunk, Example, Session, chunks_of
 from seqplrp.cli.console import progress
 from seqplrp.cli.errors import as_options
+from seqplrp.cli.further import FurtherInput, read_further
 from seqplrp.cli.loading import Loaded, load_models
 from seqplrp.cli.member import Settings
 from seqplrp.errors import SeqplrpError
@@ -75,6 +76,8 @@ class Request:
         For methods that draw at random.
     arguments : dict
         The command line, for the manifest.
+    further : tuple of Path
+        The models' further inputs, in their order.
     """
 
     models: tuple[str, ...]
@@ -93,6 +96,7 @@ class Request:
     deterministic: bool
     seed: int
     arguments: dict[str, Any]
+    further: tuple[Path, ...] = ()
 
     def settings(self) -> Settings:
         """Return how to run the models.
@@ -156,12 +160,12 @@ class Scan:
     ----------
     sequences : int
         How many there are.
-    first_of_length : dict of int to Record
+    first_of_length : dict of int to Example
         The first record of each length.
     """
 
     sequences: int
-    first_of_length: dict[int, Record]
+    first_of_length: dict[int, Example]
 
 
 @dataclass(frozen=True)
@@ -243,22 +247,25 @@ def prepare(request: Request) -> Prepared:
     scan = _scan(request)
     models = load_models(request.models, request.weights, trust_pickle=request.trust_pickle)
     for model in models:
-        _check_model_takes(model, request, scan)
+        _check_model_takes(model, scan)
+    further = read_further(request.further, scan.sequences)
     torch.manual_seed(request.seed)
-    return Prepared(request, scan, models, _session(request, scan, models, settings))
+    return Prepared(request, scan, models, _session(request, scan, models, settings, further))
 
 
 def _scan(request: Request) -> Scan:
-    count, first_of_length = 0, dict[int, Record]()
+    count, first_of_length = 0, dict[int, Example]()
     for record in read_records(request):
         tracks.check_name(record)
-        first_of_length.setdefault(len(record), record)
+        if len(record) not in first_of_length:
+            place = f"{request.fasta}, record {record.id!r}"
+            first_of_length[len(record)] = Example(record, count, place)
         count += 1
     if "h5" in request.formats and len(first_of_length) > 1:
         (one, a), (other, b) = sorted(first_of_length.items())[:: len(first_of_length) - 1]
         raise SeqplrpError(
             "--formats",
-            f"h5 needs records of one length, {a.id!r} has {one} bases and {b.id!r} {other}",
+            f"h5 needs records of one length, {a.record.id!r} has {one} bases and {b.record.id!r} {other}",
             "leave h5 out, or cut the records to one length",
         )
     return Scan(count, first_of_length)
@@ -271,33 +278,36 @@ def read_records(request: Request) -> Iterator[Record]:
     return read_fasta(request.fasta, iupac=cast(Literal["reject", "n"], request.iupac))
 
 
-def _check_model_takes(model: Loaded, request: Request, scan: Scan) -> None:
+def _check_model_takes(model: Loaded, scan: Scan) -> None:
     """Raise for the first record of a length that a model is known not to take."""
     config = model.config
     if config is None or config.flexible_length:
         return
-    for length, record in scan.first_of_length.items():
+    for length, example in scan.first_of_length.items():
         if length != config.length:
             raise SeqplrpError(
-                _place(request, record),
+                example.place,
                 f"has {length} bases, the model takes {config.length} only",
                 f"cut or extend the sequences to {config.length} bases, or train a model of that length",
             )
 
 
-def _place(request: Request, record: Record) -> str:
-    return f"{request.fasta}, record {record.id!r}"
-
-
-def _session(request: Request, scan: Scan, models: tuple[Loaded, ...], settings: Settings) -> Session:
-    examples = [record for _, record in sorted(scan.first_of_length.items())]
+def _session(
+    request: Request,
+    scan: Scan,
+    models: tuple[Loaded, ...],
+    settings: Settings,
+    further: tuple[FurtherInput, ...],
+) -> Session:
+    examples = [example for _, example in sorted(scan.first_of_length.items())]
     session = Session(
         models,
         request.method,
         target=request.target,
         # a model that takes the shortest and the longest takes those between
-        examples={_place(request, record): record for record in examples[:1] + examples[-1:]},
+        examples=examples[:1] + examples[1:][-1:],
         settings=settings,
+        further=further,
     )
     if "h5" in request.formats and not session.has_hypothetical:
         raise SeqplrpError(
@@ -319,7 +329,7 @@ def _explain(prepared: Prepared, stage: Path, directory: Path, result: Result) -
             tables = [stack.enter_context(tracks.TableWriter(stage / f"{t}.tsv")) for t in ("summary", "ledger")]
         advance = stack.enter_context(progress("explaining", sequences))
         for records in chunks_of(read_records(request)):
-            chunk = session.explain(records)
+            chunk = session.explain(records, result.sequences)
             for i, record in enumerate(records):
                 hypothetical = None if chunk.hypothetical is None else chunk.hypothetical[i]
                 spread = None if chunk.spread is None else chunk.spread[i]
@@ -329,6 +339,8 @@ def _explain(prepared: Prepared, stage: Path, directory: Path, result: Result) -
             result.add(chunk)
             advance(len(records))
         check_unchanged(prepared, result.sequences)
+        if session.further and request.method.reverse_complement:
+            result.notes["further inputs are the same for both strands: they were not turned"] = None
         return spool.finish()
 
 
@@ -361,6 +373,10 @@ def provenance(prepared: Prepared, command: str, libraries: Iterable[str]) -> di
         "checked": request.check,
         "models": [{"name": model.name, "weights_sha256": _weights_sha256(model.module)} for model in prepared.models],
         "input": {"path": str(request.fasta), "sha256": file_sha256(request.fasta)},
+        "further_inputs": [
+            {"path": str(one.path), "sha256": file_sha256(one.path), "shape": list(one.values.shape)}
+            for one in session.further
+        ],
     }
 
 

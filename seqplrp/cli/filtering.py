@@ -22,6 +22,8 @@ from seqplrp.cli.explaining import (
     provenance,
     read_records,
 )
+from seqplrp.cli.further import rows_of
+from seqplrp.cli.member import check_ledger
 from seqplrp.errors import SeqplrpError
 from seqplrp.genomics import Record, codes_to_one_hot, encode
 from seqplrp.genomics.motifs import Motif, load_all, read_motifs, write_meme
@@ -133,19 +135,25 @@ def _look(prepared: Prepared, looks: Looks) -> _Seen:
     session, sequences = prepared.session, prepared.scan.sequences
     seen, done = _Seen([]), 0
     with progress("explaining", sequences) as advance:
-        for records, explainer, layers in _batches(prepared):
-            codes = encode([record.sequence for record in records])
-            x = codes_to_one_hot(codes)
-            explanation = explainer(x, session.index, layers=[layer.name for layer in layers])
+        for batch in _batches(prepared):
+            codes = encode([record.sequence for record in batch.records])
+            ids = [record.id for record in batch.records]
+            explanation = batch.explainer(
+                codes_to_one_hot(codes),
+                session.index,
+                args=rows_of(session.further, batch.rows),
+                layers=[layer.name for layer in batch.layers],
+            )
+            if prepared.request.check:
+                check_ledger(explanation, ids)
             if not seen.tallies:
                 seen.notes = tuple(note for note in explanation.notes if not note[:1].isdigit())
-                seen.tallies = [_tally(layer, looks) for layer in layers]
-            for layer, tally in zip(layers, seen.tallies, strict=True):
-                relevance = explanation.layers[layer.name]
-                tally.add(relevance, codes, [record.id for record in records], layer.reading)
+                seen.tallies = [_tally(layer, looks) for layer in batch.layers]
+            for layer, tally in zip(batch.layers, seen.tallies, strict=True):
+                tally.add(explanation.layers[layer.name], codes, ids, layer.reading)
             seen.negative_scores += int((explanation.output < 0).sum())
-            done += len(records)
-            advance(len(records))
+            done += len(ids)
+            advance(len(ids))
     check_unchanged(prepared, done)
     return seen
 
@@ -154,19 +162,33 @@ def _tally(layer: FirstLayer, looks: Looks) -> FilterTally:
     return FilterTally(layer.name, layer.filters, layer.geometry, top=looks.top, per_sequence=looks.per_sequence)
 
 
-def _batches(prepared: Prepared) -> Iterator[tuple[list[Record], Explainer, tuple[FirstLayer, ...]]]:
+@dataclass(frozen=True)
+class _Batch:
+    """Records of one length, their numbers in the input, and what explains them."""
+
+    records: list[Record]
+    rows: list[int]
+    explainer: Explainer
+    layers: tuple[FirstLayer, ...]
+
+
+def _batches(prepared: Prepared) -> Iterator[_Batch]:
     """Cut the input into lists of one length, each small enough for the relevance of its layers to be held."""
+    first = 0
     for chunk in chunks_of(read_records(prepared.request)):
-        of_length: dict[int, list[Record]] = defaultdict(list)
-        for record in chunk:
-            of_length[len(record)].append(record)
-        for length, records in of_length.items():
-            explainer = prepared.session.explainer(codes_to_one_hot(encode(records[0].sequence)))
+        of_length: dict[int, list[int]] = defaultdict(list)
+        for place, record in enumerate(chunk):
+            of_length[len(record)].append(place)
+        for length, places in of_length.items():
+            example = codes_to_one_hot(encode(chunk[places[0]].sequence))
+            explainer = prepared.session.explainer(example, first + places[0])
             layers = first_layers(explainer, length)
             values = sum(layer.filters * length for layer in layers)  # about as many as outputs
             size = prepared.request.batch_size or max(1, min(_LARGEST_BATCH, _BATCH_VALUES // values))
-            for start in range(0, len(records), size):
-                yield records[start : start + size], explainer, layers
+            for start in range(0, len(places), size):
+                some = places[start : start + size]
+                yield _Batch([chunk[i] for i in some], [first + i for i in some], explainer, layers)
+        first += len(chunk)
 
 
 def _notes(report: FilterReport, seen: _Seen, looks: Looks) -> Iterator[str]:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from seqplrp.cli import options
+
 if TYPE_CHECKING:
     from seqplrp.recovery import FilterReport
 
@@ -30,13 +32,8 @@ def filters(
     fasta: Annotated[Path, typer.Argument(metavar="FASTA", help="DNA, plain or gzipped.")],
     out: Annotated[Path, typer.Option(help="The directory to write.")],
     method: Annotated[str, typer.Option(help="plrp, lrp or r-lrp.")] = "plrp",
-    target: Annotated[
-        str | None,
-        typer.Option(
-            help="The output to explain: its number, its class's name, predicted, or module:function for a score made "
-            "of the outputs. One output needs none."
-        ),
-    ] = None,
+    target: options.Target = None,
+    arg: options.FurtherInputs = None,
     top: Annotated[int, typer.Option(min=1, help="Windows of each filter to make its matrix of.")] = 100,
     per_sequence: Annotated[
         int, typer.Option(min=1, help="How many of them one sequence may give; several do not overlap.")
@@ -55,40 +52,23 @@ def filters(
             "--trust-pickle", help="Unpickle anything from --weights or a .pt2 file, which runs code that it names."
         ),
     ] = False,
-    layout: Annotated[str, typer.Option(help="What the model takes: NCL (N, 4, L) or NLC (N, L, 4).")] = "NCL",
-    rule: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="gamma(0.25), epsilon, zplus, alphabeta(2,1), relative ...; a composite: epsilon-plus, "
-            "epsilon-gamma-box or default; or PATTERN=RULE (repeated) for layers by module path, or by place: @first, "
-            "@last, @conv, @linear. The first match decides; one without a pattern is for all other layers."
-        ),
-    ] = None,
-    attention: Annotated[
-        str | None, typer.Option(help="Attention weights: held constant (lrp's own), or attnlrp.")
-    ] = None,
-    p: Annotated[
-        list[str] | None,
-        typer.Option(help="Share of relevance to prune at each layer, or PATTERN=SHARE (repeated). plrp's own: 0.5"),
-    ] = None,
-    budget: Annotated[float | None, typer.Option(help="Share to prune over the whole network, instead of --p.")] = None,
-    p_neg: Annotated[
-        float | None, typer.Option("--p-neg", help="Share of negative relevance; half of p if not given.")
-    ] = None,
-    mode: Annotated[
-        str | None, typer.Option(help="How pruned mass is given back: lambda (plrp's own) or matrix.")
-    ] = None,
-    threshold: Annotated[str | None, typer.Option(help="What counts as small: mass (plrp's own) or gain.")] = None,
-    gain: Annotated[float | None, typer.Option(help="g of the gain threshold; plrp's own: 1.0")] = None,
-    tau: Annotated[float | None, typer.Option(help="Guard of the matrix mode; plrp's own: 0.2")] = None,
-    batch_size: Annotated[
-        int | None, typer.Option(min=1, help="Sequences at a time; chosen by memory if not given.")
-    ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 ...")] = "auto",
-    iupac: Annotated[
-        str, typer.Option(help="Ambiguity codes other than N: reject them, or read them as n.")
-    ] = "reject",
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what seqplrp wrote to --out before.")] = False,
+    layout: options.Layout = "NCL",
+    rule: options.Rule = None,
+    attention: options.Attention = None,
+    p: options.PrunedShare = None,
+    budget: options.Budget = None,
+    p_neg: options.NegativeShare = None,
+    mode: options.Mode = None,
+    threshold: options.Threshold = None,
+    gain: options.Gain = None,
+    tau: options.Tau = None,
+    batch_size: options.BatchSize = None,
+    check: options.Check = False,
+    device: options.Device = "auto",
+    tf32: options.Tf32 = False,
+    deterministic: options.Deterministic = False,
+    iupac: options.Iupac = "reject",
+    overwrite: options.OverwriteDirectory = False,
 ) -> None:
     """Say which first-layer filters carry the relevance, and which known motifs they are like.
 
@@ -129,13 +109,14 @@ def filters(
         batch_size=batch_size,
         device=device,
         layout=layout,
-        check=False,
-        tf32=False,
-        deterministic=False,
+        check=check,
+        tf32=tf32,
+        deterministic=deterministic,
         seed=0,
         arguments=as_json(arguments),
+        further=tuple(arg or ()),
     )
-    inputs: list[Path | str | None] = [model, fasta, weights, motifs]
+    inputs: list[Path | str | None] = [model, fasta, weights, motifs, *(arg or ())]
     with (
         _arguments_by_place(),
         output_directory(out, command="filters", overwrite=overwrite, inputs=inputs) as stage,

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from seqplrp.cli.options import ExplainedClass, OverwriteFile
+
 
 def register(app: typer.Typer) -> None:
     """Add the command to the application."""
@@ -26,15 +28,13 @@ def logo(
     also: Annotated[
         list[Path] | None, typer.Option(help="Stack the same sequences of another such directory (repeated).")
     ] = None,
-    class_: Annotated[
-        str | None, typer.Option("--class", help="The explained class as the truth names it, if the model does not.")
-    ] = None,
+    class_: ExplainedClass = None,
     hypothetical: Annotated[
         bool, typer.Option("--hypothetical", help="Draw what each of the four bases would contribute.")
     ] = False,
     shared_scale: Annotated[bool, typer.Option("--shared-scale", help="One y axis for all methods.")] = False,
     columns: Annotated[int, typer.Option(min=1, help="Sequences side by side.")] = 1,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace --out if it exists.")] = False,
+    overwrite: OverwriteFile = False,
 ) -> None:
     """Draw explained sequences as logos, methods stacked, known motifs marked under them."""
     from seqplrp.cli.errors import as_options

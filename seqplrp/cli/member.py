@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import logging
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -15,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves, tree_map
 
+from seqplrp.cli.further import FurtherInput, rows_of
 from seqplrp.cli.loading import Loaded
 from seqplrp.cli.method_options import as_method_options
 from seqplrp.cli.targets import Score, scores_of
@@ -68,27 +70,43 @@ class Member:
         How the user named that.
     settings : Settings
         How to run.
+    further : sequence of FurtherInput
+        The model's further inputs.
+
+    Raises
+    ------
+    SeqplrpError
+        If the model takes more inputs, or fewer, than there are.
     """
 
     def __init__(
-        self, loaded: Loaded, method: Method, score: Score | None, spec: str | None, settings: Settings
+        self,
+        loaded: Loaded,
+        method: Method,
+        score: Score | None,
+        spec: str | None,
+        settings: Settings,
+        further: Sequence[FurtherInput] = (),
     ) -> None:
         self.name, self.config = loaded.name, loaded.config
         self._module, self._method, self._settings = loaded.module, method, settings
-        self._score, self._spec = score, spec
+        self._score, self._spec, self._further = score, spec, tuple(further)
+        _check_number(self.name, loaded.module, len(self._further))
         self._shapes = program_inputs(loaded.module) if isinstance(loaded.module, Program) else ()
         self._fixed = self._shapes[0][0] if self._shapes else None
         self._of_length: OrderedDict[int, Explainer] = OrderedDict()
         self._any: Explainer | None = None
         self._scorer: nn.Module | None = None
 
-    def outputs(self, record: Record, place: str) -> int:
+    def outputs(self, record: Record, row: int, place: str) -> int:
         """Run the model once, as it is, on one record, and count its outputs.
 
         Parameters
         ----------
         record : Record
             What to run it on.
+        row : int
+            Its number in the input.
         place : str
             Where that stands, for errors.
 
@@ -97,21 +115,16 @@ class Member:
         SeqplrpError
             If it fails, gives what is not a finite number, or no list of scores.
         """
-        x = one_hot([record.sequence])
-        self._check_fits_program(record, x, place)
+        x, others = one_hot([record.sequence]), rows_of(self._further, [row])
+        self._check_fits_program(record, x, others, place)
         parameter = next((p for p in self._module.parameters() if p.is_floating_point()), x)
         try:
             with torch.inference_mode():
-                output = self._run(self._module, x.to(parameter.device, parameter.dtype))
+                output = self._run(self._module, *_moved((x, *others), parameter.device, parameter.dtype))
         except SeqplrpError:
             raise
         except Exception as error:  # a user's own forward may raise anything
-            reason = " ".join(str(error).split())[:300]
-            raise SeqplrpError(
-                place,
-                f"the model fails on its {len(record)} bases ({type(error).__name__}: {reason})",
-                "give sequences of the length that the model takes, or mend its forward",
-            ) from error
+            raise self._failed(record, place, error) from error
         leaves = [leaf for leaf in tree_leaves(output) if isinstance(leaf, Tensor)]
         if not all(bool(torch.isfinite(leaf).all()) for leaf in leaves):
             raise SeqplrpError(
@@ -122,22 +135,36 @@ class Member:
         shape = scores_of(output, self._score, self._spec).shape
         return 1 if len(shape) == 1 else shape[1]
 
-    def _check_fits_program(self, record: Record, x: Tensor, place: str) -> None:
+    def _failed(self, record: Record, place: str, error: Exception) -> SeqplrpError:
+        given = [
+            f"its {len(record)} bases",
+            *(f"{one.path} {_shape((None, *one.values.shape[1:]))}" for one in self._further),
+        ]
+        shapes = "sequences and --arg of the shapes" if self._further else "sequences of the length"
+        reason = " ".join(str(error).split())[:300]
+        return SeqplrpError(
+            place,
+            f"the model fails on {' and '.join(given)} ({type(error).__name__}: {reason})",
+            f"give {shapes} that the model takes, or mend its forward",
+        )
+
+    def _check_fits_program(self, record: Record, x: Tensor, others: Sequence[Tensor], place: str) -> None:
         """Raise where a saved program was exported for something else than this."""
         if not self._shapes:
             return
-        if len(self._shapes) > 1:
-            raise SeqplrpError(
-                "--model",
-                f"{self.name} takes {len(self._shapes)} inputs, and sequences are all that there is to give",
-                "explain it in Python, with sp.explain(model, X, args=(...)), or export it with the others held fixed",
-            )
-        wanted, given = self._shapes[0], tuple(self._given(x).shape)
-        if len(wanted) == len(given) and all(w in (None, g) for w, g in zip(wanted[1:], given[1:], strict=True)):
+        for one, other, wanted in zip(self._further, others, self._shapes[1:], strict=True):
+            if not _fits(other, wanted):
+                raise SeqplrpError(
+                    f"--arg {one.path}",
+                    f"is {_shape((None, *other.shape[1:]))}, and {self.name} was exported for {_shape(wanted)}",
+                    "give an array of that shape, or export it for others",
+                )
+        wanted, given = self._shapes[0], self._given(x)
+        if _fits(given, wanted):
             return
-        shown = "(" + ", ".join("N" if size is None else str(size) for size in wanted) + ")"
+        shown = _shape(wanted)
         lengths = [size for size in wanted[1:] if size != 4]
-        if len(wanted) == 3 and sorted(map(str, wanted[1:])) == sorted(map(str, given[1:])):
+        if len(wanted) == 3 and sorted(map(str, wanted[1:])) == sorted(map(str, given.shape[1:])):
             layout = "NCL" if self._settings.layout == "NLC" else "NLC"
             raise SeqplrpError("--layout", f"{self.name} takes {shown}", f"give --layout {layout}")
         raise SeqplrpError(
@@ -152,42 +179,57 @@ class Member:
         """Return sequences (N, 4, L) as the model takes them."""
         return x.transpose(1, 2) if self._settings.layout == "NLC" else x
 
-    def _run(self, module: nn.Module, x: Tensor) -> Any:
+    def _run(self, module: nn.Module, x: Tensor, *others: Tensor) -> Any:
         """Run a model on some sequences (N, 4, L); one that fixes its batch size, on batches filled up to it."""
-        given = self._given(x)
+        n = len(x)
+        inputs = [self._given(x), *(other.expand(n, *other.shape[1:]) for other in others)]
         if self._fixed is None:
-            return module(given)
-        n, missing = len(x), -len(x) % self._fixed
-        filled = torch.cat([given, given[-1:].expand(missing, *given.shape[1:])])
-        parts = [module(part) for part in torch.split(filled, self._fixed)]
-        return tree_map(lambda *pieces: torch.cat(pieces)[:n], *parts)
+            return module(*inputs)
+        missing = -n % self._fixed
+        filled = [torch.cat([tensor, tensor[-1:].expand(missing, *tensor.shape[1:])]) for tensor in inputs]
+        batches = zip(*(torch.split(tensor, self._fixed) for tensor in filled), strict=True)
+        return tree_map(lambda *pieces: torch.cat(pieces)[:n], *[module(*batch) for batch in batches])
 
-    def explain(self, x: Tensor, target: int | Literal["predicted"], ids: np.ndarray) -> Explanation:
-        """Explain sequences (N, 4, L) of one length, called by their ids in errors."""
-        target_given = None if self._score is not None else target
+    def explain(
+        self, x: Tensor, target: int | Literal["predicted"], ids: Sequence[str], rows: Sequence[int]
+    ) -> Explanation:
+        """Explain sequences (N, 4, L) of one length, called by their ids in errors, with their numbers in the input."""
+        asked: dict[str, Any] = {
+            "target": None if self._score is not None else target,
+            "args": rows_of(self._further, rows),
+            "batch_size": self._settings.batch_size,
+        }
         if self._any is None:
-            self._any = self.explainer(x[:1])
+            self._any = self.explainer(x[:1], rows[0])
         try:  # one trace serves all lengths where the model allows it
-            explanation = self._any(x, target_given, batch_size=self._settings.batch_size)
+            explanation = self._any(x, **asked)
         except SeqplrpError:
-            if self.explainer(x[:1]) is self._any:
+            if self.explainer(x[:1], rows[0]) is self._any:
                 raise
-            explanation = self.explainer(x[:1])(x, target_given, batch_size=self._settings.batch_size)
+            explanation = self.explainer(x[:1], rows[0])(x, **asked)
         if self._settings.check:
-            _check(explanation, ids)
+            check_ledger(explanation, ids)
         return explanation
 
-    def explainer(self, example: Tensor) -> Explainer:
-        """Return an explainer whose graph is that of this input's length, traced if it is the first."""
+    def explainer(self, example: Tensor, row: int) -> Explainer:
+        """Return an explainer whose graph is that of this input's length, traced if it is the first.
+
+        Parameters
+        ----------
+        example : Tensor
+            One sequence (1, 4, L).
+        row : int
+            Its number in the input.
+        """
         length = example.shape[2]
         if length not in self._of_length:
-            self._of_length[length] = self._explainer(example)
+            self._of_length[length] = self._explainer(example, row)
             if len(self._of_length) > _TRACED_LENGTHS:
                 self._of_length.popitem(last=False)
         self._of_length.move_to_end(length)
         return self._of_length[length]
 
-    def _explainer(self, example: Tensor) -> Explainer:
+    def _explainer(self, example: Tensor, row: int) -> Explainer:
         chosen = self._settings
         with _quiet_tracing(), as_method_options():
             return Explainer(
@@ -195,6 +237,7 @@ class Member:
                 example,
                 self._method,
                 target=self._score,
+                args=rows_of(self._further, [row]),
                 layout=chosen.layout,
                 device=chosen.device,
                 tf32=chosen.tf32,
@@ -207,7 +250,9 @@ class Member:
         assert self._any is not None
         return str(self._any.device)
 
-    def probability(self, explanation: Explanation, x: Tensor) -> tuple[np.ndarray, np.ndarray | None]:
+    def probability(
+        self, explanation: Explanation, x: Tensor, rows: Sequence[int]
+    ) -> tuple[np.ndarray, np.ndarray | None]:
         """Return the explained output's probability (N,), and those of all outputs (N, outputs).
 
         The first is NaN and the second None where the model's kind, or its own last step, does not tell.
@@ -219,29 +264,42 @@ class Member:
             return torch.sigmoid(explanation.output.double()).numpy(), None
         if not (kind == "multiclass" or left_out == "softmax") or explanation.target is None:
             return np.full(len(x), np.nan), None
-        scores = self._scores(x)
+        scores = self._scores(x, rows)
         if self._method.reverse_complement:
-            scores = (scores + self._scores(reverse_complement(x))) / 2
+            scores = (scores + self._scores(reverse_complement(x), rows)) / 2
         probabilities = scores if left_out == "softmax" else scores.softmax(1)
         explained = probabilities.gather(1, explanation.target[:, None]).squeeze(1)
         return explained.numpy(), probabilities.numpy()
 
-    def _scores(self, x: Tensor) -> Tensor:
+    def _scores(self, x: Tensor, rows: Sequence[int]) -> Tensor:
         """Return what the model itself gives: (N, outputs)."""
+        there = torch.device(self.device)
         if self._scorer is None:  # a copy where the work is done: the user's model is not moved
-            there = torch.device(self.device)
             place = next((p for p in self._module.parameters()), None)
             moved = place is not None and place.device != there
             self._scorer = copy.deepcopy(self._module).to(there) if moved else self._module
         scorer = self._scorer
         dtype = next((p.dtype for p in scorer.parameters() if p.is_floating_point()), x.dtype)
+        size = self._settings.batch_size or 256
+        found = []
         with torch.inference_mode():
-            parts = torch.split(x, self._settings.batch_size or 256)
-            return torch.cat([self._run(scorer, part.to(self.device, dtype)) for part in parts]).cpu().double()
+            for start in range(0, len(x), size):
+                some = slice(start, start + size)
+                inputs = _moved((x[some], *rows_of(self._further, rows[some])), there, dtype)
+                found.append(self._run(scorer, *inputs))
+            return torch.cat(found).cpu().double()
 
 
-def _check(explanation: Explanation, ids: np.ndarray) -> None:
-    """Raise where the ledger does not add up, and name the record."""
+def check_ledger(explanation: Explanation, ids: Sequence[str]) -> None:
+    """Raise a SeqplrpError where a ledger does not add up, and name the record.
+
+    Parameters
+    ----------
+    explanation : Explanation
+        Of some records.
+    ids : sequence of str
+        Of these records.
+    """
     try:
         explanation.check()
     except SeqplrpError as error:
@@ -249,6 +307,56 @@ def _check(explanation: Explanation, ids: np.ndarray) -> None:
         if not found:
             raise SeqplrpError("--check", error.what, error.remedy) from error
         raise SeqplrpError(f"{layer}, record {ids[int(number)]!r}", error.what, error.remedy) from error
+
+
+def _check_number(name: str, module: nn.Module, further: int) -> None:
+    """Raise where a model takes more inputs, or fewer, than the sequences and so many further ones."""
+    names, most = _inputs(name, module)
+    if len(names) > 1 + further:
+        raise SeqplrpError(
+            "--arg",
+            f"{name} takes {len(names)} inputs ({', '.join(names)}), and beside the sequences {further or 'none'} "
+            f"{'was' if further < 2 else 'were'} given",
+            "give --arg FILE.npy for each further one, or explain it in Python: sp.explain(model, X, args=(...))",
+        )
+    if most is not None and 1 + further > most:
+        takes = f"at most {most - 1} beside the sequences" if most > 1 else "the sequences alone"
+        raise SeqplrpError("--arg", f"{further} given, and {name} takes {takes}", "leave out what is too much")
+
+
+def _inputs(name: str, module: nn.Module) -> tuple[list[str], int | None]:
+    """Return the names of the inputs that a model must be given, and how many it takes; None where that is free."""
+    if isinstance(module, Program):
+        names = [str(one) for one in module.exported.graph_signature.user_inputs]
+        return names, len(names)
+    try:
+        parameters = list(inspect.signature(module.forward).parameters.values())
+    except (ValueError, TypeError):  # of a forward that is not written in Python; running it will tell
+        return [], None
+    by_name = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY and p.default is p.empty]
+    if by_name:
+        raise SeqplrpError(
+            "--model",
+            f"{name} takes {by_name[0]!r} by name only",
+            "wrap it in a module whose forward takes it by position",
+        )
+    positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    free = any(p.kind is p.VAR_POSITIONAL for p in parameters)
+    return [p.name for p in positional if p.default is p.empty], None if free else len(positional)
+
+
+def _moved(inputs: Sequence[Tensor], device: torch.device, dtype: torch.dtype) -> list[Tensor]:
+    """Bring a model's inputs to where it is; whole numbers stay such."""
+    return [tensor.to(device, dtype if tensor.is_floating_point() else None) for tensor in inputs]
+
+
+def _fits(given: Tensor, wanted: Sequence[int | None]) -> bool:
+    """Say whether a tensor is of the shape that a program was exported for, but for its number of rows."""
+    return given.dim() == len(wanted) and all(w in (None, g) for w, g in zip(wanted[1:], given.shape[1:], strict=True))
+
+
+def _shape(sizes: Sequence[int | None]) -> str:
+    return "(" + ", ".join("N" if size is None else str(size) for size in sizes) + ")"
 
 
 @contextmanager

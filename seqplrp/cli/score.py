@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from seqplrp.cli.options import ExplainedClass, OverwriteFile
+
 if TYPE_CHECKING:
     from seqplrp.genomics.motifs import Motif
     from seqplrp.recovery import Scores
@@ -42,14 +44,12 @@ def score(
         Path | None,
         typer.Option(help="A table of id and classes. If not given, a sequence is of a class if it holds its motif."),
     ] = None,
-    class_: Annotated[
-        str | None, typer.Option("--class", help="The explained class as the truth names it, if the model does not.")
-    ] = None,
+    class_: ExplainedClass = None,
     every: Annotated[
         bool, typer.Option("--all", help="Score all sequences, not only those that the model gets right.")
     ] = False,
     tidy: Annotated[bool, typer.Option("--tidy", help="Write id, measure, value: one row for each value.")] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace --out if it exists.")] = False,
+    overwrite: OverwriteFile = False,
 ) -> None:
     """Measure how well explanations find known motifs, and how sparse they are.
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from seqplrp.cli.options import OverwriteDirectory
+
 if TYPE_CHECKING:
     from seqplrp.genomics.simulation import SimulatedData
 
@@ -31,7 +33,7 @@ def simulate(
     simdna: Annotated[
         bool, typer.Option("--simdna", help="Write sequences.simdata too, simdna's table of sequences and motifs.")
     ] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what seqplrp wrote to --out before.")] = False,
+    overwrite: OverwriteDirectory = False,
 ) -> None:
     """Make synthetic DNA with motifs whose places are known.
 
@@ -53,8 +55,23 @@ def simulate(
         write_simulated(stage, data)
         if simdna:
             write_simdna(stage / "sequences.simdata", data)
+    _warn_of_missing(data)
     typer.echo(_summary(data))
     typer.echo(f"wrote {out} ({time.perf_counter() - began:.1f} s)")
+
+
+def _warn_of_missing(data: SimulatedData) -> None:
+    """Say which classes stayed empty: nothing can be learnt of them."""
+    from seqplrp.cli.console import warn
+
+    if not data.missing:
+        return
+    fewest = data.task.fewest
+    remedy = f"give -n {fewest} or more, so that every group of the task has one"
+    if len(data) >= fewest:
+        remedy = "give more, or change what the groups of the task plant"
+    number = f"{len(data)} sequence{'s' * (len(data) != 1)}"
+    warn("-n", f"{number}, and none {' or '.join(data.missing)}", remedy)
 
 
 def _summary(data: SimulatedData) -> str:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from seqplrp.cli.options import Device, Iupac, OverwriteDirectory
+
 if TYPE_CHECKING:
     from seqplrp.models import SequenceData, TrainedModel
 
@@ -83,12 +85,10 @@ def train(
     ] = True,
     validation_fraction: Annotated[float, typer.Option(help="Share held out to stop early.")] = 0.1,
     test_fraction: Annotated[float, typer.Option(help="Share held out to test on, without test files.")] = 0.1,
-    iupac: Annotated[
-        str, typer.Option(help="Ambiguity codes other than N: reject them, or read them as n.")
-    ] = "reject",
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 ...")] = "auto",
+    iupac: Iupac = "reject",
+    device: Device = "auto",
     seed: Annotated[int, typer.Option(min=0, help="Of splits, shuffles, weights, batches and dropout.")] = 0,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what seqplrp wrote to --out before.")] = False,
+    overwrite: OverwriteDirectory = False,
 ) -> None:
     """Train a classifier of DNA and measure it on held-out sequences.
 

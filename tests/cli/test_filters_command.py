@@ -10,6 +10,7 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from commandline import LENGTH, random_dna
 
 import seqplrp as sp
@@ -265,6 +266,72 @@ def test_relevance_against_the_score_alone_is_told_and_nothing_is_drawn(run, pla
     assert not (place / "out" / "filters.png").exists()
     assert "note: no filter carries positive relevance" in done.out
     assert re.search(r"note: \d+ of the 90 explained scores are negative", done.out)
+
+
+def test_how_numbers_are_made_reaches_the_explainer_and_is_recorded(run, place, monkeypatch):
+    asked = []
+
+    def explainer(*arguments, **options):
+        asked.append((options["tf32"], options["deterministic"]))
+        return sp.Explainer(*arguments, **options)
+
+    monkeypatch.setattr("seqplrp.cli.member.Explainer", explainer)
+    arguments = ["motifnets:Known", "x.fa", "--no-match", "--top", "7"]
+    filters(run, *arguments, "--out", "plain")
+    filters(run, *arguments, "--out", "asked", "--tf32", "--deterministic", "--check")
+    assert set(asked[: len(asked) // 2]) == {(False, False)}
+    assert set(asked[len(asked) // 2 :]) == {(True, True)}
+    told = [json.loads((place / out / "manifest.json").read_text()) for out in ("plain", "asked")]
+    assert [tuple(one[key] for key in ("tf32", "deterministic", "checked")) for one in told] == [
+        (False, False, False),
+        (True, True, True),
+    ]
+    for name in ("filters.tsv", "windows.tsv"):
+        assert (place / "plain" / name).read_bytes() == (place / "asked" / name).read_bytes()
+
+
+def test_a_ledger_that_does_not_add_up_stops_the_run_and_names_the_record(run, place, monkeypatch):
+    """Not only on the record that is tried first: on the one of all whose account is the worst."""
+    import motifnets
+
+    x = sp.one_hot([record.sequence for record in read_fasta("x.fa")])
+    ledger = sp.explain(motifnets.Known(), x).ledger
+    share = (ledger["unexplained"].abs() / ledger[["size", "size_in"]].max(axis=1)).to_numpy()
+    worst = int(ledger["sequence"].to_numpy()[np.nanargmax(share)])
+    assert worst != 0
+    plain = sp.Explanation.check
+    tolerance = np.nanmax(share) * 0.999
+    monkeypatch.setattr(sp.Explanation, "check", lambda self, _=None: plain(self, tolerance))
+    arguments = ["motifnets:Known", "x.fa", "--no-match", "--out", "out"]
+    refused(run("filters", *arguments, "--check"), rf"error: layer .*, record 's{worst}': .*unexplained")
+    assert not (place / "out").exists()
+    filters(run, *arguments)
+
+
+def test_a_handler_that_loses_relevance_is_found_out(run, place, monkeypatch):
+    """A user's own operation whose account is wrong: nothing of the ledger's arithmetic is replaced here."""
+    from seqplrp.lrp import Contribution, Handler
+    from seqplrp.lrp.ledger import per_sample_size, per_sample_sum
+    from seqplrp.lrp.steps import HANDLERS
+
+    class Loses(Handler):
+        def backward(self, step, relevance, run, ledger):
+            kept = relevance * 0.9
+            numbers = {"relevance_out": per_sample_sum(relevance), "relevance_in": per_sample_sum(kept)}
+            ledger.add(step.path, step.op, "", **numbers, size=per_sample_size(relevance))
+            return [Contribution(relevance=kept)]
+
+    (place / "losing.py").write_text(
+        "import torch, motifnets\n"
+        "class Net(motifnets.Known):\n"
+        "    def forward(self, x):\n"
+        "        return self.head(torch.erf(self.conv(x).relu()).amax(2))\n"
+    )
+    operation = torch.ops.aten.erf.default
+    monkeypatch.setitem(HANDLERS, operation, Loses())
+    arguments = ["losing:Net", "x.fa", "--no-match", "--method", "lrp", "--rule", "epsilon"]
+    refused(run("filters", *arguments, "--out", "out", "--check"), r"erf.*, record 's\d+': .*unexplained")
+    filters(run, *arguments, "--out", "out")
 
 
 def refused(done, *patterns):

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import errno
+import inspect
 import os
 import resource
 import signal
 import subprocess
 import sys
+import threading
+import time
 
 import pytest
 import typer
@@ -167,7 +170,8 @@ def test_a_reader_that_goes_away_is_no_error():
     assert done.stderr == ""
 
 
-def test_ctrl_c_in_a_real_process_leaves_no_traceback_and_no_output(tmp_path):
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_being_stopped_in_a_real_process_leaves_no_traceback_and_no_output(tmp_path, number, code):
     script = f"""
 import sys, time
 from pathlib import Path
@@ -179,18 +183,85 @@ app = typer.Typer()
 def root(): pass
 @app.command("wait")
 def wait():
-    with output_directory(Path({str(tmp_path / "out")!r}), command="wait") as stage:
+    with output_directory(Path({str(tmp_path / "deep" / "out")!r}), command="wait") as stage:
         (stage / "half").write_text("half")
         print("ready", flush=True)
-        time.sleep(60)
+        try:
+            time.sleep(60)
+        except Exception:
+            pass
 application.build_app = lambda: app
 sys.exit(main(["wait"]))
 """
     process = subprocess.Popen([sys.executable, "-c", script], stdout=-1, stderr=-1, text=True)
     assert process.stdout.readline() == "ready\n"
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     _, err = process.communicate(timeout=30)
-    assert process.returncode == 130
+    assert process.returncode == code
     assert err.count("\n") == 1
+    assert "no output was written" in err
     assert "Traceback" not in err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_real_command_that_is_terminated_cleans_up(tmp_path):
+    arguments = ["simulate", "--task", "decoys", "-n", "1000000", "--out", str(tmp_path / "out")]
+    process = subprocess.Popen([*PROGRAM, *arguments], stdout=-1, stderr=-1, text=True)
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.iterdir()):  # it makes its temporary directory before any work
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process.terminate()
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (143, "")
+    assert err == "stopped by SIGTERM: no output was written\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_signals_that_others_handle_or_ignore_are_left_to_them(run, command):
+    """As nohup does with SIGHUP, and as a program that calls `main` may with both."""
+    seen = []
+    command(lambda: seen.extend(signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)))
+    before = signal.getsignal(signal.SIGTERM)
+
+    def own(number, frame):
+        pass
+
+    try:
+        signal.signal(signal.SIGTERM, own)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        assert run("try").code == 0
+        assert seen == [own, signal.SIG_IGN]
+        assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)] == seen
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        assert run("try").code == 0
+        assert callable(seen[2])
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    finally:
+        signal.signal(signal.SIGTERM, before)
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
+def test_commands_run_in_other_threads_too(run, command):
+    """Where Python lets nobody handle signals."""
+    done = []
+    command(lambda: done.append("worked"))
+    thread = threading.Thread(target=lambda: done.append(application.main(["try"])))
+    thread.start()
+    thread.join()
+    assert done == ["worked", 0]
+
+
+def test_options_of_one_name_are_declared_once():
+    """Every option that `explain` and `filters` share is one declaration, so that it can't mean two things."""
+    differ = {"model", "fasta", "out", "method", "weights", "trust_pickle"}  # other words, or other kinds
+    from seqplrp.cli import explain, filters
+
+    ours, theirs = (inspect.signature(function).parameters for function in (explain.explain, filters.filters))
+    shared = set(ours) & set(theirs) - differ
+    assert len(shared) > 15
+    for name in shared:
+        assert str(ours[name].annotation).startswith("options."), name
+        assert ours[name].annotation == theirs[name].annotation, name
+        assert ours[name].default == theirs[name].default, name

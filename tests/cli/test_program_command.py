@@ -286,7 +286,8 @@ class Sum(nn.Module):
     [
         (
             ((2, 4, LENGTH), (2, 4, LENGTH)),
-            "takes 2 inputs, and sequences are all that there is to give; explain it in",
+            "other.pt2 takes 2 inputs (x, y), and beside the sequences none was given; give --arg FILE.npy for each "
+            "further one, or explain it in Python: sp.explain(model, X, args=(...))",
         ),
         (((2, 5, LENGTH),), "was exported for (2, 5, 40); export it for one-hot sequences, (N, 4, L) or (N, L, 4)"),
         (((2, 4 * LENGTH),), "was exported for (2, 160); export it for one-hot sequences, (N, 4, L) or (N, L, 4)"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -117,6 +118,54 @@ def test_a_mistake_is_one_line_and_leaves_nothing_behind(tmp_path, capsys, argum
     assert said in error
     assert error.count("\n") == 1
     assert sorted(path.name for path in tmp_path.iterdir()) == ["alike.yaml", "bad.yaml"]
+
+
+MULTILABEL = "kind: multilabel\nlength: 60\nmotifs: {A: GATA1, B: SRF}\nclasses: {a: A, b: B}\n"
+UNEVEN = """
+kind: multiclass
+length: 60
+motifs: {A: GATA1, B: SRF}
+classes: {a: {and: [A, {not: B}]}, b: {and: [B, {not: A}]}}
+groups:
+  a: {share: 99/100, class: a, plant: {A: 1}}
+  b: {share: 1/100, class: b, plant: {B: 1}}
+"""
+NEVER = """
+kind: binary
+length: 60
+motifs: {A: GATA1, B: SRF}
+classes: {a: A, rest: otherwise}
+groups:
+  one: {plant: {A: 1}}
+  other: {plant: {A: 1, B: 1}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("task", "n", "said"),
+    [
+        ("and-pair", 1, "1 sequence, and none of class one; give -n 4 or more, so that every group of the task has"),
+        (MULTILABEL, 1, r"1 sequence, and none \S+ class a or \S+ class b|1 sequence, and none .*; give -n 4 or more"),
+        (UNEVEN, 20, "20 sequences, and none of class b; give -n 100 or more"),
+        (NEVER, 20, "20 sequences, and none of class rest; give more, or change what the groups of the task plant"),
+        ("and-pair", 4, None),
+        (UNEVEN, 100, None),
+        (MULTILABEL, 4, None),
+    ],
+)
+def test_a_class_that_stays_empty_is_one_warning(tmp_path, capsys, task, n, said):
+    if "\n" in task:
+        (tmp_path / "task.yaml").write_text(task)
+        task = str(tmp_path / "task.yaml")
+    assert main(["simulate", "--task", task, "-n", str(n), "--out", str(tmp_path / "out")]) == 0
+    warned = capsys.readouterr().err
+    if said is None:
+        assert warned == ""
+    else:
+        assert re.fullmatch(rf"warning: -n: .*({said}).*\n", warned), warned
+    labels = pd.read_csv(tmp_path / "out" / "labels.tsv", sep="\t").drop(columns="id")
+    one_sided = any(labels[name].nunique() == 1 for name in labels)
+    assert one_sided == (said is not None)
 
 
 def test_the_commands_help_names_the_presets_that_there_are():

@@ -83,6 +83,23 @@ class SimulatedData:
         """What the labels mean: binary, multiclass or multilabel."""
         return self.task.kind
 
+    @property
+    def missing(self) -> list[str]:
+        """What no sequence is, by its label: ``of class GATA1``, or ``without class GATA1`` where all are of it.
+
+        The negative of a binary task is a class, too. In a multi-label task a class that all sequences are of can be
+        learnt as little as one that none is of.
+        """
+        found = []
+        for name, count in zip(self.classes, self.labels.sum(axis=0).tolist()):
+            if count == 0:
+                found.append(f"of class {name}")
+            elif count == len(self) and self.kind == "binary":
+                found.append(f"of class {self.task.negative}")
+            elif count == len(self) and self.kind == "multilabel":
+                found.append(f"without class {name}")
+        return found
+
     def __len__(self) -> int:
         return len(self.sequences)
 

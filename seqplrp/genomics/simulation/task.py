@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -245,6 +246,11 @@ class Task:
     def number(self) -> dict[str, int]:
         """Number of each motif."""
         return {use.motif.name: i for i, use in enumerate(self.motifs)}
+
+    @property
+    def fewest(self) -> int:
+        """The number of sequences from which on every group is sure of one."""
+        return max(math.ceil(1 / group.share) for group in self.groups if group.share)
 
     def use(self, motif: str) -> MotifUse:
         """Return a motif of the task by its name."""

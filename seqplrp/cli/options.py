@@ -1,0 +1,73 @@
+"""Options that several commands have, each declared once: ``def explain(model: ..., target: Target = None)``.
+
+Their defaults stand in the commands' signatures, where typer and readers look for them.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+# --- the model and what of it is explained
+
+Target = Annotated[
+    str | None,
+    typer.Option(
+        help="The output to explain: its number, its class's name, predicted, or module:function for a score made "
+        "of the outputs. One output needs none."
+    ),
+]
+FurtherInputs = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--arg",
+        help="A further input of the model, held fixed: an array (N, ...) in the order of the sequences, or (1, ...) "
+        "for all, as .npy or .npz. Repeat it in the order in which the model takes them.",
+    ),
+]
+Layout = Annotated[str, typer.Option(help="What the model takes: NCL (N, 4, L) or NLC (N, L, 4).")]
+ExplainedClass = Annotated[
+    str | None, typer.Option("--class", help="The explained class as the truth names it, if the model does not.")
+]
+
+# --- the method
+
+Rule = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="gamma(0.25), epsilon, zplus, alphabeta(2,1), relative ...; a composite: epsilon-plus, "
+        "epsilon-gamma-box or default; or PATTERN=RULE (repeated) for layers by module path, or by place: @first, "
+        "@last, @conv, @linear. The first match decides; one without a pattern is for all other layers."
+    ),
+]
+Attention = Annotated[str | None, typer.Option(help="Attention weights: held constant (lrp's own), or attnlrp.")]
+PrunedShare = Annotated[
+    list[str] | None,
+    typer.Option(help="Share of relevance to prune at each layer, or PATTERN=SHARE (repeated). plrp's own: 0.5"),
+]
+Budget = Annotated[float | None, typer.Option(help="Share to prune over the whole network, instead of --p.")]
+NegativeShare = Annotated[
+    float | None, typer.Option("--p-neg", help="Share of negative relevance; half of p if not given.")
+]
+Mode = Annotated[str | None, typer.Option(help="How pruned mass is given back: lambda (plrp's own) or matrix.")]
+Threshold = Annotated[str | None, typer.Option(help="What counts as small: mass (plrp's own) or gain.")]
+Gain = Annotated[float | None, typer.Option(help="g of the gain threshold; plrp's own: 1.0")]
+Tau = Annotated[float | None, typer.Option(help="Guard of the matrix mode; plrp's own: 0.2")]
+
+# --- how it is run
+
+BatchSize = Annotated[int | None, typer.Option(min=1, help="Sequences at a time; chosen by memory if not given.")]
+Check = Annotated[bool, typer.Option("--check", help="Stop if a layer's relevance does not add up.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 ...")]
+Tf32 = Annotated[bool, typer.Option("--tf32", help="Let a GPU round products to TF32.")]
+Deterministic = Annotated[
+    bool, typer.Option("--deterministic", help="On a GPU, sum in a fixed order: the same bits each time.")
+]
+
+# --- what is read and written
+
+Iupac = Annotated[str, typer.Option(help="Ambiguity codes other than N: reject them, or read them as n.")]
+OverwriteDirectory = Annotated[bool, typer.Option("--overwrite", help="Replace what seqplrp wrote to --out before.")]
+OverwriteFile = Annotated[bool, typer.Option("--overwrite", help="Replace --out if it exists.")]
