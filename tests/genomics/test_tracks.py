@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import subprocess
 import sys
 from collections import defaultdict
@@ -254,6 +255,39 @@ def test_names_that_bed_readers_take_for_comments_are_refused(name):
 def test_a_damaged_npz_is_an_error_that_names_the_file(tmp_path, content):
     (tmp_path / "x.npz").write_bytes(content)
     with pytest.raises(SeqplrpError, match=r"x\.npz"):
+        tracks.read_npz(tmp_path / "x.npz")
+
+
+def encrypted(path):
+    """Say in both headers of the first array that it is encrypted."""
+    content = bytearray(path.read_bytes())
+    for header, flags in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        content[content.find(header) + flags] |= 1
+    path.write_bytes(content)
+
+
+def overwritten(path):
+    content = bytearray(path.read_bytes())
+    content[100:200] = b"\xff" * 100
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("spoil", [encrypted, overwritten])
+def test_an_array_that_can_not_be_unpacked_is_named(mixed, tmp_path, spoil):
+    path = tmp_path / "x.npz"
+    tracks.write_npz(path, mixed[1])
+    spoil(path)
+    with pytest.raises(SeqplrpError, match=r"x\.npz: .*damaged"):
+        tracks.read_npz(path)
+
+
+def test_a_disk_that_fails_is_not_taken_for_a_damaged_file(mixed, tmp_path, monkeypatch):
+    def fail(*args, **kwargs):
+        raise OSError(errno.EIO, "Input/output error")
+
+    tracks.write_npz(tmp_path / "x.npz", mixed[1])
+    monkeypatch.setattr(np, "load", fail)
+    with pytest.raises(SeqplrpError, match=r"x\.npz: cannot be read \(input/output error\)"):
         tracks.read_npz(tmp_path / "x.npz")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import lzma
 import os
 import zipfile
 import zlib
@@ -120,8 +121,7 @@ def _read_arrays(path: str | os.PathLike[str], remedy: str) -> dict[str, np.ndar
             begun = file.read(4) == b"PK\x03\x04"
             whole = zipfile.is_zipfile(file)
     except OSError as error:
-        what = "no such file" if isinstance(error, FileNotFoundError) else f"cannot be read ({error.strerror})".lower()
-        raise SeqplrpError(path, what, remedy) from error
+        raise _unreadable(path, error, remedy) from error
     if not whole:
         raise SeqplrpError(path, "is cut short" if begun else "is no npz file", remedy)
     arrays = {}
@@ -130,10 +130,18 @@ def _read_arrays(path: str | os.PathLike[str], remedy: str) -> dict[str, np.ndar
         with np.load(path, allow_pickle=False) as content:
             for name in content.files:
                 arrays[name] = content[name]
-    except (ValueError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError) as error:
+    except (OSError, ValueError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise _unreadable(path, error, remedy) from error  # the disk's fault, not the content's
         what = f"its array {name!r} is damaged, or holds more than numbers and text" if name else "is damaged"
         raise SeqplrpError(path, what, remedy) from error
     return arrays
+
+
+def _unreadable(path: str | os.PathLike[str], error: OSError, remedy: str) -> SeqplrpError:
+    if isinstance(error, FileNotFoundError):
+        return SeqplrpError(path, "no such file", remedy)
+    return SeqplrpError(path, f"cannot be read ({error.strerror})".lower(), remedy)
 
 
 def write_h5(path: Path, spool: Spool) -> None:
