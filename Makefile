@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 EXTRAS := peers,modisco,image,ray,jaspar
 
-.PHONY: setup demo test check format real benchmark-speed clean
+.PHONY: setup demo test check format real benchmark-speed bench-small bench-full clean
 
 setup: $(if $(DEV),$(VENV)/.dev-installed,$(VENV)/.installed)
 
@@ -51,5 +51,14 @@ benchmark-speed:
 	@$(MAKE) --no-print-directory setup DEV=1
 	$(BIN)/python benchmarks/speed.py
 
+# Does it find the motifs? Five minutes; then the whole comparison, many hours, which can be stopped and goes on.
+bench-small:
+	@$(MAKE) --no-print-directory setup DEV=1
+	$(BIN)/seqplrp benchmark --config examples/benchmark/small.yaml --out benchmark-output/small
+
+bench-full:
+	@$(MAKE) --no-print-directory setup DEV=1
+	$(BIN)/seqplrp benchmark --config examples/benchmark/full.yaml --out benchmark-output/full
+
 clean:
-	rm -rf $(VENV) demo-output build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) demo-output benchmark-output/small build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -62,7 +63,7 @@ def sweep_curves(
     columns = max(1, min(columns, len(measures)))
     rows = -(-len(measures) // columns)
     figure = Figure(figsize=(2.9 * columns + 0.2, 2.35 * rows + 0.75), facecolor="white", layout="constrained")
-    axes = figure.subplots(rows, columns, squeeze=False).ravel()
+    axes: list[Axes] = list(figure.subplots(rows, columns, squeeze=False).ravel())
     for ax, measure in zip(axes, measures):
         of = table[table["measure"] == measure]
         for number, family in enumerate(families):
@@ -118,10 +119,10 @@ def _style(ax: Axes, measure: str, known: Mapping[str, Measure] | None, label: s
 
 def _legend(figure: Figure, axes: Sequence[Axes]) -> None:
     """One legend for all panels, beneath them."""
-    found = {}
+    found: dict[str, Any] = {}
     for ax in axes:
         for handle, name in zip(*ax.get_legend_handles_labels()):
-            found.setdefault(name, handle)
+            found.setdefault(str(name), handle)
     legend = figure.legend(
         list(found.values()),
         list(found),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +11,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+from matplotlib.transforms import Bbox
 
 from seqplrp.errors import SeqplrpError
 from seqplrp.plot.figures import plain_text
@@ -113,11 +115,11 @@ def _draw_frontier(ax: Axes, rows: pd.DataFrame) -> None:
 def _draw_points(ax: Axes, rows: pd.DataFrame, highlight: str | None) -> None:
     for row in rows.to_dict(orient="records"):
         colour = _HIGHLIGHT if row["method"] == highlight else _OTHERS
-        spans = {"xerr": _span(row, "x"), "yerr": _span(row, "y")}
         ax.errorbar(
             row["x"],
             row["y"],
-            **{key: span for key, span in spans.items() if span is not None},
+            xerr=_span(row, "x"),
+            yerr=_span(row, "y"),
             fmt="o",
             markersize=7 if row["method"] == highlight else 5,
             color=colour,
@@ -127,7 +129,7 @@ def _draw_points(ax: Axes, rows: pd.DataFrame, highlight: str | None) -> None:
         )
 
 
-def _span(row: dict[str, float], axis: str) -> npt.NDArray[np.float64] | None:
+def _span(row: Mapping[Any, Any], axis: str) -> npt.NDArray[np.float64] | None:
     low, high = row.get(f"{axis}_low", np.nan), row.get(f"{axis}_high", np.nan)
     if not (np.isfinite(low) and np.isfinite(high)):
         return None
@@ -182,14 +184,14 @@ def _places(
     return found
 
 
-def _overlap(box: _Box, taken: Sequence[_Box], frame: object) -> float:
+def _overlap(box: _Box, taken: Sequence[_Box], frame: Bbox) -> float:
     """Area of a box that covers others or sticks out of the frame (which counts more)."""
     total = 0.0
     for other in taken:
         wide = min(box[2], other[2]) - max(box[0], other[0])
         high = min(box[3], other[3]) - max(box[1], other[1])
         total += max(0.0, wide) * max(0.0, high)
-    left, bottom, right, top = frame.x0, frame.y0, frame.x1, frame.y1  # type: ignore[attr-defined]
+    left, bottom, right, top = (float(edge) for edge in frame.extents)
     outside = max(0.0, left - box[0]) + max(0.0, box[2] - right)
     above = max(0.0, bottom - box[1]) + max(0.0, box[3] - top)
     return total + 10 * (outside * (box[3] - box[1]) + above * (box[2] - box[0]))

@@ -1,0 +1,390 @@
+"""One cell of a benchmark: a model trained on a task by one seed, and all methods on it."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from seqplrp.evaluate import gini, match_gini
+from seqplrp.methods import Explainer, Method, Sweep
+from seqplrp.models import SequenceModel, check_architecture, load_model, save_training, train_model
+from seqplrp.recovery.benchmark.config import Architecture, BenchmarkConfig
+from seqplrp.recovery.benchmark.costs import Cost, measure_cost
+from seqplrp.recovery.benchmark.protocols import Explain, Subject, measured, measures_of
+from seqplrp.recovery.benchmark.scenes import Candidates, Scene
+from seqplrp.recovery.benchmark.store import digest, file_name, gzipped, read_json, write_json, write_whole
+from seqplrp.recovery.benchmark.tasks import BenchmarkTask, TaskData
+from seqplrp.recovery.benchmark.variants import Variant, shared_passes
+
+FloatArray = npt.NDArray[np.float64]
+Say = Callable[[str], None]
+
+ROWS_FILE = "rows.tsv.gz"
+MANIFEST_FILE = "cell.json"
+COLUMNS = ("task", "architecture", "seed", "sequence", "method", "measure", "value")
+SCORED, NOT_LEARNED, NOTHING_SCORED = "scored", "did not learn", "no sequence to score"
+
+
+@dataclass(frozen=True, eq=False)
+class Cell:
+    """A task, an architecture and a training seed."""
+
+    task: BenchmarkTask
+    architecture: Architecture
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """For messages."""
+        return f"{self.task.name}, {self.architecture.name}, seed {self.seed}"
+
+    def folder(self, out: Path) -> Path:
+        """Where its files are."""
+        return out / "cells" / self.task.name / self.architecture.name / f"seed{self.seed}"
+
+
+def cells_of(config: BenchmarkConfig) -> list[Cell]:
+    """Return all cells, task by task, so that a task's data are made once."""
+    return [
+        Cell(task, architecture, seed)
+        for task in config.tasks
+        for architecture in config.architectures
+        for seed in config.seeds
+    ]
+
+
+def model_recipe(config: BenchmarkConfig, cell: Cell, task: Mapping[str, Any], versions: Mapping[str, str]) -> Any:
+    """Return all that decides a trained model."""
+    training = dataclasses.asdict(config.train_options(cell.architecture, cell.seed))
+    return {
+        "task": task,
+        "architecture": cell.architecture.architecture,
+        "options": dataclasses.asdict(check_architecture(cell.architecture.architecture, cell.architecture.options)),
+        "training": training,
+        "versions": dict(versions),
+    }
+
+
+def cell_recipe(config: BenchmarkConfig, cell: Cell, task: Mapping[str, Any], versions: Mapping[str, str]) -> Any:
+    """Return all that decides what is measured of a cell, but for its methods, as plain values."""
+    recipe = {
+        **model_recipe(config, cell, task, versions),
+        "learned": config.least_auroc(cell.task),
+        "sequences": config.sequences,
+        "protocols": {name: dataclasses.asdict(options) for name, options in config.protocols.items()},
+        "cost": None if config.cost is None else dataclasses.asdict(config.cost),
+        "logos": config.pictures.sequences,
+    }
+    return _plain(recipe)
+
+
+def recipes_of(config: BenchmarkConfig) -> dict[str, str]:
+    """Return what decides each method's map, with those that are cut to another one's sparsity, by name."""
+    found = {variant.name: variant.recipe for variant in config.variants}
+    matched = config.matched
+    if matched is not None:
+        for variant in matched.methods:
+            found[cut_name(variant, matched.to)] = f"{variant.recipe} at the Gini of {matched.to.recipe}"
+    return found
+
+
+def cut_name(variant: Variant, to: Variant) -> str:
+    """Return what a method is called that is cut to another one's sparsity."""
+    return f"{variant.name} | cut to {to.name}"
+
+
+@dataclass(frozen=True)
+class Part:
+    """What came of one method in a cell.
+
+    Attributes
+    ----------
+    name, recipe : str
+    values : mapping of str to ndarray, shape (N,)
+        By measure.
+    examples : ndarray, shape (K, L)
+        The maps of the first sequences.
+    gini : ndarray, shape (N,)
+        Of each map, for methods that are to be as sparse.
+    cost : Cost or None
+    seconds : float
+        That its maps and measures took.
+    """
+
+    name: str
+    recipe: str
+    values: Mapping[str, FloatArray]
+    examples: FloatArray
+    gini: FloatArray
+    cost: Cost | None
+    seconds: float
+
+
+def part_path(folder: Path, name: str) -> Path:
+    """Return where a method's part is."""
+    return folder / "methods" / f"{file_name(name)}.npz"
+
+
+def write_part(folder: Path, part: Part, recipe: str) -> None:
+    """Write a method's part."""
+    meta = {
+        "name": part.name,
+        "recipe": part.recipe,
+        "cell": recipe,
+        "seconds": part.seconds,
+        "cost": None if part.cost is None else dataclasses.asdict(part.cost),
+        "measures": list(part.values),
+    }
+    buffer = io.BytesIO()
+    # one array a measure would cost more in headers than in numbers
+    table = np.stack(list(part.values.values())) if part.values else np.zeros((0, 0))
+    arrays = {"values": table, "examples": part.examples, "gini": part.gini}
+    np.savez_compressed(buffer, meta=np.array(json.dumps(meta)), **arrays)  # type: ignore[arg-type]
+    write_whole(part_path(folder, part.name), buffer.getvalue())
+
+
+def read_part(folder: Path, name: str) -> tuple[Part, str] | None:
+    """Read a method's part, and the hash of the cell that it was made in; None where there is none or it is damaged."""
+    try:
+        with np.load(part_path(folder, name), allow_pickle=False) as file:
+            values, examples, sparse = file["values"], file["examples"], file["gini"]
+            meta = json.loads(str(file["meta"]))
+    except (OSError, ValueError, KeyError, EOFError):
+        return None
+    cost = None if meta["cost"] is None else Cost(**meta["cost"])
+    by_measure = dict(zip(meta["measures"], values, strict=True))
+    return Part(meta["name"], meta["recipe"], by_measure, examples, sparse, cost, meta["seconds"]), meta["cell"]
+
+
+@dataclass(frozen=True)
+class Worker:
+    """A cell at work.
+
+    Attributes
+    ----------
+    config : BenchmarkConfig
+    cell : Cell
+    folder : Path
+    recipe : mapping
+        From `cell_recipe`.
+    model_hash : str
+        Of `model_recipe`.
+    say : callable
+        Is told what is being done.
+    """
+
+    config: BenchmarkConfig
+    cell: Cell
+    folder: Path
+    recipe: Mapping[str, Any]
+    model_hash: str
+    say: Say
+
+    def run(self, data: TaskData, candidates: Candidates) -> None:
+        """Do what is missing: train, explain, measure; at last write the rows and the manifest."""
+        model, training_seconds = self._model(data)
+        least = self.config.least_auroc(self.cell.task)
+        auroc = float(model.config.metrics["test"]["macro"]["auroc"])
+        if auroc < least:
+            self._finish(NOT_LEARNED, model, None, [], training_seconds)
+            return
+        scene = Scene.of(model, data.data.kind, candidates, self.cell.task.seed)
+        if len(scene) == 0:
+            self._finish(NOTHING_SCORED, model, scene, [], training_seconds)
+            return
+        self._finish(SCORED, model, scene, self._parts(scene), training_seconds)
+
+    @property
+    def _hash(self) -> str:
+        return digest(self.recipe)
+
+    def _model(self, data: TaskData) -> tuple[SequenceModel, float]:
+        """Load the model, or train it."""
+        goal = self.folder / "model"
+        known = read_json(goal / "recipe.json")
+        if known is None or known["hash"] != self.model_hash:
+            self.say("training")
+            started = time.perf_counter()
+            settings = self.config.train_options(self.cell.architecture, self.cell.seed)
+            result = train_model(
+                data.data,
+                self.cell.architecture.architecture,
+                options=self.cell.architecture.options,
+                training=settings,
+            )
+            known = {"hash": self.model_hash, "seconds": time.perf_counter() - started}
+            partial = self.folder / "model.partial"
+            for old in (partial, goal):
+                shutil.rmtree(old, ignore_errors=True)
+            save_training(result, partial)
+            write_json(partial / "recipe.json", known)
+            partial.rename(goal)
+        model = load_model(goal)  # also when it was trained just now: the same bytes go on either way
+        assert isinstance(model, SequenceModel)
+        return model, float(known["seconds"])
+
+    def _parts(self, scene: Scene) -> list[Part]:
+        """Make every method's part that is not there."""
+        matched = self.config.matched
+        variants = list(self.config.variants)
+        if matched is not None:  # the others need its sparsity
+            variants.sort(key=lambda variant: variant != matched.to)
+        for group in shared_passes(variants):
+            missing = [variant for variant in group if self._lacks(variant)]
+            if missing:
+                self.say(", ".join(variant.name for variant in missing[:3]) + (" ..." if len(missing) > 3 else ""))
+                self._explain(scene, missing)
+        found = [read_part(self.folder, name) for name in recipes_of(self.config)]
+        return [one[0] for one in found if one is not None]
+
+    def _names(self, variant: Variant) -> Iterator[str]:
+        """Yield what a method's maps give parts of: itself, and itself cut."""
+        yield variant.name
+        matched = self.config.matched
+        if matched is not None and variant in matched.methods:
+            yield cut_name(variant, matched.to)
+
+    def _lacks(self, variant: Variant) -> bool:
+        recipes = recipes_of(self.config)
+        for name in self._names(variant):
+            found = read_part(self.folder, name)
+            if found is None or found[0].recipe != recipes[name] or found[1] != self._hash:
+                return True
+        return False
+
+    def _explain(self, scene: Scene, variants: Sequence[Variant]) -> None:
+        """Explain a scene by methods of one forward pass, measure the maps, write the parts."""
+        started = time.perf_counter()
+        maps = relevance_of(scene, variants)
+        shared = (time.perf_counter() - started) / len(variants)
+        for variant, relevance in zip(variants, maps, strict=True):
+            self._measure(scene, variant, relevance, shared)
+
+    def _measure(self, scene: Scene, variant: Variant, relevance: FloatArray, shared: float) -> None:
+        matched, started = self.config.matched, time.perf_counter()
+        method, names = variant.method, (variant.name, variant.family)
+        explain = None if method is None else _explaining(method)
+        values = measured(Subject(scene, relevance, explain), self.config.protocols, names)
+        cost = None if method is None or self.config.cost is None else measure_cost(scene, method, self.config.cost)
+        seconds = shared + time.perf_counter() - started
+        self._write(variant.name, values, relevance, cost, seconds)
+        if matched is not None and variant in matched.methods:
+            reference = read_part(self.folder, matched.to.name)
+            assert reference is not None  # it is the first to be made
+            cut = match_gini(relevance, reference[0].gini, ignore=scene.unknown).relevance
+            cut = np.nan_to_num(cut)  # a map without a goal: all measures of a map of zeros are undefined
+            name = cut_name(variant, matched.to)
+            values = measured(Subject(scene, cut, None), self.config.protocols, names, map_alone=True)
+            self._write(name, values, cut, None, 0.0)
+
+    def _write(
+        self, name: str, values: Mapping[str, FloatArray], relevance: FloatArray, cost: Cost | None, seconds: float
+    ) -> None:
+        examples, sparse = relevance[: self.config.pictures.sequences], gini(relevance)
+        part = Part(name, recipes_of(self.config)[name], values, examples, sparse, cost, seconds)
+        write_part(self.folder, part, self._hash)
+
+    def _finish(
+        self,
+        status: str,
+        model: SequenceModel,
+        scene: Scene | None,
+        parts: Sequence[Part],
+        training_seconds: float,
+    ) -> None:
+        """Write the rows, then the manifest that says that they are whole."""
+        write_whole(self.folder / ROWS_FILE, gzipped(self._rows(scene, parts)))
+        metrics = model.config.metrics["test"]["macro"]
+        write_json(
+            self.folder / MANIFEST_FILE,
+            {
+                "cell": self.cell.name,
+                "group": self.cell.task.group,
+                "hash": self._hash,
+                "recipe": self.recipe,
+                "methods": recipes_of(self.config),
+                "status": status,
+                "model": {
+                    **{key: float(metrics[key]) for key in ("auroc", "auprc", "accuracy")},
+                    "parameters": model.config.training["parameters"],
+                    "epochs": model.config.training["epochs_run"],
+                    "training_seconds": training_seconds,
+                    "threads": torch.get_num_threads(),
+                },
+                "candidates": 0 if scene is None else len(scene) + sum(scene.left_out.values()),
+                "scored": 0 if scene is None else len(scene),
+                "left_out": {} if scene is None else scene.left_out,
+                "sequences": [] if scene is None else scene.candidates.ids,
+                "measures": list(measures_of(self.config.protocols)),
+                "seconds": training_seconds + sum(part.seconds for part in parts),
+                "costs": {part.name: dataclasses.asdict(part.cost) for part in parts if part.cost is not None},
+                "examples": [] if scene is None else _examples(scene, self.config.pictures.sequences),
+            },
+        )
+
+    def _rows(self, scene: Scene | None, parts: Sequence[Part]) -> str:
+        """Return the rows as text: one a sequence, method and measure."""
+        lines = ["\t".join(COLUMNS)]
+        head = f"{self.cell.task.name}\t{self.cell.architecture.name}\t{self.cell.seed}"
+        for part in parts:
+            assert scene is not None
+            for measure, values in part.values.items():
+                tail = f"{part.name}\t{measure}"
+                numbers = ("" if np.isnan(value) else f"{value:.8g}" for value in values)
+                lines += [f"{head}\t{id}\t{tail}\t{n}" for id, n in zip(scene.candidates.ids, numbers, strict=True)]
+        return "\n".join(lines) + "\n"
+
+
+def relevance_of(scene: Scene, variants: Sequence[Variant]) -> list[FloatArray]:
+    """Explain a scene by methods that share a forward pass: (N, L) of each, per base."""
+    first = variants[0].method
+    if first is None:
+        return [scene.candidates.truth.astype(np.float64)]
+    if len(variants) > 1:
+        methods: list[Any] = [variant.method for variant in variants]
+        found = Sweep(scene.model, scene.x[:1], methods)(scene.x, target=scene.targets)
+    else:
+        found = [Explainer(scene.model, scene.x[:1], first)(scene.x, target=scene.targets)]
+    return [one.per_base.to(torch.float64).numpy() for one in found]
+
+
+def _explaining(method: Method) -> Explain:
+    def explain(model: nn.Module, x: Tensor, targets: Tensor) -> FloatArray:
+        return Explainer(model, x[:1], method)(x, target=targets).per_base.to(torch.float64).numpy()
+
+    return explain
+
+
+def _examples(scene: Scene, most: int) -> list[dict[str, Any]]:
+    """Return what the pictures of a scene's first sequences show beside the maps."""
+    at = scene.candidates
+    found = []
+    for row in range(min(most, len(scene))):
+        marks = at.placed[at.placed["record"] == row].drop(columns="record")
+        found.append(
+            {
+                "id": at.ids[row],
+                "codes": "".join(map(str, at.codes[row].tolist())),
+                "score": float(scene.scores[row]),
+                "class": scene.model.config.classes[int(at.targets[row])],
+                "marks": marks.to_dict(orient="records"),
+            }
+        )
+    return found
+
+
+def _plain(content: Any) -> Any:
+    """Return plain values as JSON reads them back."""
+    return json.loads(json.dumps(content))

@@ -1,0 +1,285 @@
+"""The description of a benchmark, read from YAML and checked as a whole before anything is computed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from seqplrp.errors import SeqplrpError
+from seqplrp.models import TrainOptions, check_architecture
+from seqplrp.recovery.benchmark.entries import Entry, read_entries
+from seqplrp.recovery.benchmark.protocols import PROTOCOLS, Options
+from seqplrp.recovery.benchmark.tasks import BenchmarkTask, read_task
+from seqplrp.recovery.benchmark.variants import Variant, read_variants, variant_named
+
+KEYS = (
+    "name",
+    "description",
+    "tasks",
+    "architectures",
+    "seeds",
+    "training",
+    "learned",
+    "sequences",
+    "common",
+    "methods",
+    "default",
+    "peers",
+    "protocols",
+    "matched_sparsity",
+    "cost",
+    "pictures",
+)
+_REQUIRED = ("tasks", "architectures", "seeds", "methods", "default", "peers", "protocols")
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A network under a name: a name of `seqplrp.models.ARCHITECTURES`, its options and its own training options."""
+
+    name: str
+    architecture: str
+    options: Mapping[str, Any]
+    training: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class CostOptions:
+    """How the cost of a method is measured.
+
+    Parameters
+    ----------
+    sequences : int
+        In a batch.
+    repeats : int
+        Batches whose median is taken, each after one of gradient x input; one more is run before them to warm up.
+    """
+
+    sequences: int = 32
+    repeats: int = 5
+
+    def __post_init__(self) -> None:
+        for name in ("sequences", "repeats"):
+            if getattr(self, name) < 1:
+                raise SeqplrpError(name, f"is {getattr(self, name)}", "give 1 or more")
+
+
+@dataclass(frozen=True)
+class MatchedSparsity:
+    """The control for sparsity: methods cut down, sequence by sequence, to the Gini index of another one's map.
+
+    Parameters
+    ----------
+    to : Variant
+        The method whose sparsity is matched.
+    methods : tuple of Variant
+        The methods that are cut.
+    """
+
+    to: Variant
+    methods: tuple[Variant, ...]
+
+
+@dataclass(frozen=True)
+class PictureOptions:
+    """What is drawn.
+
+    Parameters
+    ----------
+    sequences : int
+        Sequences of each task whose logos are drawn.
+    methods : tuple of str
+        The methods whose logos are drawn; the default and its peers where empty.
+    """
+
+    sequences: int = 2
+    methods: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.sequences <= 20:
+            raise SeqplrpError("sequences", f"is {self.sequences}", "give 0 to 20")
+
+
+@dataclass(frozen=True)
+class BenchmarkConfig:
+    """All that decides a benchmark. `read_config` reads one from YAML, where the keys are described.
+
+    Attributes
+    ----------
+    name, description, source : str
+    tasks : tuple of BenchmarkTask
+    architectures : tuple of Architecture
+    seeds : tuple of int
+        One model of each architecture is trained on each task by each.
+    training : mapping
+        Fields of `seqplrp.models.TrainOptions`.
+    learned : float
+        A model whose test AUROC (mean over classes) is below this did not learn: it is left out and counted.
+    sequences : int
+        Test sequences of each task that are explained, at most; those that a model gets wrong are left out.
+    variants : tuple of Variant
+        The methods.
+    default : Variant
+        The method that is tested against its peers.
+    peers : tuple of Variant
+    protocols : mapping of str to Options
+        What is measured, with its settings.
+    cost : CostOptions or None
+    matched : MatchedSparsity or None
+    pictures : PictureOptions
+    """
+
+    name: str
+    description: str
+    source: str
+    tasks: tuple[BenchmarkTask, ...]
+    architectures: tuple[Architecture, ...]
+    seeds: tuple[int, ...]
+    training: Mapping[str, Any]
+    learned: float
+    sequences: int
+    variants: tuple[Variant, ...]
+    default: Variant
+    peers: tuple[Variant, ...]
+    protocols: Mapping[str, Options]
+    cost: CostOptions | None
+    matched: MatchedSparsity | None = None
+    pictures: PictureOptions = field(default_factory=PictureOptions)
+
+    def train_options(self, architecture: Architecture, seed: int) -> TrainOptions:
+        """Return how one model is trained."""
+        return TrainOptions(**{**self.training, **architecture.training}, seed=seed)
+
+    def least_auroc(self, task: BenchmarkTask) -> float:
+        """Return the test AUROC below which a model of a task did not learn."""
+        return self.learned if task.learned is None else task.learned
+
+
+def read_config(path: Path | str) -> BenchmarkConfig:
+    """Read a benchmark from YAML.
+
+    Keys: ``tasks`` (NAME: {group: development | report | control,
+    kind: simulated, task: PRESET or FILE, n, test, seed} or
+    {group, kind: chipseq, directory, factor, motif, p_value}); ``architectures`` (NAME: {architecture, options,
+    training}); ``seeds``; ``training``; ``learned``; ``sequences``; ``common`` (center and reverse_complement of every
+    method that does not set its own); ``methods`` (NAME: {method, FIELD: VALUE}, where a list makes one method of each
+    value); ``default``; ``peers``; ``protocols``; ``matched_sparsity`` ({to, methods}); ``cost``; ``pictures``.
+
+    Raises
+    ------
+    SeqplrpError
+        With file, line and key, for every key or value that can't be.
+    """
+    root = read_entries(path)
+    given = root.mapping(KEYS, _REQUIRED)
+    variants = read_variants(given["methods"], given.get("common"))
+    default = variant_named(variants, given["default"])
+    config = BenchmarkConfig(
+        name=given["name"].text() if "name" in given else Path(path).stem,
+        description=given["description"].text() if "description" in given else "",
+        source=str(path),
+        tasks=tuple(read_task(_slug(one, name), one) for name, one in _some(given["tasks"]).items()),
+        architectures=tuple(
+            _architecture(_slug(one, name), one) for name, one in _some(given["architectures"]).items()
+        ),
+        seeds=_seeds(given["seeds"]),
+        training=_training(given["training"]) if "training" in given else {},
+        learned=given["learned"].number(0, 1) if "learned" in given else 0.8,
+        sequences=given["sequences"].whole(1) if "sequences" in given else 200,
+        variants=variants,
+        default=default,
+        peers=_peers(given["peers"], variants, default),
+        protocols=_protocols(given["protocols"], variants),
+        cost=_cost(given.get("cost")),
+        matched=_matched(given.get("matched_sparsity"), variants),
+        pictures=_pictures(given.get("pictures"), variants),
+    )
+    for entry, architecture in zip(given["architectures"].mapping().values(), config.architectures, strict=True):
+        entry.told(config.train_options(architecture, 0).validate)
+    return config
+
+
+def _protocols(entry: Entry, variants: tuple[Variant, ...]) -> dict[str, Options]:
+    found: dict[str, Options] = {}
+    names = [*dict.fromkeys(variant.family for variant in variants), *(variant.name for variant in variants)]
+    for name, one in _some(entry).items():
+        protocol = PROTOCOLS[replace(one, value=name).choice(tuple(PROTOCOLS))]
+        found[name] = protocol.options() if one.value is None else one.made(protocol.options)
+        if found[name].methods:
+            for method in one.mapping()["methods"].items():
+                method.choice(names)
+    return found
+
+
+def _some(entry: Entry) -> dict[str, Entry]:
+    found = entry.mapping()
+    if not found:
+        raise entry.error("is empty", "name at least one")
+    return found
+
+
+def _slug(entry: Entry, name: str) -> str:
+    """Return a name that can be that of a directory."""
+    if not name or name.startswith(".") or not all(c.isalnum() or c in "._-" for c in name):
+        raise entry.error(f"{name!r} can't name a directory", "use letters, digits, - and _")
+    return name
+
+
+def _architecture(name: str, entry: Entry) -> Architecture:
+    given = entry.mapping(("architecture", "options", "training")) if entry.value is not None else {}
+    which = given["architecture"].text() if "architecture" in given else name
+    options = given["options"].mapping() if "options" in given else {}
+    plain = {key: one.plain() for key, one in options.items()}
+    given.get("options", entry).told(lambda: check_architecture(which, plain))
+    training = _training(given["training"]) if "training" in given else {}
+    return Architecture(name, which, plain, training)
+
+
+def _training(entry: Entry) -> dict[str, Any]:
+    options = entry.made(TrainOptions, leave_out=("seed",))
+    entry.told(options.validate)
+    return {key: getattr(options, key) for key in entry.mapping()}
+
+
+def _seeds(entry: Entry) -> tuple[int, ...]:
+    seeds = tuple(one.whole() for one in entry.items())
+    if not seeds or len(set(seeds)) != len(seeds):
+        raise entry.error("is empty" if not seeds else "holds a seed twice", "write [0, 1, 2]")
+    return seeds
+
+
+def _peers(entry: Entry, variants: tuple[Variant, ...], default: Variant) -> tuple[Variant, ...]:
+    peers = tuple(variant_named(variants, one) for one in entry.items())
+    for one, peer in zip(entry.items(), peers, strict=True):
+        if peer == default or peers.count(peer) > 1:
+            raise one.error("is the default itself" if peer == default else "is there twice", "leave it out")
+    return peers
+
+
+def _cost(entry: Entry | None) -> CostOptions | None:
+    if entry is None:
+        return CostOptions()
+    return None if entry.value is False else entry.made(CostOptions)
+
+
+def _matched(entry: Entry | None, variants: tuple[Variant, ...]) -> MatchedSparsity | None:
+    if entry is None:
+        return None
+    given = entry.mapping(("to", "methods"), ("to", "methods"))
+    to = variant_named(variants, given["to"])
+    methods = tuple(variant_named(variants, one) for one in given["methods"].items())
+    if to in methods:
+        raise given["methods"].error(f"{to.name!r} can't be matched to itself", "leave it out")
+    return MatchedSparsity(to, methods)
+
+
+def _pictures(entry: Entry | None, variants: tuple[Variant, ...]) -> PictureOptions:
+    if entry is None:
+        return PictureOptions()
+    found = entry.made(PictureOptions)
+    if found.methods:
+        for one in entry.mapping()["methods"].items():
+            variant_named(variants, one)
+    return found

@@ -1,0 +1,85 @@
+"""A run from its description to its report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from seqplrp.errors import SeqplrpError
+from seqplrp.recovery.benchmark.config import BenchmarkConfig
+from seqplrp.recovery.benchmark.pictures import draw_pictures
+from seqplrp.recovery.benchmark.report import write_report
+from seqplrp.recovery.benchmark.runner import RESULTS_FILE, Listener, RunState, run_cells
+from seqplrp.recovery.benchmark.store import write_whole
+from seqplrp.recovery.benchmark.summary import Summary, summarise_run, summary_rows
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run left.
+
+    Attributes
+    ----------
+    state : RunState or None
+        None where cells were not run, only reported.
+    summary : Summary
+    files : list of Path
+        What to look at: report, tables, pictures.
+    """
+
+    state: RunState | None
+    summary: Summary
+    files: list[Path]
+
+
+def run_benchmark(
+    config: BenchmarkConfig,
+    out: Path | str,
+    *,
+    most: int | None = None,
+    again: bool = False,
+    listener: Listener | None = None,
+) -> Outcome:
+    """Make the cells that are missing, then tables, pictures and report of all that are finished.
+
+    Parameters
+    ----------
+    config, out, most, again, listener
+        As `run_cells` takes them.
+
+    Raises
+    ------
+    SeqplrpError
+        As `run_cells` does.
+    """
+    state = run_cells(config, out, most=most, again=again, listener=listener)
+    outcome = report_run(config, out)
+    return Outcome(state, outcome.summary, outcome.files)
+
+
+def report_run(config: BenchmarkConfig, out: Path | str) -> Outcome:
+    """Make tables, pictures and report of the cells that are finished.
+
+    Raises
+    ------
+    SeqplrpError
+        If none is.
+    """
+    folder = Path(out)
+    summary = summarise_run(config, folder)
+    if not summary.cells:
+        raise SeqplrpError(folder, "holds no finished cell of this benchmark", "run it first")
+    _write_table(summary_rows(summary), folder / "summary.tsv")
+    _write_table(summary.tests, folder / "tests.tsv")
+    _write_table(summary.costs, folder / "costs.tsv")
+    _write_table(summary.models, folder / "models.tsv")
+    reports = write_report(summary, draw_pictures(summary, folder), folder)
+    tables = [folder / name for name in ("summary.tsv", "tests.tsv", "costs.tsv", "models.tsv", RESULTS_FILE)]
+    return Outcome(None, summary, [*reports, *tables, folder / "pictures"])
+
+
+def _write_table(table: pd.DataFrame, path: Path, columns: Sequence[str] = ()) -> None:
+    write_whole(path, table.to_csv(sep="\t", index=False, float_format="%.6g", lineterminator="\n").encode())

@@ -1,0 +1,263 @@
+"""The pictures of a run, from its summary."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from seqplrp.evaluate import critical_difference as least_difference
+from seqplrp.plot import (
+    LogoTrack,
+    Mark,
+    SequencePanel,
+    comparison_panel,
+    critical_difference,
+    logo_frame,
+    measure_bars,
+    save_figure,
+    sweep_curves,
+    trade_off,
+)
+from seqplrp.recovery.benchmark.cell import read_part
+from seqplrp.recovery.benchmark.config import BenchmarkConfig
+from seqplrp.recovery.benchmark.summary import FinishedCell, Summary, in_scope, mean_ranks
+from seqplrp.recovery.benchmark.variants import Variant
+
+FIRST_MEASURES = (
+    "auprc",
+    "rra",
+    "rma",
+    "gini",
+    "abpc",
+    "deletion_early",
+    "insertion_abpc",
+    "substitution_ratio",
+    "flip_correlation",
+    "randomised_spearman_abs",
+)
+"""What tables and pictures show, where it is measured; all others are in ``summary.tsv``."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture of a report.
+
+    Attributes
+    ----------
+    file : str
+        Its name in ``pictures/``.
+    caption : str
+    group : str
+        The group of tasks that it is of.
+    """
+
+    file: str
+    caption: str
+    group: str
+
+
+def draw_pictures(summary: Summary, out: Path) -> list[Picture]:
+    """Draw all pictures that a run has values for, as SVG and PNG.
+
+    Parameters
+    ----------
+    summary : Summary
+    out : Path
+        The run's directory; the pictures go to ``pictures/`` in it.
+    """
+    folder = out / "pictures"
+    folder.mkdir(parents=True, exist_ok=True)
+    drawn = []
+    for group in summary.groups:
+        for name, caption, figure in _figures(summary, group, out):
+            file = f"{group}-{name}"
+            save_figure(figure, folder / f"{file}.svg")
+            save_figure(figure, folder / f"{file}.png")
+            drawn.append(Picture(file, caption, group))
+    return drawn
+
+
+def _figures(summary: Summary, group: str, out: Path) -> list[tuple[str, str, Figure]]:
+    found = [("measures", "Means of the default and its peers, with 95 % intervals.", _bars(summary, group))]
+    found += _sweeps(summary, group)
+    found += _trade_offs(summary, group)
+    found += _ranks(summary, group)
+    found += _logos(summary, group, out)
+    return [(name, caption, figure) for name, caption, figure in found if figure is not None]
+
+
+def shown_measures(summary: Summary, most: int = 6) -> list[str]:
+    """Return the measures that a table or a picture shows; those that a run has none of are passed over."""
+    return ([name for name in FIRST_MEASURES if name in summary.measures] or list(summary.measures))[:most]
+
+
+def _bars(summary: Summary, group: str) -> Figure | None:
+    table = summary.mean_table(group)
+    names = [name for name in summary.methods if name in {*summary.compared, *_floors(summary.config)}]
+    table = table[table["method"].isin(names) & table["measure"].isin(shown_measures(summary))]
+    if table.empty:
+        return None
+    return measure_bars(
+        table,
+        measures=shown_measures(summary),
+        highlight=summary.config.default.name,
+        title=f"{group} tasks: means over {int(table['models'].max())} models",
+    )
+
+
+def _floors(config: BenchmarkConfig) -> list[str]:
+    """Return the floor and the ceiling."""
+    return [v.name for v in config.variants if v.method is None or type(v.method).__name__ == "Random"]
+
+
+def swept_families(config: BenchmarkConfig, key: str = "p") -> dict[str, list[tuple[float, Variant]]]:
+    """Return the methods that differ in a number alone, by the name of the line that they make."""
+    lines: dict[str, list[tuple[float, Variant]]] = {}
+    for variant in config.variants:
+        value = variant.swept.get(key)
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            rest = " ".join(f"{k}={v}" for k, v in variant.swept.items() if k != key)
+            lines.setdefault(f"{variant.family} {rest}".strip(), []).append((float(value), variant))
+    return {name: sorted(points, key=lambda one: one[0]) for name, points in lines.items() if len(points) > 1}
+
+
+def _sweeps(summary: Summary, group: str) -> list[tuple[str, str, Figure | None]]:
+    found: list[tuple[str, str, Figure | None]] = []
+    means = summary.mean_table(group)
+    for key in ("p", "budget", "gain"):
+        lines = swept_families(summary.config, key)
+        rows = [
+            means[means["method"] == variant.name].assign(family=line, x=value)
+            for line, points in lines.items()
+            for value, variant in points
+        ]
+        if not rows:
+            continue
+        table = pd.concat(rows, ignore_index=True)
+        shown = [name for name in shown_measures(summary, 9) if name in set(table["measure"])]
+        table = table[table["measure"].isin(shown)]
+        table = table.assign(measure=pd.Categorical(table["measure"], shown)).sort_values("measure", kind="stable")
+        table = table.astype({"measure": object})
+        others = [name for name in summary.compared if not any(v.name == name for p in lines.values() for _, v in p)]
+        references = {name: _means_of(means, name) for name in others[:4]}
+        figure = sweep_curves(
+            table, label=key, references=references, known=summary.measures, title=f"{group} tasks: against {key}"
+        )
+        found.append((f"against-{key}", f"Measures against {key}; dashed: methods without it.", figure))
+    return found
+
+
+def _means_of(means: pd.DataFrame, method: str) -> dict[str, float]:
+    of = means[means["method"] == method]
+    return dict(zip(of["measure"].astype(str), of["mean"].astype(float), strict=True))
+
+
+def _trade_offs(summary: Summary, group: str) -> list[tuple[str, str, Figure | None]]:
+    means = summary.mean_table(group).set_index(["method", "measure"])
+    measures = [name for name in ("auprc", "rma") if name in summary.measures]
+    families = {v.name: line for line, points in swept_families(summary.config).items() for _, v in points}
+    default = summary.config.default.name
+    found: list[tuple[str, str, Figure | None]] = []
+    for measure in measures:
+        label = summary.measures[measure].label
+        y = means.xs(measure, level="measure")
+        table = pd.DataFrame(
+            {
+                "method": y.index,
+                "y": y["mean"].to_numpy(),
+                "y_low": y["low"].to_numpy(),
+                "y_high": y["high"].to_numpy(),
+            }
+        )
+        table["family"] = [families.get(name, name) for name in table["method"]]
+        table = table[~table["method"].isin(_floors(summary.config))]
+        if "gini" in summary.measures:
+            x = means.xs("gini", level="measure")["mean"]
+            figure = _drawn(
+                table.assign(x=x.reindex(table["method"]).to_numpy()),
+                x_label="Gini (sparsity)",
+                y_label=label,
+                highlight=default,
+                title=f"{group} tasks: sparsity against {label}",
+            )
+            found.append((f"sparsity-{measure}", f"Sparsity against {label}; lines join methods of one sweep.", figure))
+        costs = in_scope(summary.costs, group) if not summary.costs.empty else pd.DataFrame()
+        if not costs.empty:
+            ratio = costs.set_index("method")["ratio"]
+            figure = _drawn(
+                table.assign(x=ratio.reindex(table["method"]).to_numpy()),
+                x_label="cost, times gradient x input",
+                y_label=label,
+                highlight=default,
+                log_x=True,
+                frontier=True,
+                title=f"{group} tasks: cost against {label}",
+            )
+            caption = f"Cost against {label}; the grey line joins what no cheaper method beats."
+            found.append((f"cost-{measure}", caption, figure))
+    return found
+
+
+def _drawn(table: pd.DataFrame, **options: Any) -> Figure | None:
+    known = table["x"].notna() & table["y"].notna()
+    return trade_off(table, **options) if known.any() else None
+
+
+def _ranks(summary: Summary, group: str) -> list[tuple[str, str, Figure | None]]:
+    found: list[tuple[str, str, Figure | None]] = []
+    for measure in (name for name in ("auprc", "rra", "rma", "abpc") if name in summary.measures):
+        ranks, models = mean_ranks(summary, group, measure)
+        if len(ranks) < 2 or models < 2:
+            continue
+        difference = least_difference(len(ranks), models)
+        label = summary.measures[measure].label
+        figure = critical_difference(
+            ranks, difference, highlight=summary.config.default.name, title=f"{group} tasks: ranks by {label}"
+        )
+        caption = (
+            f"Mean ranks by {label} over {models} models; bars join methods that a Nemenyi test at 5 % "
+            "can't tell apart."
+        )
+        found.append((f"ranks-{measure}", caption, figure))
+    return found
+
+
+def _logos(summary: Summary, group: str, out: Path) -> list[tuple[str, str, Figure | None]]:
+    """Draw the same sequences by several methods: the first model of each task."""
+    config = summary.config
+    names = list(config.pictures.methods) or summary.compared
+    found: list[tuple[str, str, Figure | None]] = []
+    for task in config.tasks:
+        of = [one for one in summary.cells if one.scored and one.cell.task.name == task.name and task.group == group]
+        if not of or not config.pictures.sequences:
+            continue
+        panels = _panels(of[0], names, out)
+        title = f"{task.name}, {of[0].cell.architecture.name}, seed {of[0].cell.seed}"
+        caption = f"The first sequences of {title}, chosen before any was looked at; motifs are marked beneath."
+        found.append((f"logos-{task.name}", caption, comparison_panel(panels)))
+    return found
+
+
+def _panels(one: FinishedCell, names: Sequence[str], out: Path) -> list[SequencePanel]:
+    folder = one.cell.folder(out)
+    maps = {}
+    for name in names:
+        found = read_part(folder, name)
+        assert found is not None  # the cell is finished
+        maps[name] = found[0].examples
+    panels = []
+    for row, example in enumerate(one.manifest["examples"]):
+        codes = np.array([int(code) for code in example["codes"]], dtype=np.uint8)
+        tracks = [LogoTrack(name, logo_frame(relevance[row], codes)) for name, relevance in maps.items()]
+        marks = [
+            Mark(mark["start"], mark["end"], mark["motif"], mark["strand"], mark["supports"])
+            for mark in example["marks"]
+        ]
+        panels.append(SequencePanel(f"{example['id']}   {example['class']}: {example['score']:.2f}", tracks, marks))
+    return panels

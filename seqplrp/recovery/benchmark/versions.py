@@ -1,0 +1,20 @@
+"""The versions of what results depend on."""
+
+from __future__ import annotations
+
+from importlib.metadata import PackageNotFoundError, version
+
+from seqplrp._version import __version__
+
+_PEERS = ("torch", "numpy", "scipy", "scikit-learn", "tangermeme", "captum")
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of seqplrp and of the libraries that its numbers come from; absent ones are left out."""
+    found = {"seqplrp": __version__}
+    for name in _PEERS:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
