@@ -1,0 +1,271 @@
+"""Check 1: does |relevance| depend on the position, where the sequences do not?
+
+Over dinucleotide-shuffled sequences every position holds the same kind of bases, so the mean |relevance| is flat unless
+the network or the explanation prefers places: where padding cuts windows off, where a pool's stride falls, where a
+dense layer behind a flattening has learnt weights for places.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import gcd
+from typing import Any
+
+import numpy as np
+
+from seqplrp.plot import profile_picture
+from seqplrp.recovery.audit.findings import CAUSES, Cause, CheckResult, Finding, Range, spoken
+from seqplrp.recovery.audit.profiles import (
+    Comb,
+    Edge,
+    Floats,
+    AuditLimits,
+    Profile,
+    Spot,
+    examine,
+    normalised,
+    slope_on,
+)
+from seqplrp.recovery.audit.subject import Backgrounds, Codes, Subject
+
+CHECK = "position"
+TITLE = "|relevance| by position over shuffled sequences"
+
+FEWEST_ROWS = 20
+_MUTANTS = 8192  # sequences explained to learn what the model itself makes of each position
+
+
+@dataclass(frozen=True)
+class Named:
+    """An uneven part of a profile in words, with the pattern that it draws on the positions."""
+
+    name: str
+    what: str
+    size: float
+    size_of: str
+    p: float
+    positions: tuple[Range, ...]
+    pattern: Floats
+    mass: float
+    details: Mapping[str, Any]
+
+
+def check_position(
+    subject: Subject,
+    backgrounds: Backgrounds,
+    *,
+    n: int,
+    limits: AuditLimits,
+    strides: Mapping[int, str],
+    rng: np.random.Generator,
+) -> CheckResult:
+    """Explain shuffled sequences and look for edges, combs and uneven stretches in the mean |relevance|.
+
+    Parameters
+    ----------
+    subject : Subject
+        What is audited.
+    backgrounds : Backgrounds
+        Where shuffled sequences come from.
+    n : int
+        How many.
+    limits : AuditLimits
+        When something is told.
+    strides : mapping of int to str
+        The model's stride products and their layers.
+    rng : numpy.random.Generator
+        Of sequences, shifts and mutations.
+    """
+    codes = backgrounds.draw(n, rng)
+    rows = normalised(subject.maps(codes).size)
+    if len(rows) < FEWEST_ROWS:
+        return CheckResult(
+            CHECK, TITLE, f"did not run: {n - len(rows)} of {n} maps are zero at every position", ran=False
+        )
+    profile = examine(rows, rng, limits=limits, strides=tuple(strides))
+    parts = uneven_parts(profile, strides, "mean |relevance|")
+    model = _mutation_rows(subject, codes, rng) if parts else None
+    findings = tuple(finding_of(CHECK, part, model, limits, _REMEDIES) for part in parts)
+    summary = (
+        f"{len(rows)} sequences ({backgrounds.described}); the interior varies by {100 * profile.variation:.1f} % "
+        f"beyond what noise explains (noise of one position: {100 * profile.noise / profile.level:.1f} %)"
+    )
+    return CheckResult(
+        CHECK,
+        TITLE,
+        summary,
+        findings=findings,
+        statistics=profile_statistics(profile),
+        draw=lambda: profile_picture(
+            profile.mean / profile.level,
+            noise=profile.noise / profile.level,
+            marked=[(one.name, one.positions) for one in findings if one.positions],
+            combs=[(comb.period, comb.phases) for comb in profile.combs],
+            other=None if model is None else ("the score's answer to mutations", model.mean(axis=0)),
+            ylabel="mean |relevance| (interior = 1)",
+            xlabel="position (0-based)",
+            title="Shuffled sequences: is any position preferred?",
+        ),
+    )
+
+
+_REMEDIES: Mapping[str, str] = {
+    "edge": "leave these positions out of comparisons and motif calls, or give the model longer sequences and cut the "
+    "maps to the middle",
+    "comb": "do not read single bases at this spacing: smooth maps over one period, average over shifted inputs, or "
+    "train with a smaller pool stride",
+    "position": "compare a base with the same position of shuffled sequences (subtract or divide by this profile) "
+    "before it is called important; global pooling in place of flattening takes it away",
+}
+
+
+def uneven_parts(profile: Profile, strides: Mapping[int, str], of: str, *, step: int = 1) -> list[Named]:
+    """Put a profile's edges, combs and stretches into words; `step` is how far its places lie apart."""
+    parts = [_edge(profile, edge, of) for edge in profile.edges]
+    parts += [_comb(profile, comb, strides, of, step) for comb in profile.combs]
+    if profile.spots:
+        parts.append(_uneven(profile, profile.spots, of))
+    return parts
+
+
+def _edge(profile: Profile, edge: Edge, of: str) -> Named:
+    width = edge.positions[1] - edge.positions[0]
+    where = "first" if edge.end == "start" else "last"
+    counted = f"the {where} {width} positions have" if width > 1 else f"the {where} position has"
+    return Named(
+        name="edge",
+        what=f"{counted} {edge.ratio:.2f} of the interior's {of}",
+        size=edge.ratio,
+        size_of="mean over the interior's",
+        p=edge.p,
+        positions=(edge.positions,),
+        pattern=_pattern(profile, (edge.positions,)),
+        mass=profile.displaced((edge.positions,)),
+        details={"end": edge.end},
+    )
+
+
+def _comb(profile: Profile, comb: Comb, strides: Mapping[int, str], of: str, step: int) -> Named:
+    phases = np.array(comb.phases)
+    away = np.abs(phases - phases.mean())
+    length = len(profile.mean)
+    return Named(
+        name="comb",
+        what=f"{of} repeats with a period of {_period(comb, phases, strides, step)}",
+        size=comb.contrast,
+        size_of="highest less lowest phase, over the mean",
+        p=comb.p,
+        positions=tuple((i, i + 1) for i in range(length) if away[i % comb.period] > 0.5 * away.max()),
+        pattern=np.asarray((phases - phases.mean())[np.arange(length) % comb.period]),
+        mass=profile.comb_mass(comb),
+        details={"period": comb.period, "phases": comb.phases, "layer": strides.get(comb.period)},
+    )
+
+
+def _period(comb: Comb, phases: Floats, strides: Mapping[int, str], step: int) -> str:
+    """Say a comb's period, the layer that makes it, and its phases."""
+    if gcd(step, comb.period) > 1:
+        return f"{comb.period} of the places tried, which lie {step} apart"
+    layer = strides.get(comb.period, "")
+    known = f" (the stride that {layer} reaches)" if layer else ""
+    if not layer and any(stride % comb.period == 0 for stride in strides):
+        known = " (which divides a stride of the model)"
+    high, low = (int(i) * step % comb.period for i in (phases.argmax(), phases.argmin()))
+    return (
+        f"{comb.period} positions{known}: {phases.max():.2f} of the mean where the position modulo {comb.period} is "
+        f"{high}, {phases.min():.2f} where it is {low}"
+    )
+
+
+def _uneven(profile: Profile, spots: tuple[Spot, ...], of: str) -> Named:
+    places = tuple(spot.positions for spot in spots)
+    worst = max(spots, key=lambda spot: abs(np.log(max(spot.ratio, 1e-3))))
+    listed = ", ".join(f"{a}-{b} ({s.ratio:.2f})" for s in spots[:6] for a, b in [s.positions])
+    more = f" and {len(spots) - 6} more" if len(spots) > 6 else ""
+    mass = profile.displaced(places)
+    return Named(
+        name="position",
+        what=f"{of} of the interior depends on the position: {listed}{more} of the level",
+        size=worst.ratio,
+        size_of=f"of {worst.positions[0]}-{worst.positions[1]} over the level, the farthest off",
+        p=profile.spot_p,
+        positions=places,
+        pattern=_pattern(profile, places),
+        mass=mass,
+        details={"stretches": [{"positions": s.positions, "ratio": s.ratio} for s in spots]},
+    )
+
+
+def _pattern(profile: Profile, ranges: tuple[Range, ...]) -> Floats:
+    pattern = np.zeros(len(profile.mean))
+    for start, end in ranges:
+        pattern[start:end] = profile.mean[start:end] / profile.level - 1.0
+    return pattern
+
+
+def finding_of(
+    check: str, part: Named, model: Floats | None, limits: AuditLimits, remedies: Mapping[str, str]
+) -> Finding:
+    """Make a finding of an uneven part, and say whether the model's score shows the same."""
+    cause, slope = cause_of(part.pattern, model)
+    told = f" ({CAUSES[cause]})" if CAUSES[cause] else ""
+    return Finding(
+        check=check,
+        name=part.name,
+        level="finding" if part.mass >= limits.mass else "note",
+        what=part.what + told,
+        size=part.size,
+        size_of=part.size_of,
+        p=part.p,
+        positions=part.positions,
+        cause=cause,
+        remedy=remedies[part.name],
+        details={**part.details, "displaced_share": part.mass, "share_in_the_score": slope},
+    )
+
+
+def cause_of(pattern: Floats, model: Floats | None) -> tuple[Cause, float | None]:
+    """Say who makes a pattern, from rows (n, P) that hold the model's own answer at each position."""
+    if model is None or not pattern.any():
+        return "not asked", None
+    slope, error = slope_on(pattern, model)
+    if error > 0.25:
+        return "unsettled", slope
+    if slope > 0.6:
+        return "model", slope
+    return ("explanation" if slope < 0.2 else "both"), slope
+
+
+def _mutation_rows(subject: Subject, codes: Codes, rng: np.random.Generator) -> Floats | None:
+    """|change of the score| when one base is replaced by a random other one, a row a sequence; None for too long ones.
+
+    It needs no explanation, so it tells what the model does from what the explanation adds.
+    """
+    length = subject.length
+    rows = min(len(codes), 64, _MUTANTS // (length + 1))
+    if rows < 4:
+        return None
+    some = codes[:rows]
+    mutants = np.repeat(some, length, axis=0)
+    at = np.tile(np.arange(length), rows)
+    each = np.arange(len(mutants))
+    mutants[each, at] = (mutants[each, at] + rng.integers(1, 4, len(mutants))) % 4
+    before = subject.maps(some).output
+    after = subject.maps(mutants).output.reshape(rows, length)
+    changed = normalised(np.abs(after - before[:, None]))
+    return changed if len(changed) >= 4 else None
+
+
+def profile_statistics(profile: Profile) -> dict[str, Any]:
+    """Return a profile's figures for findings.json."""
+    return {
+        "rows": profile.rows,
+        "mean": profile.mean / profile.level,
+        "noise": profile.noise / profile.level,
+        "variation": profile.variation,
+        "edges": [{"end": e.end, "positions": e.positions, "ratio": e.ratio, "p": e.p} for e in profile.edges],
+        "combs": [{"period": c.period, "contrast": c.contrast, "phases": c.phases, "p": c.p} for c in profile.combs],
+        "stretches": spoken([s.positions for s in profile.spots], most=50),
+        "stretches_p": profile.spot_p,
+    }
