@@ -89,6 +89,13 @@ _ALONG = {
 }
 """Operations that keep a value's shape and mix what stands along an axis, by where that axis is among the arguments."""
 
+_MADE_LIKE = {
+    aten.new_zeros.default,
+    aten.new_ones.default,
+    aten.new_full.default,
+    aten.new_empty.default,
+}
+
 _JOINS = {aten.cat.default, aten.concat.default, aten.concatenate.default, aten.vstack.default}
 
 
@@ -145,6 +152,8 @@ class _Follower:
         sources = [name for name in node.refs() if name in self.sizes]
         if node.sizes is None or node.shape is None or not sources:
             return
+        if node.op in _MADE_LIKE and None not in node.shape:
+            return  # of a value's type, not of its size
         self.check_along(node, sources[0])
         sizes = tuple(size or 1 for size in node.sizes)
         self.sizes[node.name] = sizes

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_unflatten
 
 from seqplrp.errors import SeqplrpError
+from seqplrp.lrp.bounds import with_numbers_as_bounds
 from seqplrp.lrp.explained import TRACING, Explained, Layout, Others, Program, Target, evaluation_mode
 from seqplrp.lrp.graph import Graph, Node, Ref
 from seqplrp.lrp.reading import REMEDY, GraphReader, size_of
@@ -56,7 +57,8 @@ def trace(
         Where the model can't be exported, or has no tensor output.
     """
     with TRACING:
-        return _without_closing_activation(_traced(model, example, target, others, layout, any_length))
+        graph = _traced(model, example, target, others, layout, any_length)
+        return with_numbers_as_bounds(_without_closing_activation(graph))
 
 
 def _traced(

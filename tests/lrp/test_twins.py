@@ -10,6 +10,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from engine import Calls, back_through, one_hot, seeded
+from handler_checks import trace_together
 from torch import Tensor, nn
 
 from seqplrp.lrp import Epsilon, Gamma, Pruning, Relative, Rule
@@ -168,6 +169,41 @@ WRITINGS: dict[str, Callable[[], nn.Module]] = {
 }
 
 
+def zeroed_in_place(h: Tensor) -> Tensor:
+    h = h.clone()
+    h[h < 0] = 0
+    return h
+
+
+RELUS: dict[str, Callable[[Tensor], Tensor]] = {
+    "maximum with zeros_like": lambda h: torch.maximum(h, torch.zeros_like(h)),
+    "maximum, zeros first": lambda h: torch.maximum(torch.zeros_like(h), h),
+    "max with new_zeros": lambda h: torch.max(h, h.new_zeros(h.shape)),
+    "maximum with zeros of its shape": lambda h: torch.maximum(h, torch.zeros(h.shape, dtype=h.dtype)),
+    "maximum with full_like": lambda h: torch.maximum(h, torch.full_like(h, 0.0)),
+    "maximum with one zero": lambda h: torch.maximum(h, torch.tensor(0.0)),
+    "maximum with a tensor of one zero": lambda h: torch.maximum(h, h.new_zeros(1)),
+    "fmax": lambda h: torch.fmax(h, torch.zeros_like(h)),
+    "minimum of what is turned about": lambda h: -torch.minimum(-h, torch.zeros_like(h)),
+    "clamp_min": lambda h: h.clamp_min(0),
+    "clamp by a tensor": lambda h: torch.clamp(h, min=torch.zeros_like(h)),
+    "where": lambda h: torch.where(h > 0, h, 0),
+    "where, with zeros": lambda h: torch.where(h > 0, h, torch.zeros_like(h)),
+    "where, turned about": lambda h: torch.where(h < 0, 0.0, h),
+    "masked_fill": lambda h: h.masked_fill(h <= 0, 0),
+    "by a mask": lambda h: h * (h > 0),
+    "in place by a mask": zeroed_in_place,
+    "threshold": lambda h: F.threshold(h, 0.0, 0.0),
+    "hardtanh": lambda h: F.hardtanh(h, 0, float("inf")),
+    "leaky by nothing": lambda h: F.leaky_relu(h, 0.0),
+}
+
+
+def with_relu(m: Chain, x: Tensor, relu: Callable[[Tensor], Tensor]) -> Tensor:
+    h = m.pool(relu(m.norm(m.conv1(x))))
+    return m.output(relu(m.hidden(relu(m.conv2(h)).flatten(1))))
+
+
 def start(model: nn.Module) -> Tensor:
     with torch.no_grad():
         return torch.where(torch.arange(3) == 1, model(X), 0)
@@ -192,6 +228,49 @@ def assert_twins(one: nn.Module, other: nn.Module, x: Tensor = X) -> None:
 @pytest.mark.parametrize("name", WRITINGS)
 def test_a_chain_of_layers_explains_alike_however_it_is_written(name: str) -> None:
     assert_twins(chain(), WRITINGS[name]())
+
+
+@cache
+def with_relus() -> dict[str, nn.Module]:
+    """One for each writing, traced at the price of one."""
+    nets = {
+        name: Calls(lambda self, x, relu=relu: with_relu(self.m, x, relu), m=copy.deepcopy(chain())).eval()
+        for name, relu in RELUS.items()
+    }
+    trace_together(list(nets.values()), X)
+    return nets
+
+
+@pytest.mark.parametrize("name", RELUS)
+def test_a_relu_explains_alike_however_it_is_written(name: str) -> None:
+    assert_twins(chain(), with_relus()[name])
+
+
+BOUNDED: dict[str, tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]] = {
+    "from below": (lambda h: torch.maximum(torch.full_like(h, -1.0), h), lambda h: h.clamp(min=-1)),
+    "from above": (lambda h: torch.minimum(torch.ones_like(h), h), lambda h: h.clamp(max=1)),
+    "from above by a clamp": (lambda h: torch.clamp(h, max=torch.ones_like(h)), lambda h: h.clamp(max=1)),
+    "on both sides": (
+        lambda h: torch.clamp(h, torch.full_like(h, -0.5), torch.ones_like(h)),
+        lambda h: h.clamp(-0.5, 1),
+    ),
+    "by what widens it": (
+        lambda h: torch.maximum(h[:, :1], torch.zeros(6, 1, dtype=h.dtype)),
+        lambda h: h[:, :1].expand(-1, 6, -1).clamp(min=0),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BOUNDED)
+def test_a_bound_explains_alike_whether_it_is_a_number_or_a_tensor(name: str) -> None:
+    written, plain = (
+        Calls(
+            lambda self, x, f=f: self.m.output(self.m.hidden(self.m.conv2(self.m.pool(f(self.m.conv1(x)))).flatten(1))),
+            m=chain(),
+        )
+        for f in BOUNDED[name]
+    )
+    assert_twins(plain, written)
 
 
 def test_memory_that_lies_otherwise_changes_nothing() -> None:
