@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -103,6 +103,29 @@ def best_matches(queries: Sequence[Motif], targets: Sequence[Motif]) -> list[Mot
     of both strands. The columns of all targets are the background, so p-values are relative to these targets. No two
     columns are merged (``n_target_bins=None``). The first call on a machine compiles memelite, in up to a minute.
     """
+    found = all_matches(queries, targets)
+    likely = ([m for m in matches if m.shared_bits >= FEWEST_SHARED_BITS] for matches in found)
+    return [matches[0] if matches else None for matches in likely]
+
+
+def all_matches(queries: Sequence[Motif], targets: Sequence[Motif]) -> list[list[MotifMatch]]:
+    """Compare each query with every known motif, by TOMTOM.
+
+    Parameters
+    ----------
+    queries, targets : sequence of Motif
+        As `best_matches` takes them.
+
+    Returns
+    -------
+    list of list of MotifMatch
+        For each query all targets, the one with the lowest p-value first, whether or not they share bits with it.
+
+    Raises
+    ------
+    SeqplrpError
+        If memelite is not installed or there is no target.
+    """
     if not targets:
         raise SeqplrpError("targets", "there is no motif to compare with", "give at least one")
     require_memelite()
@@ -118,10 +141,10 @@ def best_matches(queries: Sequence[Motif], targets: Sequence[Motif]) -> list[Mot
         )
     p = np.clip(p, 0.0, 1.0)
     q = false_discovery_control(p, axis=1)
-    return [_best(query, targets, p[i], q[i], offsets[i], overlaps[i], strands[i]) for i, query in enumerate(queries)]
+    return [_by_p(query, targets, p[i], q[i], offsets[i], overlaps[i], strands[i]) for i, query in enumerate(queries)]
 
 
-def _best(
+def _by_p(
     query: Motif,
     targets: Sequence[Motif],
     p: npt.NDArray[np.float64],
@@ -129,14 +152,13 @@ def _best(
     offsets: npt.NDArray[np.float64],
     overlaps: npt.NDArray[np.float64],
     strands: npt.NDArray[np.float64],
-) -> MotifMatch | None:
+) -> list[MotifMatch]:
+    matches = []
     for j in np.argsort(p, kind="stable"):
         strand: Literal["+", "-"] = "-" if strands[j] else "+"
         match = MotifMatch(targets[j], float(p[j]), float(q[j]), int(offsets[j]), strand, int(overlaps[j]), 0.0)
-        bits = _shared_bits(query, match.aligned, match.offset)
-        if bits >= FEWEST_SHARED_BITS:
-            return MotifMatch(match.target, match.p, match.q, match.offset, strand, match.overlap, bits)
-    return None
+        matches.append(replace(match, shared_bits=_shared_bits(query, match.aligned, match.offset)))
+    return matches
 
 
 def _shared_bits(query: Motif, target: Motif, offset: int) -> float:
