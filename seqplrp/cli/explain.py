@@ -61,6 +61,7 @@ def explain(
     threshold: options.Threshold = None,
     gain: options.Gain = None,
     tau: options.Tau = None,
+    option: options.MethodOption = None,
     center: Annotated[str, typer.Option(help="Gradient correction: none, uniform or composition.")] = "none",
     reverse_complement: Annotated[
         bool, typer.Option("--reverse-complement", help="Average the maps of both strands.")
@@ -98,6 +99,8 @@ def explain(
         gain=gain,
         tau=tau,
         attention=attention,
+        option=option,
+        seed=seed,
         center=center,
         reverse_complement=reverse_complement or None,
     )

@@ -62,6 +62,7 @@ def filters(
     threshold: options.Threshold = None,
     gain: options.Gain = None,
     tau: options.Tau = None,
+    option: options.MethodOption = None,
     batch_size: options.BatchSize = None,
     check: options.Check = False,
     device: options.Device = "auto",
@@ -96,6 +97,7 @@ def filters(
         gain=gain,
         tau=tau,
         attention=attention,
+        option=option,
     )
     request = Request(
         models=(model,),

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from seqplrp.cli.errors import as_options, option_of
+from seqplrp.cli.named_values import named_values
 from seqplrp.errors import SeqplrpError
 from seqplrp.lrp import Rule, composite
 from seqplrp.methods import Method, options_of, parse_rule, resolve_method
@@ -16,7 +17,13 @@ CENTERS = ("none", "uniform", "composition")
 
 
 def method_of(
-    name: str, *, rule: Sequence[str] | None, p: Sequence[str] | None, **settings: Any
+    name: str,
+    *,
+    rule: Sequence[str] | None,
+    p: Sequence[str] | None,
+    option: Sequence[str] | None = None,
+    seed: int = 0,
+    **settings: Any,
 ) -> tuple[Method, dict[str, Any]]:
     """Make the method that a command's options name.
 
@@ -26,6 +33,10 @@ def method_of(
         Of the method.
     rule, p : sequence of str, optional
         One value, or several of which each is PATTERN=VALUE; a value without a pattern is for all other layers.
+    option : sequence of str, optional
+        Fields that have no option of their own, each as NAME=VALUE.
+    seed : int
+        For methods that have one.
     **settings
         The method's other fields; None where an option was not given.
 
@@ -57,8 +68,24 @@ def method_of(
                 f"is no option of the method {name}",
                 f"leave it out, or choose another --method ({name} has {has})",
             )
-    with as_options("method", *given):
-        return resolve_method(name, **given), given
+    # references are functions, which nobody can type
+    free = [field for field in known if field not in (*every, "seed", "references")]
+    others = _others(name, option or (), free)
+    if "seed" in known and seed != 0:
+        others["seed"] = seed
+    named = {field: f"--option {field}" for field in others} | {"seed": "--seed"}
+    with as_options("method", *given, **named):
+        return resolve_method(name, **given, **others), given | others
+
+
+def _others(name: str, texts: Sequence[str], known: Sequence[str]) -> dict[str, Any]:
+    """Read the settings of a method that have no option of their own."""
+    found = named_values(texts, "n_shuffles=50")
+    for field in found:
+        if field not in known:
+            has = f"it has {', '.join(known)}" if known else "it has none"
+            raise SeqplrpError(f"--option {field}", f"is no further setting of the method {name}", has)
+    return found
 
 
 def described(name: str, given: Mapping[str, Any]) -> str:

@@ -47,6 +47,12 @@ PrunedShare = Annotated[
     list[str] | None,
     typer.Option(help="Share of relevance to prune at each layer, or PATTERN=SHARE (repeated). plrp's own: 0.5"),
 ]
+MethodOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Any other setting of the method, as n_shuffles=50, steps=100, sparsity=0.8, over=lrp (repeat the option)."
+    ),
+]
 Budget = Annotated[float | None, typer.Option(help="Share to prune over the whole network, instead of --p.")]
 NegativeShare = Annotated[
     float | None, typer.Option("--p-neg", help="Share of negative relevance; half of p if not given.")

@@ -98,10 +98,11 @@ def train(
     """
     from seqplrp.cli.console import warn
     from seqplrp.cli.errors import as_options
+    from seqplrp.cli.named_values import named_values
     from seqplrp.cli.output import output_directory
     from seqplrp.models import TrainOptions, check_architecture, train_model
 
-    options = _parse_options(option or [])
+    options = named_values(option or [], "filters=32")
     settings = TrainOptions(
         epochs=epochs,
         batch_size=batch_size,
@@ -194,30 +195,3 @@ def _summary(result: TrainedModel, data: SequenceData, out: Path) -> str:
         lines.append(f"{'mean':{width}}  {macro['auroc']:.3f}  {macro['auprc']:.3f}  {macro['accuracy']:8.3f}")
     lines.append(f"wrote {out}: model.safetensors, config.json, history.tsv, test_predictions.tsv, learning_curve.svg")
     return "\n".join(lines)
-
-
-def _parse_options(items: list[str]) -> dict[str, Any]:
-    """Read ``name=value`` pairs; a value is a number, true or false, a word, or several with commas between."""
-    from seqplrp.errors import SeqplrpError
-
-    options: dict[str, Any] = {}
-    for item in items:
-        name, equals, text = item.partition("=")
-        if not equals or not name or not text:
-            raise SeqplrpError("--option", f"{item!r} is not name=value", "write it as filters=32")
-        values = [_parse_value(part.strip()) for part in text.split(",") if part.strip()]
-        if not values:
-            raise SeqplrpError("--option", f"{item!r} has no value", "write it as filters=32")
-        options[name.strip().replace("-", "_")] = values[0] if len(values) == 1 else values
-    return options
-
-
-def _parse_value(text: str) -> int | float | bool | str:
-    if text.lower() in ("true", "false"):
-        return text.lower() == "true"
-    for number in (int, float):
-        try:
-            return number(text)
-        except ValueError:
-            continue
-    return text

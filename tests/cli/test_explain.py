@@ -131,6 +131,59 @@ def test_options_make_the_method_that_they_name(run, external, options, method):
     assert json.loads((external / "out" / "manifest.json").read_text())["method"] == repr(method)
 
 
+@pytest.mark.parametrize(
+    ("options", "method"),
+    [
+        (["--method", "random", "--seed", "3"], sp.Random(seed=3)),
+        (["--method", "random"], sp.Random()),
+        (["--method", "neuron-mct", "--option", "sparsity=0.5"], sp.NeuronMCT(sparsity=0.5)),
+        (["--method", "neuron-intgrad", "--option", "max-change=0.3"], sp.NeuronIntGrad(max_change=0.3)),
+        (
+            ["--method", "smoothgrad", "--option", "draws=3", "--option", "over=saliency", "--seed", "2"],
+            sp.SmoothGrad(draws=3, over="saliency", seed=2),
+        ),
+        (["--option", "prune_input=true"], sp.PLRP(prune_input=True)),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_settings_without_an_option_of_their_own_and_the_seed_reach_the_method(run, external, options, method):
+    write_fasta("x.fa", [("a", random_dna(1, 30)[0])])
+    arguments = ["--model", "mynet:Net", "--fasta", "x.fa", "--out", "out", "--target", "1", "--formats", "npz"]
+    explain(run, *arguments, *options)
+    import mynet
+
+    expected = sp.explain(mynet.Net(), sp.one_hot(sequences("x.fa")), target=1, method=method)
+    np.testing.assert_allclose(tracks.read_npz("out/relevance.npz").per_base, expected.per_base[0], rtol=1e-5)
+    assert json.loads((external / "out" / "manifest.json").read_text())["method"] == repr(method)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (
+            ["--option", "n_shuffles=5"],
+            "--option n_shuffles: is no further setting of the method plrp; it has prune_in",
+        ),
+        (["--option", "p=0.5"], "--option p: is no further setting of the method plrp"),
+        (["--method", "lrp", "--option", "x=1"], "--option x: is no further setting of the method lrp; it has none"),
+        (["--method", "neuron-mct", "--option", "sparsity=2"], "--option sparsity: "),
+        (["--method", "smoothgrad", "--option", "draws=few"], "--option draws: "),
+        (["--method", "random", "--seed", "-1"], "--seed: "),
+        (["--option", "sparsity"], "--option: 'sparsity' is not name=value; write it as n_shuffles=50"),
+        (["--option", "prune_input=true", "--option", "prune-input=false"], "--option: gives 'prune_input' twice"),
+        (["--method", "background", "--option", "references=mine"], "--option references: is no further setting"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_setting_that_is_none_is_one_line(run, external, options, said):
+    write_fasta("x.fa", [("a", random_dna(1, 30)[0])])
+    done = run("explain", "--model", "mynet:Net", "--fasta", "x.fa", "--out", "out", "--target", "1", *options)
+    assert (done.code, done.out) == (2, "")
+    assert done.err.startswith(f"error: {said}"), done.err
+    assert done.err.count("\n") == 1
+    assert not (external / "out").exists()
+
+
 def test_help_names_every_method(run):
     text = run("explain", "--help").out
     assert all(name in text for name in METHODS)
