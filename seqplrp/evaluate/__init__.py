@@ -1,6 +1,7 @@
 """Measures and statistics of explanations, on arrays, for any kind of input."""
 
 from seqplrp.evaluate.agreement import cosine, pearson, relative_l1, spearman, top_overlap
+from seqplrp.evaluate.design import RUN_COLUMNS
 from seqplrp.evaluate.draws import row_generators, seed_from
 from seqplrp.evaluate.faithfulness import STEPS, Curves, Faithfulness, area, faithfulness
 from seqplrp.evaluate.localisation import (
@@ -29,6 +30,7 @@ from seqplrp.evaluate.randomisation import Randomisation, layer_randomisation
 from seqplrp.evaluate.ranks import RankComparison, critical_difference, rank_methods
 from seqplrp.evaluate.reinitialising import Layer, layers_of, reinitialised
 from seqplrp.evaluate.robustness import flip_consistency, substitution_robustness
+from seqplrp.evaluate.runs import compare_runs, rank_runs, summarise_runs
 from seqplrp.evaluate.scoring import Score, as_target, batched_scores, model_score
 from seqplrp.evaluate.sparsity import entropy, gini, hoyer, sparsity, zero_share
 from seqplrp.evaluate.statistics import (
@@ -48,6 +50,7 @@ __all__ = [
     "PROTOCOL_MEASURES",
     "RANDOMISATION_MEASURES",
     "ROBUSTNESS_MEASURES",
+    "RUN_COLUMNS",
     "SPARSITY_MEASURES",
     "STEPS",
     "Curves",
@@ -68,6 +71,7 @@ __all__ = [
     "batched_scores",
     "bootstrap_mean",
     "compare_methods",
+    "compare_runs",
     "cosine",
     "critical_difference",
     "distractor_mass",
@@ -86,6 +90,7 @@ __all__ = [
     "pearson",
     "pointing_game",
     "rank_methods",
+    "rank_runs",
     "reinitialised",
     "relative_l1",
     "rma",
@@ -97,6 +102,7 @@ __all__ = [
     "spearman",
     "substitution_robustness",
     "summarise",
+    "summarise_runs",
     "top_overlap",
     "zero_share",
 ]

@@ -146,6 +146,10 @@ class PairedTest:
         Of ``a - b``.
     rank_biserial : float
         Effect size: (rank sum of positive differences - of negative ones) / sum of all ranks, -1 to 1.
+    superiority : float
+        Effect size: share of pairs in which a is above b, ties as one half.
+    cohens_d : float
+        Effect size: mean over standard deviation of the differences; NaN where they do not vary.
     p : float
         1 where all differences are 0; NaN where there is no pair.
     """
@@ -155,6 +159,8 @@ class PairedTest:
     mean_difference: float
     median_difference: float
     rank_biserial: float
+    superiority: float
+    cohens_d: float
     p: float
 
 
@@ -187,9 +193,9 @@ def paired_wilcoxon(a: npt.ArrayLike, b: npt.ArrayLike, *, alternative: Alternat
     undefined = int((~defined).sum())
     difference = difference[defined]
     if difference.size == 0:
-        return PairedTest(0, undefined, np.nan, np.nan, np.nan, np.nan)
+        return PairedTest(0, undefined, np.nan, np.nan, np.nan, np.nan, np.nan, np.nan)
     if not difference.any():
-        return PairedTest(difference.size, undefined, 0.0, 0.0, 0.0, 1.0)
+        return PairedTest(difference.size, undefined, 0.0, 0.0, 0.0, 0.5, np.nan, 1.0)
     from scipy import stats  # loading it takes longer than most commands that need a mean alone
 
     outcome = stats.wilcoxon(difference, zero_method="pratt", alternative=alternative)
@@ -201,8 +207,16 @@ def paired_wilcoxon(a: npt.ArrayLike, b: npt.ArrayLike, *, alternative: Alternat
         mean_difference=float(difference.mean()),
         median_difference=float(np.median(difference)),
         rank_biserial=float((rank * np.sign(difference)).sum() / rank.sum()),
+        superiority=float((0.5 * (np.sign(difference) + 1)).mean()),
+        cohens_d=_cohens_d(difference),
         p=float(outcome.pvalue),
     )
+
+
+def _cohens_d(difference: FloatArray) -> float:
+    spread = float(difference.std(ddof=1)) if difference.size > 1 else 0.0
+    # Equal differences may differ by roundings, which is no spread to divide by.
+    return float(difference.mean()) / spread if spread > 1e-12 * float(np.abs(difference).max()) else float("nan")
 
 
 def holm(p_values: npt.ArrayLike) -> FloatArray:

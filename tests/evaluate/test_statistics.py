@@ -165,3 +165,13 @@ def test_the_comparison_tests_the_reference_against_each_other_method_and_correc
     assert len(compare_methods({"plrp": base}, "plrp")) == 0
     with pytest.raises(SeqplrpError, match="choose one of plrp, lrp, same"):
         compare_methods(values, "PLRP")
+
+
+def test_effect_sizes_by_hand() -> None:
+    got = paired_wilcoxon([3.0, 1.0, 5.0, 2.0], [1.0, 2.0, 2.0, 2.0])  # differences 2, -1, 3, 0
+    assert got.superiority == pytest.approx(2.5 / 4)
+    assert got.cohens_d == pytest.approx(1 / np.std([2, -1, 3, 0], ddof=1))
+    assert got.rank_biserial == pytest.approx((3 - 2 + 4) / (3 + 2 + 4))  # Pratt: ranks 3, 2, 4, the zero's 1 dropped
+    same = paired_wilcoxon([1.1, 2.1, 3.1], [1.0, 2.0, 3.0])
+    assert np.isnan(same.cohens_d)
+    assert same.superiority == 1.0
