@@ -16,7 +16,7 @@ from seqplrp.cli.errors import from_os_error, from_usage_error, usage_error_type
 from seqplrp.cli.stopping import Stopped, stoppable
 from seqplrp.errors import SeqplrpError
 
-COMMANDS = ("simulate", "train", "explain", "logo", "score", "filters", "demo")
+COMMANDS = ("simulate", "train", "explain", "logo", "score", "audit", "filters", "demo")
 """The commands in the order of the work; each is a module of this room of the same name."""
 
 EXIT_MENDABLE = 2

@@ -371,7 +371,7 @@ def provenance(prepared: Prepared, command: str, libraries: Iterable[str]) -> di
         "tf32": request.tf32,
         "deterministic": request.deterministic,
         "checked": request.check,
-        "models": [{"name": model.name, "weights_sha256": _weights_sha256(model.module)} for model in prepared.models],
+        "models": [{"name": model.name, "weights_sha256": weights_sha256(model.module)} for model in prepared.models],
         "input": {"path": str(request.fasta), "sha256": file_sha256(request.fasta)},
         "further_inputs": [
             {"path": str(one.path), "sha256": file_sha256(one.path), "shape": list(one.values.shape)}
@@ -407,7 +407,7 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
-def _weights_sha256(model: nn.Module) -> str:
+def weights_sha256(model: nn.Module) -> str:
     """Hash names, shapes and values of all weights, in the order of their names: the same for any file format."""
     digest = hashlib.sha256()
     weights = model.exported.state_dict if isinstance(model, Program) else model.state_dict()

@@ -17,7 +17,7 @@ _LINE = "#22577A"
 _PALE = "#9FB6CD"
 _OTHER = "#D98E04"
 _GREY = "#888888"
-_MARKS = {"edge": "#C1443C", "position": "#8E5EA2", "comb": "#3B9A7C"}
+_MARKS = {"edge": "#C1443C", "uneven": "#8E5EA2", "comb": "#3B9A7C"}
 _MOST_PHASES = 32
 
 
@@ -77,8 +77,8 @@ def profile_picture(
     handles, labels = axes.get_legend_handles_labels()
     for kind in dict.fromkeys(kind for kind, _ in ranges):
         handles.append(Patch(color=_MARKS.get(kind, _GREY), alpha=0.3, linewidth=0))
-        labels.append({"edge": "edge", "position": "uneven stretch"}.get(kind, kind))
-    axes.legend(handles, labels, frameon=False, fontsize=7.5, ncols=4, loc="lower center", bbox_to_anchor=(0.5, 1.0))
+        labels.append({"uneven": "uneven stretch"}.get(kind, kind))
+    axes.legend(handles, labels, frameon=False, fontsize=7.5, ncols=5, loc="lower center", bbox_to_anchor=(0.5, 1.0))
     for panel, (period, phases) in zip(panels, shown):
         _phases(panel, period, phases)
     plain_text(figure.suptitle(title, fontsize=10))
@@ -173,7 +173,7 @@ def distractor_picture(
     axes.invert_yaxis()
     _finish(axes, "% of |relevance|", "")
     axes.legend(frameon=False, fontsize=7.5, ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1.0))
-    plain_text(figure.suptitle("Motifs that the score does not answer to: what do they get?", fontsize=10))
+    plain_text(figure.suptitle("Motifs that should not matter: what do they get?", fontsize=10))
     return figure
 
 
@@ -208,7 +208,7 @@ def amplitude_picture(
     axes = figure.subplots()
     axes.fill_between(at, bottom, top, color=_PALE, alpha=0.5, linewidth=0)
     axes.plot(at, mean, color=_LINE, marker="o", markersize=4, label="mean, 95 % interval")
-    axes.axhline(tolerance, color=_OTHER, linewidth=0.9, linestyle="--", label="tolerance of mild changes")
+    axes.axhline(tolerance, color=_OTHER, linewidth=0.9, linestyle="--", label="tolerance")
     axes.axhline(chance, color=_GREY, linewidth=0.9, linestyle=":", label="unrelated sequences")
     axes.set_ylim(0, 1.03)
     if max(amounts) > 1:

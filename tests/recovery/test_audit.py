@@ -100,7 +100,7 @@ def test_places_that_a_flattened_layer_weighs_more_are_found_where_they_are():
     places = torch.ones(LENGTH)
     places[70:80] = 3.0
     found = findings(audited(explain_function(Weighted(places)), "position"))
-    (one,) = [one for one in found if one.name == "position"]
+    (one,) = [one for one in found if one.name == "uneven"]
     covered, beyond = overlap(one.positions, 70, 80)
     assert covered == 1
     assert beyond <= 6
@@ -111,7 +111,7 @@ def test_places_that_a_flattened_layer_weighs_more_are_found_where_they_are():
 def test_random_weights_of_places_are_uneven_stretches_and_neither_edges_nor_combs():
     places = torch.exp(0.6 * torch.randn(LENGTH, generator=torch.Generator().manual_seed(0)))
     found = findings(audited(explain_function(Weighted(places)), "position"))
-    assert {one.name for one in found} == {"position"}
+    assert {one.name for one in found} == {"uneven"}
 
 
 def test_maps_that_do_not_move_with_the_motif_are_found():
@@ -136,7 +136,7 @@ def test_a_motif_that_is_seen_less_at_one_end_is_told_with_its_offsets():
             return (hits[..., :LENGTH] * places).sum((1, 2))[:, None] + 1.0
 
     found = audited(explain_function(Blind(0.3)), "offset", motifs=[motifs.load("GATA1")])
-    told = [one for one in findings(found) if one.name in ("edge", "position")]
+    told = [one for one in findings(found) if one.name in ("edge", "uneven")]
     assert told
     low = [r for one in told for r in one.positions if one.size < 1]
     covered, _ = overlap(low, 92, LENGTH - 11)

@@ -13,12 +13,12 @@ from seqplrp.recovery.audit.subject import ExplainFunction, HasMaps
 __all__ = [
     "AUDIT_CHECKS",
     "Audit",
+    "AuditLimits",
     "AuditOptions",
     "CheckResult",
     "ExplainFunction",
     "Finding",
     "HasMaps",
-    "AuditLimits",
     "Retraining",
     "audit_json",
     "audit_page",

@@ -16,7 +16,7 @@ from torch import Tensor
 from seqplrp.evaluate import bootstrap_mean
 from seqplrp.genomics import codes_to_one_hot
 from seqplrp.plot import amplitude_picture
-from seqplrp.recovery.audit.findings import CheckResult, Finding
+from seqplrp.recovery.audit.findings import CheckResult, Finding, Level
 from seqplrp.recovery.audit.profiles import Floats
 from seqplrp.recovery.audit.subject import Codes, Subject
 
@@ -24,8 +24,11 @@ SCALING, CAPPING = "scaling", "capping"
 SCALES = (0.5, 0.8, 1.25, 2.0)
 CAPS = (0.5, 0.7, 0.85, 0.95)
 
-TOLERANCE = 0.8
-"""Least agreement at the mildest changes (0.8, 1.25; a cap of 0.95) that is called none."""
+MOST = 0.5
+"""A finding: less than this of the agreement beyond that of unrelated sequences is left at the mildest changes."""
+
+SOME = 0.8
+"""A note: less than this is left."""
 
 _MILD = {SCALING: (0.8, 1.25), CAPPING: (0.95,)}
 
@@ -74,9 +77,11 @@ def _check(
     chance = float(agreement(plain.relevance[kept], np.roll(plain.relevance[kept], 1, axis=0)).mean())
     intervals = [bootstrap_mean(values, seed=seed) for values in agreements]
     worst = min((i for i, amount in enumerate(amounts) if amount in _MILD[check]), key=lambda i: intervals[i].mean)
+    left = (intervals[worst].high - chance) / max(1 - chance, 1e-9)
     findings = []
-    if intervals[worst].high < TOLERANCE:
-        findings.append(_finding(check, amounts[worst], intervals[worst].mean, chance))
+    if left < SOME:
+        level: Level = "finding" if left < MOST else "note"
+        findings.append(_finding(check, level, amounts[worst], intervals[worst].mean, chance))
     shown = ", ".join(f"{amount:g}: {one.mean:.2f}" for amount, one in zip(amounts, intervals))
     return CheckResult(
         check,
@@ -99,7 +104,7 @@ def _check(
             [one.low for one in intervals],
             [one.high for one in intervals],
             chance,
-            TOLERANCE,
+            chance + MOST * (1 - chance),
             _XLABELS[check],
         ),
     )
@@ -108,12 +113,12 @@ def _check(
 _XLABELS = {SCALING: "factor on the one-hot input", CAPPING: "share of the base that is there"}
 
 
-def _finding(check: str, amount: float, mean: float, chance: float) -> Finding:
+def _finding(check: str, level: Level, amount: float, mean: float, chance: float) -> Finding:
     how = f"times {amount:g}" if check == SCALING else f"capped at {amount:g}"
     return Finding(
         check=check,
         name=check,
-        level="finding",
+        level=level,
         what=f"with the input {how}, which changes no letter, maps agree by {mean:.2f} only with what they were "
         f"(unrelated sequences: {chance:.2f})",
         size=mean,

@@ -12,7 +12,7 @@ from seqplrp.genomics.motifs import Motif
 from seqplrp.plot import distractor_picture
 from seqplrp.recovery.audit.findings import CAUSES, Cause, CheckResult, Finding
 from seqplrp.recovery.audit.probes import t_statistic
-from seqplrp.recovery.audit.profiles import Floats, AuditLimits
+from seqplrp.recovery.audit.profiles import AuditLimits, Floats
 from seqplrp.recovery.audit.subject import Backgrounds, Codes, Subject, planted, random_starts, share_on, word_of
 
 CHECK = "distractor"
@@ -55,6 +55,7 @@ def check_distractor(
     distractors: Sequence[Motif],
     used: Motif | None,
     *,
+    named: bool,
     n: int,
     limits: AuditLimits,
     rng: np.random.Generator,
@@ -71,6 +72,8 @@ def check_distractor(
         The motifs in question.
     used : Motif, optional
         What makes the other class, if it is known.
+    named : bool
+        Whether a user said that they should not matter. Of others, one that the score answers to after all is a note.
     n : int
         Sequences of each class.
     limits : AuditLimits
@@ -85,7 +88,7 @@ def check_distractor(
         )
     codes, free = _two_classes(backgrounds, used, n, rng)
     found = _measured(subject, codes, free, fitting, rng)
-    findings = tuple(finding for one in found if (finding := _finding(one, limits)) is not None)
+    findings = tuple(finding for one in found if (finding := _finding(one, limits, named=named)) is not None)
     classes = f"half of them with {used.name}" if used is not None else "all of one class, as no motif moves the score"
     summary = f"{len(found)} motifs in {len(codes)} sequences ({backgrounds.described}, {classes}): " + "; ".join(
         f"{one.name} gets {100 * one.share:.1f} %, its letters scrambled {100 * one.scrambled:.1f} %" for one in found
@@ -155,7 +158,7 @@ def _free_starts(free: np.ndarray, width: int, rng: np.random.Generator) -> np.n
     return np.asarray(np.where(usable, rng.random(usable.shape), -1.0).argmax(axis=1))
 
 
-def _finding(one: Distractor, limits: AuditLimits) -> Finding | None:
+def _finding(one: Distractor, limits: AuditLimits, *, named: bool) -> Finding | None:
     excess = one.share - one.scrambled
     if not (one.p <= limits.alpha and one.share > _LEAST_RATIO * one.scrambled):
         return None
@@ -165,7 +168,7 @@ def _finding(one: Distractor, limits: AuditLimits) -> Finding | None:
     return Finding(
         check=CHECK,
         name="distractor",
-        level="finding" if excess >= limits.mass else "note",
+        level="finding" if excess >= limits.mass and (named or not answers) else "note",
         what=f"{one.name} gets {100 * one.share:.1f} % of |relevance|, its own letters scrambled "
         f"{100 * one.scrambled:.1f} % ({told})",
         size=one.share / max(one.scrambled, 1e-12),

@@ -34,7 +34,7 @@ class Finding:
     check : str
         The check that found it.
     name : str
-        Which artifact: ``edge``, ``comb``, ``position``, ``blind offsets`` ...
+        Which artifact: ``edge``, ``comb``, ``uneven``, ``does not follow``, ``strand`` ...
     level : {"finding", "note"}
         A note is significant, but too small to change what a reader of the maps concludes.
     what : str

@@ -13,7 +13,7 @@ from seqplrp.plot import profile_picture
 from seqplrp.recovery.audit.findings import CheckResult, Finding
 from seqplrp.recovery.audit.position import Named, finding_of, profile_statistics, uneven_parts
 from seqplrp.recovery.audit.probes import t_statistic
-from seqplrp.recovery.audit.profiles import Floats, AuditLimits, examine, normalised
+from seqplrp.recovery.audit.profiles import AuditLimits, Floats, examine, normalised
 from seqplrp.recovery.audit.subject import Backgrounds, Subject, planted, word_of
 
 CHECK = "offset"
@@ -28,7 +28,7 @@ _REMEDIES: Mapping[str, str] = {
     "edge": "do not take a motif's low (or high) relevance near this end for its importance: shift the window so that "
     "it stands in the middle",
     "comb": "average the map over inputs shifted by 0 to period - 1 bases before motifs are ranked",
-    "position": "compare motifs at equal places only, or centre each one in its window before it is scored",
+    "uneven": "compare motifs at equal places only, or centre each one in its window before it is scored",
 }
 
 

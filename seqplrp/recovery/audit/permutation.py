@@ -19,7 +19,7 @@ from seqplrp.models import SequenceData, SequenceModel, TrainOptions, train_mode
 from seqplrp.plot import permutation_picture
 from seqplrp.recovery.audit.amplitude import agreement
 from seqplrp.recovery.audit.findings import CheckResult, Finding, ranges_of, spoken
-from seqplrp.recovery.audit.profiles import Floats, AuditLimits, examine, normalised
+from seqplrp.recovery.audit.profiles import AuditLimits, Floats, examine, normalised
 from seqplrp.recovery.audit.subject import ExplainFunction, Subject
 
 CHECK = "permutation"

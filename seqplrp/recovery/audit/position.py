@@ -17,10 +17,10 @@ import numpy as np
 from seqplrp.plot import profile_picture
 from seqplrp.recovery.audit.findings import CAUSES, Cause, CheckResult, Finding, Range, spoken
 from seqplrp.recovery.audit.profiles import (
+    AuditLimits,
     Comb,
     Edge,
     Floats,
-    AuditLimits,
     Profile,
     Spot,
     examine,
@@ -115,7 +115,7 @@ _REMEDIES: Mapping[str, str] = {
     "maps to the middle",
     "comb": "do not read single bases at this spacing: smooth maps over one period, average over shifted inputs, or "
     "train with a smaller pool stride",
-    "position": "compare a base with the same position of shuffled sequences (subtract or divide by this profile) "
+    "uneven": "compare a base with the same position of shuffled sequences (subtract or divide by this profile) "
     "before it is called important; global pooling in place of flattening takes it away",
 }
 
@@ -185,10 +185,10 @@ def _uneven(profile: Profile, spots: tuple[Spot, ...], of: str) -> Named:
     more = f" and {len(spots) - 6} more" if len(spots) > 6 else ""
     mass = profile.displaced(places)
     return Named(
-        name="position",
-        what=f"{of} of the interior depends on the position: {listed}{more} of the level",
+        name="uneven",
+        what=f"{of} depends on the position in the interior, too: {listed}{more} of its mean",
         size=worst.ratio,
-        size_of=f"of {worst.positions[0]}-{worst.positions[1]} over the level, the farthest off",
+        size_of=f"mean of {worst.positions[0]}-{worst.positions[1]}, the farthest off, over the interior's",
         p=profile.spot_p,
         positions=places,
         pattern=_pattern(profile, places),

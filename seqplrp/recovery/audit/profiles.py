@@ -14,7 +14,7 @@ its harmonics.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -97,7 +97,7 @@ class Profile:
     noise : float
         Standard deviation of a position's mean under the null.
     level : float
-        Mean of the central half.
+        Mean of the interior, between the ends that stand apart.
     rows : int
         Rows that went in.
     edges, combs, spots : tuple
@@ -153,13 +153,14 @@ def examine(rows: Floats, rng: np.random.Generator, *, limits: AuditLimits, stri
     mean = rows.mean(axis=0)
     length = len(mean)
     centre = _centre(length)
-    level = float(mean[centre].mean())
     null = _shifted_means(rows, limits.draws, rng)
     noise = float(null.std())
-    edges = _edges(mean, null, level, limits)
+    edges = _edges(mean, null, float(mean[centre].mean()), limits)
     first = max([length // 20, *(e.positions[1] for e in edges if e.end == "start")])
     last = min([length - length // 20, *(e.positions[0] for e in edges if e.end == "end")])
     inside = slice(first, last) if last - first >= 8 else centre
+    level = float(mean[inside].mean())
+    edges = tuple(replace(edge, ratio=float(mean[slice(*edge.positions)].mean() / level)) for edge in edges)
     null = _shifted_means(rows[:, inside], limits.draws, rng)
     combs, flattened = _combs(mean, inside, level, limits, strides, null)
     spots, spot_p = _spots(flattened, null, inside.start, level, limits)

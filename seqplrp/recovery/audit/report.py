@@ -28,7 +28,8 @@ def audit_page(found: Audit, *, subject: str, pictures: Mapping[str, str] | None
     lines += ["| check | result | picture |", "|---|---|---|"]
     for number, result in enumerate(found.results, start=1):
         link = f"[{files[result.check]}]({files[result.check]})" if result.check in files else ""
-        lines.append(f"| {number}. {result.title} | {_STATUS[result.status]}{_counted(result)} | {link} |")
+        title = result.title.replace("|", "\\|")
+        lines.append(f"| {number}. {title} | {_STATUS[result.status]}{_counted(result)} | {link} |")
     for heading, level in (("Findings", "finding"), ("Notes: certain, but small", "note")):
         told = [one for result in found.results for one in result.findings if one.level == level]
         if told:
@@ -82,8 +83,9 @@ def _counted(result: CheckResult) -> str:
 
 def _told(one: Finding) -> list[str]:
     p = f", p = {one.p:.2g}" if one.p is not None else ""
+    name = one.check if one.name == one.check else f"{one.check}: {one.name}"
     lines = [
-        f"- **{one.check}: {one.name}.** {one.what[:1].upper()}{one.what[1:]}.",
+        f"- **{name}.** {one.what[:1].upper()}{one.what[1:]}.",
         f"  - how large: {one.size:.2f} ({one.size_of}{p})",
     ]
     if one.positions:

@@ -182,7 +182,7 @@ def run_audit(
     now.check = "probes"
     effects = effects_of(subject, backgrounds, [*motifs] or load_all(), rngs["probes"]) if needed else []
     best = strongest(effects)
-    asked = _Asked(subject, backgrounds, chosen, strides or {}, best, rngs)
+    asked = _Asked(subject, backgrounds, chosen, strides or {}, best, bool(distractor_motifs), rngs)
     quiet = distractor_motifs
     if not quiet and distractors.CHECK in chosen.checks:
         library = effects if not motifs else effects_of(subject, backgrounds, load_all(), rngs["probes"])
@@ -223,6 +223,7 @@ class _Asked:
     options: AuditOptions
     strides: Mapping[int, str]
     best: Effect | None
+    named: bool
     rngs: Mapping[str, np.random.Generator]
 
     def sequences(self) -> tuple[Codes, str]:
@@ -269,7 +270,14 @@ def _made(
     if check == distractors.CHECK:
         used = None if asked.best is None else asked.best.motif
         return distractors.check_distractor(
-            subject, asked.backgrounds, quiet, used, n=2 * options.backgrounds, limits=limits, rng=rng
+            subject,
+            asked.backgrounds,
+            quiet,
+            used,
+            named=asked.named,
+            n=2 * options.backgrounds,
+            limits=limits,
+            rng=rng,
         )
     if check == permutation.CHECK:
         if retraining is None:

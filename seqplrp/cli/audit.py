@@ -1,0 +1,188 @@
+"""``seqplrp audit``: what do the model and the explanation add to maps by themselves?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from seqplrp.cli import options
+
+if TYPE_CHECKING:
+    from seqplrp.cli.auditing import Found
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the application."""
+    app.command("audit")(audit)
+
+
+def audit(
+    model: Annotated[
+        list[str],
+        typer.Option(
+            help="A directory that `seqplrp train` wrote, a .pt2 file of torch.export.save, or module:callable for any "
+            "torch model. Repeat it for an ensemble: the mean is explained."
+        ),
+    ],
+    out: Annotated[Path, typer.Option(help="The directory to write.")],
+    method: Annotated[
+        str, typer.Option(help="As `seqplrp explain` takes it: plrp, lrp, gradient-x-input ...")
+    ] = "plrp",
+    target: options.Target = None,
+    arg: options.FurtherInputs = None,
+    fasta: Annotated[
+        Path | None,
+        typer.Option(help="Real sequences, to be shuffled and to be explained; random DNA stands in for them."),
+    ] = None,
+    motif: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="The motif to move: a name of the library, or a MEME or JASPAR file; of several the one that moves "
+            "the score most. All of the library if not given."
+        ),
+    ] = None,
+    distractor: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A motif that should not matter: a name, or a file (repeat it). Those of the library that the score "
+            "does not answer to, if not given."
+        ),
+    ] = None,
+    length: Annotated[
+        int | None, typer.Option(min=1, help="Bases of the sequences, where neither model nor --fasta tells.")
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(help="What `seqplrp train --data` read: then the check that retrains on permuted positions runs."),
+    ] = None,
+    positives: Annotated[Path | None, typer.Option(help="What `seqplrp train` read, instead of --data.")] = None,
+    negatives: Annotated[str | None, typer.Option(help="FASTA, or shuffle, as for `seqplrp train`.")] = None,
+    arch: Annotated[
+        str | None, typer.Option(help="Architecture to retrain; the model's own if `seqplrp train` made it.")
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Epochs of retraining; as the model was trained.")] = None,
+    checks: Annotated[str | None, typer.Option(help="Which checks to make, with commas between; all.")] = None,
+    sequences: Annotated[int, typer.Option(min=50, help="Shuffled sequences to explain.")] = 400,
+    backgrounds: Annotated[int, typer.Option(min=8, help="Sequences that motifs are written into.")] = 24,
+    fail_on_findings: Annotated[
+        bool, typer.Option("--fail-on-findings", help="Exit with 1 if anything is found.")
+    ] = False,
+    weights: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Weights for module:callable: safetensors or a saved state dict. Several make an ensemble of it."
+        ),
+    ] = None,
+    trust_pickle: Annotated[
+        bool,
+        typer.Option(
+            "--trust-pickle", help="Unpickle anything from --weights and .pt2 files, which runs code that they name."
+        ),
+    ] = False,
+    layout: options.Layout = "NCL",
+    rule: options.Rule = None,
+    attention: options.Attention = None,
+    option: options.MethodOption = None,
+    p: options.PrunedShare = None,
+    budget: options.Budget = None,
+    p_neg: options.NegativeShare = None,
+    mode: options.Mode = None,
+    threshold: options.Threshold = None,
+    gain: options.Gain = None,
+    tau: options.Tau = None,
+    center: Annotated[str, typer.Option(help="Gradient correction: none, uniform or composition.")] = "none",
+    reverse_complement: Annotated[
+        bool, typer.Option("--reverse-complement", help="Average the maps of both strands.")
+    ] = False,
+    batch_size: options.BatchSize = None,
+    device: options.Device = "auto",
+    tf32: options.Tf32 = False,
+    deterministic: options.Deterministic = False,
+    iupac: options.Iupac = "reject",
+    seed: Annotated[int, typer.Option(min=0, help="Of everything that is drawn.")] = 0,
+    overwrite: options.OverwriteDirectory = False,
+) -> None:
+    """Look for artifacts: what the model and the explanation add to maps by themselves.
+
+    Seven checks: relevance by position over shuffled sequences (padding edges, pool combs, preferred places), a motif
+    moved through every offset, the other strand's map, motifs that the score does not answer to, positions permuted and
+    retrained (needs --data), and the input scaled and capped. Writes audit.md (one page: what, how large, where, what
+    to do), findings.json, a picture a check and manifest.json.
+    """
+    arguments = dict(locals())
+    from seqplrp.cli.auditing import Looks, run
+    from seqplrp.cli.explaining import Request, as_json
+    from seqplrp.cli.method_options import described, method_of
+    from seqplrp.cli.output import output_directory
+
+    chosen_method, given = method_of(
+        method,
+        rule=rule,
+        p=p,
+        budget=budget,
+        p_neg=p_neg,
+        mode=mode,
+        threshold=threshold,
+        gain=gain,
+        tau=tau,
+        attention=attention,
+        option=option,
+        seed=seed,
+        center=center,
+        reverse_complement=reverse_complement or None,
+    )
+    looks = Looks(
+        motifs=tuple(motif or ()),
+        distractors=tuple(distractor or ()),
+        length=length,
+        data=data,
+        positives=positives,
+        negatives=negatives,
+        architecture=arch,
+        epochs=epochs,
+        checks=checks,
+        sequences=sequences,
+        backgrounds=backgrounds,
+        described=described(method, given),
+    )
+    request = Request(
+        models=tuple(model),
+        weights=tuple(weights or ()),
+        trust_pickle=trust_pickle,
+        fasta=fasta or Path(),  # run() is told whether there is one
+        iupac=iupac,
+        method=chosen_method,
+        target=target,
+        formats=(),
+        batch_size=batch_size,
+        device=device,
+        layout=layout,
+        check=False,
+        tf32=tf32,
+        deterministic=deterministic,
+        seed=seed,
+        arguments=as_json(arguments),
+        further=tuple(arg or ()),
+    )
+    read: list[Path | str | None] = [*model, fasta, *(weights or ()), *(arg or ()), data, positives]
+    with output_directory(out, command="audit", overwrite=overwrite, inputs=read) as stage:
+        found = run(request, looks, stage, has_fasta=fasta is not None)
+    _print(found)
+    typer.echo(f"wrote {out} ({found.wall_seconds:.1f} s)")
+    if fail_on_findings and found.audit.findings:
+        raise typer.Exit(1)
+
+
+def _print(found: Found) -> None:
+    """Print a line a check, and the findings under it."""
+    audit = found.audit
+    for note in found.notes:
+        typer.echo(f"note: {note}")
+    for result in audit.results:
+        typer.echo(f"{result.check:12} {result.status}" if result.ran else f"{result.check:12} {result.summary}")
+        for one in result.findings:
+            typer.echo(f"  {'- ' if one.level == 'finding' else '(small) '}{one.what}")
+    count = len(audit.findings)
+    typer.echo(f"{count or 'no'} finding{'' if count == 1 else 's'}; {audit.explained} sequences explained")
