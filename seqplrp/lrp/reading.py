@@ -204,8 +204,9 @@ class GraphReader:
         if shape[:1] != (None,) and not isinstance(self.model, Program):
             raise SeqplrpError(
                 self.model_name,
-                "forward fixes the batch size, so sequences can't be explained in batches",
-                "take the batch size from x.shape[0] in forward",
+                "forward fixes the batch size: torch.export can trace it for one size of the batch only",
+                "take the batch size from x.shape[0] in forward, not from len(x); write torch.take_along_dim as "
+                "torch.gather",
             )
         others = tuple(other for other, _ in self.inputs[1:])
         return Graph(
@@ -258,7 +259,13 @@ def _shape(node: FxNode) -> tuple[int | None, ...] | None:
         value = value[0]
     if not isinstance(value, Tensor):
         return None
-    return tuple(size if isinstance(size, int) else None for size in value.shape)
+    return tuple(map(_known, value.shape))
+
+
+def _known(size: Any) -> int | None:
+    """Return a size that is fixed; None for one that varies. What was free may have been fixed on the way."""
+    known: int | None = size if isinstance(size, int) else size.node.maybe_as_int()
+    return known
 
 
 def _sizes(node: FxNode) -> tuple[int, ...] | None:

@@ -47,7 +47,7 @@ def assign_roles(graph: Graph, steps: Sequence[Step], attention: AttentionWeight
             step.handler = under_attnlrp(step.handler)
         if step.inputs:
             levels[step.output] = step.handler.gate_level(step, levels)
-    picked = {step.inputs[0] for step in steps if step.inputs and step.node.op is getitem}
+    picked = {name for step in steps if step.node.op is getitem for name in step.refs()}
     receiving, reached = {graph.output}, []
     for step in reversed(steps):
         step.has_items = step.output in picked

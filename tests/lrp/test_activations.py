@@ -326,6 +326,8 @@ GATES: dict[str, Op] = {
     "sign": lambda h: h.sign(),
     "clamp": lambda h: h.clamp(-1, 1),
     "hardtanh": lambda h: F.hardtanh(h),
+    "relu6": lambda h: F.relu6(h + 3) / 6,  # a sigmoid of lines
+    "clamp_min": lambda h: (h / 6 + 0.5).clamp_min(0).clamp(0, 1),
     "rsqrt": lambda h: h.square().mean(-1, keepdim=True).add(0.1).rsqrt(),
     "pow": lambda h: h.square().mean(-1, keepdim=True).add(0.1) ** -0.5,
     "reciprocal": lambda h: (1 + torch.exp(-h)).reciprocal(),

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from engine import Calls, graph_of, seeded, signed
+from engine import Calls, graph_of, one_hot, seeded, signed
 from torch import Tensor, nn
 
 import seqplrp as sp
@@ -29,6 +29,18 @@ def both_strands(self: nn.Module, x: Tensor) -> Tensor:
     n = x.shape[0]
     y = self.layer(torch.cat([x, x.flip(1, 2)], 0))
     return y[:n] + y[n:].flip(1)
+
+
+def in_halves(self: nn.Module, x: Tensor) -> Tensor:
+    """As the field writes it: cut into two again, whatever the batch."""
+    forward, backward = self.layer(torch.cat([x, x.flip(1, 2)], 0)).chunk(2)
+    return forward + backward.flip(1)
+
+
+def in_thirds(self: nn.Module, x: Tensor) -> Tensor:
+    """The last axis that is cut is named from the end, and each piece has its own way on."""
+    one, two, three = self.layer(torch.cat([x, x.flip(1), x * 2], 0)).split(x.shape[0], -3)
+    return one.relu() + two * three.sigmoid()
 
 
 CASES: dict[str, tuple[Callable[[Any, Tensor], Tensor], Callable[[], nn.Module]]] = {
@@ -65,6 +77,12 @@ CASES: dict[str, tuple[Callable[[Any, Tensor], Tensor], Callable[[], nn.Module]]
     "repeated": (lambda s, x: x.repeat(2, 1, 1).view(2, -1, 5, 8).sum(0), nn.Identity),
     "each sequence twice": (lambda s, x: x.repeat_interleave(2, 0).view(-1, 2, 5, 8).sum(1), nn.Identity),
     "both strands": (both_strands, lambda: nn.Linear(8, 3)),
+    "both strands, in halves": (in_halves, lambda: nn.Linear(8, 3)),
+    "three strands, in thirds": (in_thirds, lambda: nn.Linear(8, 3)),
+    "both strands, by tensor_split": (
+        lambda s, x: torch.stack(torch.tensor_split(torch.cat([x, -x], 0), 2), -1).sum(-1),
+        nn.Identity,
+    ),
     "windows": (windows, nn.Identity),
 }
 
@@ -145,3 +163,45 @@ def test_a_batch_that_can_not_be_followed_is_an_error_with_a_remedy(forward, tex
     with pytest.raises(sp.SeqplrpError, match=text) as caught:
         batch_axes(graph_of(net, signed(2, *SHAPE)))
     assert caught.value.remedy
+
+
+class BothStrands(nn.Module):
+    """A net on both strands of a sequence, and what becomes of the two scores."""
+
+    def __init__(self, join: Callable[[Tensor, Tensor], Tensor], *, at_once: bool) -> None:
+        super().__init__()
+        self.conv, self.norm, self.head = nn.Conv1d(4, 6, 5), nn.BatchNorm1d(6), nn.Linear(54, 3)
+        self.join, self.at_once = join, at_once
+
+    def score(self, x: Tensor) -> Tensor:
+        return self.head(nn.functional.max_pool1d(self.norm(self.conv(x)).relu(), 2).flatten(1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.at_once:
+            return self.join(*self.score(torch.cat([x, x.flip(1, 2)])).chunk(2))
+        return self.join(self.score(x), self.score(x.flip(1, 2)))
+
+
+@pytest.mark.parametrize("join", [lambda a, b: a + b, torch.maximum, torch.logaddexp, lambda a, b: a * a.sigmoid()])
+def test_both_strands_in_one_batch_explain_as_one_after_the_other(join: Callable[[Tensor, Tensor], Tensor]) -> None:
+    together, apart = (seeded(lambda at=at: BothStrands(join, at_once=at), seed=3) for at in (True, False))
+    x = one_hot(4, 22)
+    for method in (sp.LRP(), sp.LRP(rule="gamma"), sp.LRP(rule="epsilon-gamma-box")):
+        found, expected = (sp.explain(net, x, 1, method, check=True) for net in (together, apart))
+        torch.testing.assert_close(found.output, expected.output)
+        scale = float(expected.relevance.abs().max())
+        torch.testing.assert_close(found.relevance, expected.relevance, rtol=0, atol=1e-11 * scale)
+        if expected.has_hypothetical:
+            torch.testing.assert_close(found.hypothetical, expected.hypothetical, rtol=0, atol=1e-11 * scale)
+    explainer = sp.Explainer(together, x, sp.PLRP(p=0.5))
+    pruned = explainer(x, 1, check=True)
+    assert explainer.graph.input_shape[0] is None
+    for n in range(4):  # one's pruning does not depend on the others, nor on how many there are
+        alone = explainer(x[n : n + 1], 1)
+        torch.testing.assert_close(alone.relevance[0], pruned.relevance[n], rtol=1e-10, atol=1e-13)
+
+
+def test_a_batch_size_that_forward_takes_for_fixed_is_told_with_the_way_out() -> None:
+    net = Calls(lambda s, x: torch.cat([x, -x]).reshape(2, len(x), 40).sum(0)).eval()
+    with pytest.raises(sp.SeqplrpError, match=r"fixes the batch size.*x.shape\[0\] in forward, not from len\(x\)"):
+        graph_of(net, signed(2, *SHAPE))

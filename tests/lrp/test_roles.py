@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from engine import Calls, back_through, graph_of, one_hot, seeded, signed
@@ -79,3 +81,46 @@ def test_what_only_a_gate_reads_needs_no_handler() -> None:
     found = check_handler(net, x, R)
     torch.testing.assert_close(found.relevance, back_through(net.one, x, R).relevance, rtol=1e-12, atol=1e-13)
     assert_balanced(found, R, 1e-12)
+
+
+GATES: dict[str, tuple[nn.Module, Callable[[nn.Module, Tensor], Tensor]]] = {
+    "a batch norm": (nn.BatchNorm1d(5), lambda gate, h: gate(h)),
+    "a layer norm": (nn.LayerNorm(6), lambda gate, h: gate(h)),
+    "an LSTM": (nn.LSTM(6, 6, batch_first=True), lambda gate, h: gate(h)[0]),
+    "an LSTM's output and last state": (
+        nn.LSTM(6, 6, batch_first=True),
+        lambda gate, h: (lambda found: found[0] + found[1][0].transpose(0, 1))(gate(h)),
+    ),
+    "a pool with indices": (nn.MaxPool1d(3, 1, 1, return_indices=True), lambda gate, h: gate(h)[0]),
+}
+
+
+@pytest.mark.parametrize("name", list(GATES))
+def test_an_operation_of_several_results_may_be_part_of_a_gate(name: str) -> None:
+    gate, run = GATES[name]
+    net = seeded(
+        lambda: Calls(lambda s, x: s.one(x) * run(s.gate, s.two(x)).sigmoid(), one=conv(), two=conv(), gate=gate)
+    )
+    x, R = one_hot(3, 8), signed(3, 5, 6, seed=2)
+    found = check_handler(net, x, R)
+    torch.testing.assert_close(found.relevance, back_through(net.one, x, R).relevance, rtol=1e-12, atol=1e-13)
+
+
+def conv() -> nn.Module:
+    return nn.Conv1d(4, 5, 3)
+
+
+def test_a_further_input_may_pass_an_operation_of_several_results() -> None:
+    class Controlled(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.one, self.norm = conv(), nn.BatchNorm1d(5)
+            self.two, self.rnn = conv(), nn.LSTM(6, 6, batch_first=True)
+
+        def forward(self, x: Tensor, control: Tensor) -> Tensor:
+            outputs, (last, _) = self.rnn(self.two(control))
+            return (self.one(x) + self.norm(self.two(control)) + outputs + last.transpose(0, 1)).sum((1, 2))
+
+    net, x = seeded(Controlled), one_hot(3, 8)
+    e = sp.explain(net, x, method="lrp", args=(x.flip(2),), check=True)
+    torch.testing.assert_close(e.output, net(x, x.flip(2)).detach())

@@ -247,9 +247,10 @@ class Clamp(Activation):
         return bool((lowest >= 0).all())
 
     def gate_level(self, step: Step, levels: Mapping[str, int]) -> int:
-        bounds = step.args[1:] or ((-1, 1) if step.op == "hardtanh" else ())
-        around_zero = len(bounds) == 2 and all(isinstance(b, int | float) for b in bounds) and bounds[0] < 0 < bounds[1]
-        return max(int(around_zero), lowest_level(step, levels))
+        """Say that what is bounded on both sides may gate: a tanh or, as ``relu6(z + 3) / 6``, a sigmoid of lines."""
+        bounds = step.args[1:] or {"hardtanh": (-1, 1), "relu6": (0, 6)}.get(step.op, ())
+        is_bounded = len(bounds) == 2 and all(isinstance(b, int | float) for b in bounds)
+        return max(int(is_bounded), lowest_level(step, levels))
 
 
 @register(aten.threshold.default)
