@@ -8,7 +8,10 @@ and architecture (a cell) counts the same, and intervals cover both kinds of dra
 cell, sequences within every task. The models of one task explain *the same* test sequences, so by default a resampled
 sequence goes to all of them (``sequences="shared"``, the pigeonhole bootstrap of Owen 2007). ``"within"`` resamples
 them within every model anew, as the plain hierarchical bootstrap does: right only if each model has sequences of its
-own, too narrow otherwise.
+own, too narrow otherwise. Of n seeds or sequences n - 1 are drawn, so that few seeds do not make intervals too narrow;
+of one cell alone they are still a little so: in 300 simulated runs of one cell that shared their sequences, 95 %
+intervals held the truth in 90 % with five seeds of 100 sequences and in 94 % with eight of 25 (``"within"``: 88 % and
+82 %).
 
 *What is independent.* The rows of one sequence under five seeds are not five pieces of evidence. Tests over sequences
 take one difference for each sequence, its mean over the models; tests over models one for each model, its mean over the
