@@ -13,10 +13,10 @@ import typer
 
 from seqplrp._version import __version__
 from seqplrp.cli.errors import from_os_error, from_usage_error, usage_error_type
-from seqplrp.cli.stopping import Stopped, stoppable
+from seqplrp.cli.stopping import Stopped, stop_behind, stoppable
 from seqplrp.errors import SeqplrpError
 
-COMMANDS = ("simulate", "train", "explain", "logo", "score", "audit", "filters", "demo")
+COMMANDS = ("simulate", "train", "explain", "logo", "score", "audit", "filters", "benchmark", "demo")
 """The commands in the order of the work; each is a module of this room of the same name."""
 
 EXIT_MENDABLE = 2
@@ -81,27 +81,37 @@ def main(argv: Sequence[str] | None = None) -> int:
         with stoppable():
             code = run_command(arguments)
             sys.stdout.flush()
-    except SeqplrpError as error:
+    except BaseException as error:  # whatever is none of ours is raised again
+        stop = stop_behind(error)
+        return _ended(error, arguments) if stop is None else _stopped(stop)
+    return code
+
+
+def _ended(error: BaseException, arguments: list[str]) -> int:
+    """Tell why a command ended, and return the exit code; raise what is a fault of the program."""
+    if isinstance(error, SeqplrpError):
         return _fail(error)
-    except usage_error_type() as error:
+    if isinstance(error, usage_error_type()):
         named = [argument for argument in arguments[:1] if argument in COMMANDS]
         return _fail(from_usage_error(error, " ".join(["seqplrp", *named])))
-    except BrokenPipeError:
+    if isinstance(error, BrokenPipeError):
         _silence_stdout()
         return EXIT_BROKEN_PIPE
-    except OSError as error:
-        mendable = from_os_error(error)
-        if mendable is None:
-            raise
-        return _fail(mendable)
-    except (KeyboardInterrupt, typer.Abort):
+    if isinstance(error, typer.Abort):
+        return _stopped(KeyboardInterrupt())
+    mendable = from_os_error(error) if isinstance(error, OSError) else None
+    if mendable is None:
+        raise error
+    return _fail(mendable)
+
+
+def _stopped(stop: Stopped | KeyboardInterrupt) -> int:
+    if isinstance(stop, KeyboardInterrupt):
         print("interrupted: stopped before the end; no output was written", file=sys.stderr)
         return EXIT_INTERRUPTED
-    except Stopped as stopped:
-        with suppress(OSError):  # the terminal may be what was lost
-            print(f"stopped by {stopped}: no output was written", file=sys.stderr)
-        return EXIT_STOPPED + stopped.number
-    return code
+    with suppress(OSError):  # the terminal may be what was lost
+        print(f"stopped by {stop}: no output was written", file=sys.stderr)
+    return EXIT_STOPPED + stop.number
 
 
 def run_command(arguments: list[str]) -> int:

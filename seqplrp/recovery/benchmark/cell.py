@@ -7,6 +7,7 @@ import io
 import json
 import shutil
 import time
+import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -161,7 +162,7 @@ def read_part(folder: Path, name: str) -> tuple[Part, str] | None:
         with np.load(part_path(folder, name), allow_pickle=False) as file:
             values, examples, sparse = file["values"], file["examples"], file["gini"]
             meta = json.loads(str(file["meta"]))
-    except (OSError, ValueError, KeyError, EOFError):
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None
     cost = None if meta["cost"] is None else Cost(**meta["cost"])
     by_measure = dict(zip(meta["measures"], values, strict=True))

@@ -140,8 +140,12 @@ def summarise_run(config: BenchmarkConfig, out: Path | str) -> Summary:
     out : path
         The run's directory.
     """
+    return summarise_cells(config, list(_finished(config, Path(out))))
+
+
+def summarise_cells(config: BenchmarkConfig, cells: list[FinishedCell]) -> Summary:
+    """Make the tables of some cells."""
     methods, measures = list(recipes_of(config)), measures_of(config.protocols)
-    cells = list(_finished(config, Path(out), methods, list(measures)))
     scopes = list(_drawn(_scopes(config, [cell for cell in cells if cell.scored])))
     return Summary(
         config=config,
@@ -150,18 +154,17 @@ def summarise_run(config: BenchmarkConfig, out: Path | str) -> Summary:
         methods=methods,
         measures=measures,
         means=_table([_means(scope, drawn, methods, list(measures)) for scope, drawn in scopes]),
-        tests=_table([_tests(scope, drawn, config, methods, measures) for scope, drawn in scopes]),
+        tests=_table(list(_tests_of(scopes, config, methods, measures))),
         costs=_table([_costs(scope, methods) for scope, _ in scopes]),
         models=_models(cells),
     )
 
 
-def _finished(
-    config: BenchmarkConfig, out: Path, methods: Sequence[str], measures: Sequence[str]
-) -> Iterator[FinishedCell]:
+def _finished(config: BenchmarkConfig, out: Path) -> Iterator[FinishedCell]:
+    methods, measures = list(recipes_of(config)), list(measures_of(config.protocols))
     for cell in cells_of(config):
         manifest = read_json(cell.folder(out) / MANIFEST_FILE)
-        if manifest is None or list(manifest["methods"]) != list(methods):
+        if manifest is None or manifest["methods"] != recipes_of(config):
             continue
         values = np.zeros((0, len(methods), len(measures)))
         if manifest["status"] == SCORED:
@@ -242,32 +245,48 @@ def _pairs(config: BenchmarkConfig) -> list[tuple[str, str]]:
     return pairs
 
 
+def _tests_of(
+    scopes: Sequence[tuple[Scope, Resampled]],
+    config: BenchmarkConfig,
+    methods: Sequence[str],
+    measures: Mapping[str, Measure],
+) -> Iterator[pd.DataFrame]:
+    """Test within each scope, and within those of the same cells once."""
+    known: dict[int, pd.DataFrame] = {}
+    for scope, drawn in scopes:
+        if id(drawn) not in known:
+            known[id(drawn)] = _tests(scope, drawn, config, methods, measures)
+        yield known[id(drawn)].assign(**scope.labels)
+
+
+_TEST_COLUMNS = (
+    *("measure", "method", "other", "difference", "low", "high", "n", "undefined"),
+    *("p", "p_holm", "models", "p_models", "p_models_holm", "verdict"),
+)
+
+
 def _tests(
     scope: Scope, found: Resampled, config: BenchmarkConfig, methods: Sequence[str], measures: Mapping[str, Measure]
 ) -> pd.DataFrame:
-    number = {name: i for i, name in enumerate(methods)}
+    """Test all pairs on all measures; Holm's correction is over the pairs of one family and measure."""
     pairs = _pairs(config)
-    families = [pairs[: len(config.peers)], pairs[len(config.peers) :]]
-    tables = []
+    families = [family for family in (pairs[: len(config.peers)], pairs[len(config.peers) :]) if family]
+    number = {name: i for i, name in enumerate(methods)}
+    rows = []
     for column, measure in enumerate(measures):
         for family in families:
-            rows = [_test(scope, number[a], number[b], column) for a, b in family]
-            if not rows:
-                continue
-            table = pd.DataFrame(rows)
-            at = np.array([[number[a], number[b]] for a, b in family]) * len(measures) + column
-            difference, low, high = found.difference(at[:, 0], at[:, 1])
+            at = np.array([[number[a], number[b]] for a, b in family])
+            tests = [_test(scope, a, b, column) for a, b in at]
             for name in ("p", "p_models"):
-                table[f"{name}_holm"] = holm(table[name].to_numpy(dtype=np.float64))
-            table = table.assign(measure=measure, difference=difference, low=low, high=high)
-            table["method"], table["other"] = [a for a, _ in family], [b for _, b in family]
-            table["verdict"] = [_verdict(row, measures[measure]) for row in records(table)]
-            tables.append(table)
-    if not tables:
-        return pd.DataFrame()
-    order = ["measure", "method", "other", "difference", "low", "high", "n", "undefined", "p", "p_holm"]
-    order += ["models", "p_models", "p_models_holm", "verdict"]
-    return pd.concat(tables, ignore_index=True).assign(**scope.labels)[[*scope.labels, *order]]
+                adjusted = holm([test[name] for test in tests])
+                tests = [{**test, f"{name}_holm": float(p)} for test, p in zip(tests, adjusted, strict=True)]
+            differences = np.stack(found.difference(*(at * len(measures) + column).T), axis=1)
+            for test, pair, numbers in zip(tests, family, differences, strict=True):
+                row = {"measure": measure, **dict(zip(("method", "other"), pair, strict=True)), **test}
+                row |= dict(zip(("difference", "low", "high"), numbers.tolist(), strict=True))
+                rows.append({**row, "verdict": _verdict(row, measures[measure])})
+    table = pd.DataFrame(rows, columns=list(_TEST_COLUMNS))
+    return table.assign(**scope.labels)[[*scope.labels, *_TEST_COLUMNS]]
 
 
 def _test(scope: Scope, a: int, b: int, measure: int) -> dict[str, Any]:
