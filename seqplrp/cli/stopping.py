@@ -46,6 +46,22 @@ def stoppable() -> Iterator[None]:
             signal.signal(number, signal.SIG_DFL)
 
 
+def stop_behind(error: BaseException) -> Stopped | KeyboardInterrupt | None:
+    """Return the stop that an exception came of, itself or another that it set off.
+
+    What is stopped while a library is imported, say, may find that library half there as it cleans up, and fail in its
+    turn: that is no fault of the program's.
+    """
+    seen: set[int] = set()
+    behind: BaseException | None = error
+    while behind is not None and id(behind) not in seen:
+        if isinstance(behind, Stopped | KeyboardInterrupt):
+            return behind
+        seen.add(id(behind))
+        behind = behind.__cause__ or behind.__context__
+    return None
+
+
 def _stop(number: int, frame: FrameType | None) -> NoReturn:
     del frame
     raise Stopped(number)

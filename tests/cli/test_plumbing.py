@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import inspect
 import os
@@ -18,6 +19,7 @@ import typer
 import seqplrp
 from seqplrp.cli import app as application
 from seqplrp.cli.errors import from_os_error
+from seqplrp.cli.stopping import Stopped
 from seqplrp.errors import SeqplrpError
 
 PROGRAM = [sys.executable, "-c", "import sys; from seqplrp.cli import main; sys.exit(main())"]
@@ -136,6 +138,34 @@ def test_ctrl_c_is_one_line_and_exit_code_130(run, command):
     assert done.code == 130
     assert done.err.startswith("interrupted")
     assert done.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(("stop", "code"), [(KeyboardInterrupt(), 130), (Stopped(signal.SIGTERM), 143)])
+@pytest.mark.parametrize("then", [AttributeError("half imported"), SeqplrpError("a", "b", "c"), OSError(28, "full")])
+def test_what_fails_while_a_stopped_command_cleans_up_is_not_told_in_its_place(run, command, stop, code, then):
+    """As where an import was stopped, and what sets things back needs that module."""
+
+    def action():
+        try:
+            raise stop
+        finally:
+            raise then
+
+    command(action)
+    done = run("try")
+    assert done.code == code
+    assert done.err.count("\n") == 1
+    assert "no output was written" in done.err
+
+
+def test_an_error_after_a_stop_that_was_dealt_with_is_an_error(run, command):
+    def action():
+        with contextlib.suppress(KeyboardInterrupt):
+            raise KeyboardInterrupt
+        raise SeqplrpError("a", "b", "c")
+
+    command(action)
+    assert (run("try").code, run("try").err) == (2, "error: a: b; c\n")
 
 
 @pytest.mark.parametrize(
