@@ -51,7 +51,7 @@ def critical_difference(
     top = 0.75 if title else 0.45
     below = 0.2 + 0.09 * len(cliques)
     height = top + below + _ROW * half + 0.15
-    names = 0.068 * max(len(name) for name in order) + 0.55
+    names = 0.076 * max(len(name) for name in order) + 0.6
     width = 2 * names + 3.6
     figure = Figure(figsize=(width, height), facecolor="white")
     ax = figure.add_axes((0.0, 0.0, 1.0, 1.0))

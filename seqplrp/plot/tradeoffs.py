@@ -169,15 +169,16 @@ def _name_points(figure: Figure, ax: Axes, rows: pd.DataFrame, highlight: str | 
 
 
 _Box = tuple[float, float, float, float]
+_RISES = (0.0, *(sign * 11.0 * step for step in range(1, 15) for sign in (1, -1)))  # points, the nearest first
 
 
 def _places(
     point: Sequence[float], width: float, height: float, scale: float
 ) -> list[tuple[_Box, tuple[float, float, str]]]:
     found = []
-    for rise in (0.0, 9.0, -9.0, 18.0, -18.0, 27.0, -27.0, 38.0, -38.0, 50.0, -50.0):
+    for rise in _RISES:
         for side, align in ((1.0, "left"), (-1.0, "right")):
-            dx = side * (7.0 if abs(rise) < 12 else 14.0)
+            dx = side * (7.0 if abs(rise) < 12 else 14.0 if abs(rise) < 60 else 40.0)
             x, y = point[0] + dx * scale, point[1] + rise * scale
             left = x if side > 0 else x - width
             found.append(((left, y - height / 2, left + width, y + height / 2), (dx, rise, align)))
