@@ -69,18 +69,8 @@ def audit(
     fail_on_findings: Annotated[
         bool, typer.Option("--fail-on-findings", help="Exit with 1 if anything is found.")
     ] = False,
-    weights: Annotated[
-        list[Path] | None,
-        typer.Option(
-            help="Weights for module:callable: safetensors or a saved state dict. Several make an ensemble of it."
-        ),
-    ] = None,
-    trust_pickle: Annotated[
-        bool,
-        typer.Option(
-            "--trust-pickle", help="Unpickle anything from --weights and .pt2 files, which runs code that they name."
-        ),
-    ] = False,
+    weights: options.WeightFiles = None,
+    trust_pickle: options.TrustPickle = False,
     layout: options.Layout = "NCL",
     rule: options.Rule = None,
     attention: options.Attention = None,
@@ -92,10 +82,8 @@ def audit(
     threshold: options.Threshold = None,
     gain: options.Gain = None,
     tau: options.Tau = None,
-    center: Annotated[str, typer.Option(help="Gradient correction: none, uniform or composition.")] = "none",
-    reverse_complement: Annotated[
-        bool, typer.Option("--reverse-complement", help="Average the maps of both strands.")
-    ] = False,
+    center: options.Center = "none",
+    reverse_complement: options.BothStrands = False,
     batch_size: options.BatchSize = None,
     device: options.Device = "auto",
     tf32: options.Tf32 = False,

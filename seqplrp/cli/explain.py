@@ -39,18 +39,8 @@ def explain(
     target: options.Target = None,
     arg: options.FurtherInputs = None,
     formats: Annotated[str, typer.Option(help="What to write, with commas between.")] = _FORMATS,
-    weights: Annotated[
-        list[Path] | None,
-        typer.Option(
-            help="Weights for module:callable: safetensors or a saved state dict. Several make an ensemble of it."
-        ),
-    ] = None,
-    trust_pickle: Annotated[
-        bool,
-        typer.Option(
-            "--trust-pickle", help="Unpickle anything from --weights and .pt2 files, which runs code that they name."
-        ),
-    ] = False,
+    weights: options.WeightFiles = None,
+    trust_pickle: options.TrustPickle = False,
     layout: options.Layout = "NCL",
     rule: options.Rule = None,
     attention: options.Attention = None,
@@ -62,10 +52,8 @@ def explain(
     gain: options.Gain = None,
     tau: options.Tau = None,
     option: options.MethodOption = None,
-    center: Annotated[str, typer.Option(help="Gradient correction: none, uniform or composition.")] = "none",
-    reverse_complement: Annotated[
-        bool, typer.Option("--reverse-complement", help="Average the maps of both strands.")
-    ] = False,
+    center: options.Center = "none",
+    reverse_complement: options.BothStrands = False,
     batch_size: options.BatchSize = None,
     check: options.Check = False,
     device: options.Device = "auto",

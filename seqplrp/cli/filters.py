@@ -46,12 +46,7 @@ def filters(
     weights: Annotated[
         Path | None, typer.Option(help="Weights for module:callable: safetensors or a saved state dict.")
     ] = None,
-    trust_pickle: Annotated[
-        bool,
-        typer.Option(
-            "--trust-pickle", help="Unpickle anything from --weights or a .pt2 file, which runs code that it names."
-        ),
-    ] = False,
+    trust_pickle: options.TrustPickle = False,
     layout: options.Layout = "NCL",
     rule: options.Rule = None,
     attention: options.Attention = None,

@@ -27,6 +27,18 @@ FurtherInputs = Annotated[
         "for all, as .npy or .npz. Repeat it in the order in which the model takes them.",
     ),
 ]
+WeightFiles = Annotated[
+    list[Path] | None,
+    typer.Option(
+        help="Weights for module:callable: safetensors or a saved state dict. Several make an ensemble of it."
+    ),
+]
+TrustPickle = Annotated[
+    bool,
+    typer.Option(
+        "--trust-pickle", help="Unpickle anything from --weights and .pt2 files, which runs code that they name."
+    ),
+]
 Layout = Annotated[str, typer.Option(help="What the model takes: NCL (N, 4, L) or NLC (N, L, 4).")]
 ExplainedClass = Annotated[
     str | None, typer.Option("--class", help="The explained class as the truth names it, if the model does not.")
@@ -61,6 +73,8 @@ Mode = Annotated[str | None, typer.Option(help="How pruned mass is given back: l
 Threshold = Annotated[str | None, typer.Option(help="What counts as small: mass (plrp's own) or gain.")]
 Gain = Annotated[float | None, typer.Option(help="g of the gain threshold; plrp's own: 1.0")]
 Tau = Annotated[float | None, typer.Option(help="Guard of the matrix mode; plrp's own: 0.2")]
+Center = Annotated[str, typer.Option(help="Gradient correction: none, uniform or composition.")]
+BothStrands = Annotated[bool, typer.Option("--reverse-complement", help="Average the maps of both strands.")]
 
 # --- how it is run
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import importlib
 import inspect
 import os
 import resource
@@ -283,15 +284,17 @@ def test_commands_run_in_other_threads_too(run, command):
     assert done == ["worked", 0]
 
 
-def test_options_of_one_name_are_declared_once():
-    """Every option that `explain` and `filters` share is one declaration, so that it can't mean two things."""
-    differ = {"model", "fasta", "out", "method", "weights", "trust_pickle"}  # other words, or other kinds
-    from seqplrp.cli import explain, filters
-
-    ours, theirs = (inspect.signature(function).parameters for function in (explain.explain, filters.filters))
-    shared = set(ours) & set(theirs) - differ
-    assert len(shared) > 15
+@pytest.mark.parametrize("other", ["filters", "audit"])
+def test_options_of_one_name_are_declared_once(other):
+    """Every option that commands on models share is one declaration, so that it can't mean two things."""
+    differ = {"model", "fasta", "out", "method", "weights", "seed"}  # in their words, or in how many they take
+    explain, theirs = (
+        inspect.signature(getattr(importlib.import_module(f"seqplrp.cli.{name}"), name)).parameters
+        for name in ("explain", other)
+    )
+    shared = set(explain) & set(theirs) - differ
+    assert len(shared) > 18
     for name in shared:
-        assert str(ours[name].annotation).startswith("options."), name
-        assert ours[name].annotation == theirs[name].annotation, name
-        assert ours[name].default == theirs[name].default, name
+        assert explain[name].annotation.startswith("options."), name
+        assert explain[name].annotation == theirs[name].annotation, name
+        assert explain[name].default == theirs[name].default, name
