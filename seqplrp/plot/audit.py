@@ -222,7 +222,7 @@ def amplitude_picture(
 
 
 def permutation_picture(
-    own: npt.ArrayLike, permuted: npt.ArrayLike, inverted: npt.ArrayLike, shared: float, of_data: float
+    own: npt.ArrayLike, permuted: npt.ArrayLike, inverted: npt.ArrayLike, *, shared: float, of_data: float
 ) -> Figure:
     """Draw mean |relevance| by position of a network and of one that was trained on permuted sequences.
 
@@ -249,7 +249,8 @@ def permutation_picture(
         axes.set_title(f"positions {label}: correlation {correlation:.2f}", fontsize=8.5, loc="left")
         _finish(axes, "", "mean |relevance|")
     axes.set_xlabel("position (0-based)", fontsize=8.5)
-    figure.axes[0].legend(frameon=False, fontsize=7.5, ncols=2, loc="lower right", bbox_to_anchor=(1.0, 1.0))
+    handles, labels = figure.axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, frameon=False, fontsize=8, ncols=2, loc="outside lower center")
     plain_text(figure.suptitle("Positions permuted and retrained: which pattern stays?", fontsize=10))
     return figure
 

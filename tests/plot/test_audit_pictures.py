@@ -79,7 +79,7 @@ def test_amplitudes_stand_in_order_with_the_input_as_it_is_among_them(amounts):
 
 
 def test_permutations_show_both_orders_with_their_correlations():
-    figure = permutation_picture(np.ones(40), np.ones(40), np.ones(40), 0.91, 0.12)
+    figure = permutation_picture(np.ones(40), np.ones(40), np.ones(40), shared=0.91, of_data=0.12)
     titles = [axes.get_title(loc="left") for axes in figure.axes]
     assert titles[0].endswith("correlation 0.91")
     assert titles[1].endswith("correlation 0.12")

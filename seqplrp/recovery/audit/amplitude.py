@@ -28,7 +28,7 @@ MOST = 0.5
 """A finding: less than this of the agreement beyond that of unrelated sequences is left at the mildest changes."""
 
 SOME = 0.8
-"""A note: less than this is left."""
+"""A note: less than this is left, and less than this is the agreement itself."""
 
 _MILD = {SCALING: (0.8, 1.25), CAPPING: (0.95,)}
 
@@ -79,7 +79,7 @@ def _check(
     worst = min((i for i, amount in enumerate(amounts) if amount in _MILD[check]), key=lambda i: intervals[i].mean)
     left = (intervals[worst].high - chance) / max(1 - chance, 1e-9)
     findings = []
-    if left < SOME:
+    if left < SOME and intervals[worst].high < SOME:
         level: Level = "finding" if left < MOST else "note"
         findings.append(_finding(check, level, amounts[worst], intervals[worst].mean, chance))
     shown = ", ".join(f"{amount:g}: {one.mean:.2f}" for amount, one in zip(amounts, intervals))

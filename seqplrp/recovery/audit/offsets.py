@@ -11,7 +11,13 @@ import numpy as np
 from seqplrp.genomics.motifs import Motif
 from seqplrp.plot import profile_picture
 from seqplrp.recovery.audit.findings import CheckResult, Finding
-from seqplrp.recovery.audit.position import Named, finding_of, profile_statistics, uneven_parts
+from seqplrp.recovery.audit.position import (
+    Named,
+    finding_of,
+    levelled,
+    profile_statistics,
+    uneven_parts,
+)
 from seqplrp.recovery.audit.probes import t_statistic
 from seqplrp.recovery.audit.profiles import AuditLimits, Floats, examine, normalised
 from seqplrp.recovery.audit.subject import Backgrounds, Subject, planted, word_of
@@ -72,6 +78,8 @@ def check_offset(
     parts = [_at_offsets(one, offsets) for one in uneven_parts(profile, strides, _OF, step=step)]
     model = normalised(np.maximum(change * np.sign(change.mean()), 0))
     findings = [finding_of(CHECK, part, model if len(model) > 3 else None, limits, _REMEDIES) for part in parts]
+    if len(model) > 3:
+        findings += _score_by_offset(motif, model, offsets, limits, strides, rng)
     gain = share.mean(axis=1) - without.mean(axis=1)
     ratio = float(share.mean() / max(without.mean(), 1e-12))
     follows = t_statistic(gain) > _LEAST_T and ratio > _LEAST_GAIN
@@ -103,7 +111,7 @@ def check_offset(
             places=offsets,
             marked=[(part.name, part.positions) for part in parts],
             combs=[(comb.period, comb.phases) for comb in profile.combs if step == 1],
-            other=("change of the score", model.mean(axis=0)) if len(model) > 3 else None,
+            other=("change of the score", levelled(model, parts)) if len(model) > 3 else None,
             ylabel="motif's share of |relevance|\n(interior = 1)",
             xlabel="offset of the motif's first base (0-based)",
             title=f"{motif.name} moved through the sequence: is it seen everywhere alike?",
@@ -145,6 +153,44 @@ def _at_offsets(part: Named, offsets: np.ndarray) -> Named:
         return replace(part, positions=())
     places = tuple((int(offsets[a]), int(offsets[b - 1]) + 1) for a, b in part.positions)
     return replace(part, positions=places)
+
+
+def _score_by_offset(
+    motif: Motif,
+    model: Floats,
+    offsets: np.ndarray,
+    limits: AuditLimits,
+    strides: Mapping[int, str],
+    rng: np.random.Generator,
+) -> list[Finding]:
+    """Say whether the score itself answers to the motif more at some offsets, whatever the map does."""
+    profile = examine(model, rng, limits=limits, strides=tuple(strides))
+    step = int(offsets[1] - offsets[0])
+    parts = uneven_parts(profile, strides, "change of the score", step=step)
+    if not parts:
+        return []
+    smooth = np.convolve(profile.mean, np.full(5, 0.2), mode="valid")
+    high, low = int(smooth.argmax()), int(smooth.argmin())
+    ratio = float(smooth[high] / max(smooth[low], 1e-3 * smooth[high]))
+    said = "; ".join(part.what for part in parts)
+    places = tuple(place for part in parts for place in _at_offsets(part, offsets).positions)
+    return [
+        Finding(
+            check=CHECK,
+            name="score",
+            level="finding" if max(part.mass for part in parts) >= limits.mass else "note",
+            what=f"the score itself answers {ratio:.1f} times as much to {motif.name} near offset {offsets[high + 2]} "
+            f"as near {offsets[low + 2]}, whatever the map shows: {said}",
+            size=ratio,
+            size_of="largest over smallest change of the score, means of five offsets",
+            p=max(part.p for part in parts),
+            positions=places,
+            cause="model",
+            remedy="a motif's relevance tells how much this model makes of it at its place, not how much it binds: "
+            "compare motifs at equal places, or train on shifted sequences or with global pooling",
+            details={"parts": [part.what for part in parts]},
+        )
+    ]
 
 
 def _does_not_follow(motif: Motif, ratio: float, change: float) -> Finding:

@@ -18,8 +18,9 @@ import numpy.typing as npt
 from seqplrp.models import SequenceData, SequenceModel, TrainOptions, train_model
 from seqplrp.plot import permutation_picture
 from seqplrp.recovery.audit.amplitude import agreement
-from seqplrp.recovery.audit.findings import CheckResult, Finding, ranges_of, spoken
-from seqplrp.recovery.audit.profiles import AuditLimits, Floats, examine, normalised
+from seqplrp.recovery.audit.findings import CheckResult, Finding, ranges_of
+from seqplrp.recovery.audit.position import Named, profile_statistics, uneven_parts
+from seqplrp.recovery.audit.profiles import AuditLimits, Floats, Profile, examine, normalised
 from seqplrp.recovery.audit.subject import ExplainFunction, Subject
 
 CHECK = "permutation"
@@ -29,6 +30,8 @@ NOT_RUN = "did not run: it needs the training data (--data)"
 _LEAST_SHARED = 0.5
 _LEAST_VARIATION = 0.1
 _MOST_MAPS = 400
+_OF = "mean |relevance|"
+_REMEDY = "divide maps by this profile before positions are compared, or pool over the whole sequence at the end"
 
 
 @dataclass(frozen=True)
@@ -74,51 +77,33 @@ def check_permutation(
     advance : callable
         Told of every batch explained.
     """
-    data = retraining.data
-    order = rng.permutation(data.length)
-    settings = replace(retraining.training, reverse_complement=False)
-    permuted_data = replace(data, codes=np.ascontiguousarray(data.codes[:, order]))
-    plain, permuted = (
-        # of other seeds, or what they have in common may be the weights that both began with
-        train_model(
-            one, retraining.architecture, options=retraining.options, training=replace(settings, seed=settings.seed + k)
-        )
-        for k, one in enumerate((data, permuted_data))
-    )
-    rows = data.rows("test")[: min(n, _MOST_MAPS)]
-    own, own_permuted = (
-        Subject(retraining.explain(one.model), data.length, advance).maps(codes).relevance
-        for one, codes in ((plain, data.codes[rows]), (permuted, permuted_data.codes[rows]))
-    )
-    inverted = np.empty_like(own_permuted)
-    inverted[:, order] = own_permuted
-    kept = own.any(axis=1) & own_permuted.any(axis=1)
-    if kept.sum() < 20:
-        return CheckResult(CHECK, TITLE, f"did not run: only {int(kept.sum())} maps are not zero", ran=False)
-    profiles = [normalised(np.abs(maps[kept])) for maps in (own, own_permuted, inverted)]
+    nets = _two_networks(retraining, n, rng, advance)
+    if len(nets.own) < 20:
+        return CheckResult(CHECK, TITLE, f"did not run: only {len(nets.own)} maps are not zero", ran=False)
+    profiles = [normalised(np.abs(maps)) for maps in (nets.own, nets.permuted, nets.inverted)]
     shared, p = _shared(profiles[0], profiles[1], limits.draws, rng)
     of_data, p_data = _shared(profiles[0], profiles[2], limits.draws, rng)
-    uneven = examine(profiles[1], rng, limits=limits)
-    variation = float(uneven.mean.std() / uneven.level)
-    overlap = float(agreement(own[kept], inverted[kept]).mean())
-    chance = float(agreement(own[kept], np.roll(inverted[kept], 1, axis=0)).mean())
-    scores = [one.config.metrics["test"]["macro"]["auroc"] for one in (plain, permuted)]
-    findings: tuple[Finding, ...] = ()
-    fewest = 1.5 / data.length  # there are no more turns than positions: then the largest of all is asked for
+    profile = examine(profiles[1], rng, limits=limits)
+    variation = float(profile.mean.std() / profile.level)
+    overlap = float(agreement(nets.own, nets.inverted).mean())
+    chance = float(agreement(nets.own, np.roll(nets.inverted, 1, axis=0)).mean())
+    findings = [_of_layers(part, limits) for part in uneven_parts(profile, {}, _OF) if part.name in ("edge", "comb")]
+    fewest = 1.5 / nets.own.shape[1]  # there are no more turns than positions: then the largest of all is asked for
     if p <= max(limits.alpha, fewest) and shared > _LEAST_SHARED and variation > _LEAST_VARIATION:
-        findings = (_architecture(shared, p, variation, own.shape[1], uneven.mean / uneven.level),)
+        findings.append(_same_places(shared, p, variation, profile))
+    one, other = nets.auroc
     return CheckResult(
         CHECK,
         TITLE,
-        f"{retraining.architecture} trained twice on {data.counts()['train']['n']} sequences: test AUROC "
-        f"{scores[0]:.3f} as they are, {scores[1]:.3f} permuted, so {scores[0] - scores[1]:+.3f} is owed to "
-        f"neighbourhood; maps of {int(kept.sum())} test sequences agree by {overlap:.2f} after inversion (unrelated "
-        f"ones: {chance:.2f}); their mean |relevance| by position correlates by {shared:.2f} in the networks' own "
-        f"order (p = {p:.3g}) and by {of_data:.2f} in the sequences' (p = {p_data:.3g})",
-        findings=findings,
+        f"{retraining.architecture} trained twice on {retraining.data.counts()['train']['n']} sequences: test AUROC "
+        f"{one:.3f} as they are, {other:.3f} permuted, so {one - other:+.3f} is owed to neighbourhood; maps of "
+        f"{len(nets.own)} test sequences agree by {overlap:.2f} after inversion (unrelated ones: {chance:.2f}); their "
+        f"mean |relevance| by position correlates by {shared:.2f} in the networks' own order (p = {p:.3g}) and by "
+        f"{of_data:.2f} in the sequences' (p = {p_data:.3g})",
+        findings=tuple(findings),
         statistics={
-            "auroc": scores[0],
-            "auroc_permuted": scores[1],
+            "auroc": one,
+            "auroc_permuted": other,
             "agreement_inverted": overlap,
             "agreement_unrelated": chance,
             "correlation_in_network_order": shared,
@@ -126,12 +111,45 @@ def check_permutation(
             "correlation_in_sequence_order": of_data,
             "p_in_sequence_order": p_data,
             "variation_permuted": variation,
-            "order": order,
+            "order": nets.order,
+            "permuted": profile_statistics(profile),
         },
-        draw=lambda: permutation_picture(
-            profiles[0].mean(axis=0), profiles[1].mean(axis=0), profiles[2].mean(axis=0), shared, of_data
-        ),
+        draw=lambda: permutation_picture(*(rows.mean(axis=0) for rows in profiles), shared=shared, of_data=of_data),
     )
+
+
+@dataclass(frozen=True)
+class _Networks:
+    """Maps (N, L) of both networks, those of the second also brought back to the sequences' order, and test AUROCs."""
+
+    own: Floats
+    permuted: Floats
+    inverted: Floats
+    order: npt.NDArray[np.int64]
+    auroc: tuple[float, float]
+
+
+def _two_networks(
+    retraining: Retraining, n: int, rng: np.random.Generator, advance: Callable[[int], None]
+) -> _Networks:
+    data = retraining.data
+    order = rng.permutation(data.length)
+    permuted_data = replace(data, codes=np.ascontiguousarray(data.codes[:, order]))
+    settings = replace(retraining.training, reverse_complement=False)
+    rows = data.rows("test")[: min(n, _MOST_MAPS)]
+    maps, auroc = [], []
+    for number, one in enumerate((data, permuted_data)):
+        # of other seeds, or what they have in common may be the weights that both began with
+        training = replace(settings, seed=settings.seed + number)
+        result = train_model(one, retraining.architecture, options=retraining.options, training=training)
+        subject = Subject(retraining.explain(result.model), data.length, advance)
+        maps.append(subject.maps(one.codes[rows]).relevance)
+        auroc.append(float(result.config.metrics["test"]["macro"]["auroc"]))
+    kept = maps[0].any(axis=1) & maps[1].any(axis=1)
+    own, permuted = maps[0][kept], maps[1][kept]
+    inverted = np.empty_like(permuted)
+    inverted[:, order] = permuted
+    return _Networks(own, permuted, inverted, order, (auroc[0], auroc[1]))
 
 
 def _shared(one: Floats, other: Floats, draws: int, rng: np.random.Generator) -> tuple[float, float]:
@@ -153,21 +171,35 @@ def _correlation(one: Floats, other: Floats) -> float:
     return float(np.corrcoef(one, other)[0, 1])
 
 
-def _architecture(shared: float, p: float, variation: float, length: int, profile: Floats) -> Finding:
-    places = ranges_of(np.abs(profile - 1) > max(0.25, 2 * variation), gap=2)
-    where = f", most at {spoken(places)}" if places else ""
+def _of_layers(part: Named, limits: AuditLimits) -> Finding:
+    """Tell an edge or a comb of the permuted network: its data have no neighbourhood that could make one."""
+    return Finding(
+        check=CHECK,
+        name=part.name,
+        level="finding" if part.mass >= limits.mass else "note",
+        what=f"trained on permuted positions, {part.what}: paddings and pools make that, not the data",
+        size=part.size,
+        size_of=part.size_of,
+        p=part.p,
+        positions=part.positions,
+        cause="model",
+        remedy=_REMEDY,
+        details={**part.details, "displaced_share": part.mass},
+    )
+
+
+def _same_places(shared: float, p: float, variation: float, profile: Profile) -> Finding:
     return Finding(
         check=CHECK,
         name="architecture",
         level="finding",
         what=f"the network that never saw the bases in order prefers the same positions (correlation {shared:.2f}; its "
-        f"mean |relevance| varies by {100 * variation:.0f} % over positions{where}): the layers make that pattern, not "
-        "the data",
+        f"mean |relevance| varies by {100 * variation:.0f} % over positions): the layers make that, not the data",
         size=shared,
         size_of="correlation of mean |relevance| by position between the two networks, in their own order",
         p=p,
-        positions=tuple((a, min(b, length)) for a, b in places),
+        positions=ranges_of(np.abs(profile.mean / profile.level - 1) > max(0.25, 2 * variation), gap=2),
         cause="model",
-        remedy="divide maps by this profile before positions are compared, or pool over the whole sequence at the end",
+        remedy=_REMEDY,
         details={"variation": variation},
     )

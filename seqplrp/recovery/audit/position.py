@@ -7,7 +7,7 @@ dense layer behind a flattening has learnt weights for places.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import gcd
 from typing import Any
@@ -102,7 +102,7 @@ def check_position(
             noise=profile.noise / profile.level,
             marked=[(one.name, one.positions) for one in findings if one.positions],
             combs=[(comb.period, comb.phases) for comb in profile.combs],
-            other=None if model is None else ("the score's answer to mutations", model.mean(axis=0)),
+            other=None if model is None else ("the score's answer to mutations", levelled(model, parts)),
             ylabel="mean |relevance| (interior = 1)",
             xlabel="position (0-based)",
             title="Shuffled sequences: is any position preferred?",
@@ -235,6 +235,13 @@ def cause_of(pattern: Floats, model: Floats | None) -> tuple[Cause, float | None
     if slope > 0.6:
         return "model", slope
     return ("explanation" if slope < 0.2 else "both"), slope
+
+
+def levelled(rows: Floats, parts: Sequence[Named]) -> Floats:
+    """Return the mean of rows (n, P), 1 where no edge and no uneven stretch was found."""
+    mean = rows.mean(axis=0)
+    plain = np.all([part.pattern == 0 for part in parts if part.name != "comb"], axis=0) & np.ones(len(mean), bool)
+    return np.asarray(mean / (mean[plain].mean() if plain.any() else 1.0))
 
 
 def _mutation_rows(subject: Subject, codes: Codes, rng: np.random.Generator) -> Floats | None:

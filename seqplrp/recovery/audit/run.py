@@ -198,19 +198,21 @@ def run_audit(
         motif=None if best is None else best.motif,
         motif_effect=None if best is None else best.mean,
         length=length,
-        explained=subject.explained,
+        explained=now.explained,
         options=chosen,
     )
 
 
 @dataclass
 class _Now:
-    """Tells progress with the check that runs."""
+    """Tells progress with the check that runs, and counts."""
 
     progress: Callable[[str, int], None]
     check: str = ""
+    explained: int = 0
 
     def advance(self, steps: int) -> None:
+        self.explained += steps
         self.progress(self.check, steps)
 
 

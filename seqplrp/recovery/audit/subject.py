@@ -50,7 +50,7 @@ class Maps:
         return np.abs(self.relevance)
 
 
-@dataclass
+@dataclass(frozen=True)
 class Subject:
     """The explain function with what all checks need of it: batches, checks, progress.
 
@@ -62,14 +62,11 @@ class Subject:
         L of all sequences.
     advance : callable
         Told of every batch's number of sequences.
-    explained : int
-        How many sequences were explained so far.
     """
 
     explain: ExplainFunction
     length: int
     advance: Callable[[int], None] = field(default=lambda steps: None)
-    explained: int = 0
 
     def maps(self, codes: Codes) -> Maps:
         """Explain sequences given as codes (N, L)."""
@@ -98,7 +95,6 @@ class Subject:
             )
         if not (np.isfinite(relevance).all() and np.isfinite(output).all()):
             raise SeqplrpError("explain", "gives numbers that are not finite", "check the model's weights")
-        self.explained += len(x)
         self.advance(len(x))
         return Maps(relevance, output)
 
