@@ -3,7 +3,7 @@
 from seqplrp.evaluate.agreement import cosine, pearson, relative_l1, spearman, top_overlap
 from seqplrp.evaluate.design import RUN_COLUMNS
 from seqplrp.evaluate.draws import row_generators, seed_from
-from seqplrp.evaluate.faithfulness import STEPS, Curves, Faithfulness, area, faithfulness
+from seqplrp.evaluate.faithfulness import STEPS, Curves, Faithfulness, area, faithfulness, mean_curves
 from seqplrp.evaluate.localisation import (
     auprc,
     auroc,
@@ -85,6 +85,7 @@ __all__ = [
     "layers_of",
     "localisation",
     "match_gini",
+    "mean_curves",
     "model_score",
     "paired_wilcoxon",
     "pearson",

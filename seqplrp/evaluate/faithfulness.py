@@ -17,7 +17,7 @@ chance inside and outside.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Literal
@@ -29,10 +29,11 @@ import torch
 from torch import Tensor
 
 from seqplrp.errors import SeqplrpError
-from seqplrp.evaluate.arrays import BoolArray, FloatArray, as_map
+from seqplrp.evaluate.arrays import BoolArray, FloatArray, as_map, ratio
 from seqplrp.evaluate.draws import check_draws, check_key, row_generators, seed_from
 from seqplrp.evaluate.perturbing import Perturber, fixed_positions, perturbed, positions_of, replaced
 from seqplrp.evaluate.scoring import Progress, Score, as_target, batched_scores, check_batch_size, scores_of
+from seqplrp.evaluate.statistics import bootstrap_mean
 
 Kind = Literal["deletion", "insertion"]
 Order = Literal["signed", "size"]
@@ -102,6 +103,8 @@ class Faithfulness:
     ----------
     deletion, insertion : Curves or None
         None where it was not asked for.
+    start : ndarray, shape (N,)
+        The scores of the inputs as they are.
     positions : ndarray of int, shape (N,)
         How many positions were counted; where none was, every value is NaN.
     draws : int
@@ -109,6 +112,7 @@ class Faithfulness:
 
     deletion: Curves | None
     insertion: Curves | None
+    start: FloatArray
     positions: IntArray
     draws: int
 
@@ -222,7 +226,45 @@ def faithfulness(
         # What the most relevant do when inserted is what the least relevant do when deleted down to them.
         first, last = (0, 1) if kind == "deletion" else (1, 0)
         found[kind] = _curves(kind, np.array(shares), table[:, first][..., at], table[:, last][..., at])
-    return Faithfulness(found.get("deletion"), found.get("insertion"), setting.size, draws)
+    return Faithfulness(found.get("deletion"), found.get("insertion"), start, setting.size, draws)
+
+
+def mean_curves(
+    results: Mapping[str, Faithfulness],
+    *,
+    relative: bool = False,
+    confidence: float = 0.95,
+    draws: int = 1000,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Average the curves of several maps over the inputs, with bootstrap intervals, to draw or print them.
+
+    Parameters
+    ----------
+    results : mapping of str to Faithfulness
+        By method.
+    relative : bool
+        Divide each input's curves by the size of its own score before anything is perturbed, so that every input counts
+        the same; those whose score is 0 are left out.
+    confidence, draws, seed
+        Of the percentile interval over inputs. All points see the same draws.
+
+    Returns
+    -------
+    DataFrame
+        ``method, kind, order, fraction, mean, low, high, n, undefined``, one row a point.
+    """
+    parts = []
+    for method, result in results.items():
+        for kind, curves in (("deletion", result.deletion), ("insertion", result.insertion)):
+            if curves is None:
+                continue
+            for order, values in (("most", curves.most), ("least", curves.least)):
+                shown = ratio(values, np.abs(result.start)[:, None]) if relative else values
+                points = [bootstrap_mean(column, confidence=confidence, draws=draws, seed=seed) for column in shown.T]
+                named = pd.DataFrame({"method": method, "kind": kind, "order": order, "fraction": curves.fractions})
+                parts.append(pd.concat([named, pd.DataFrame([vars(point) for point in points])], axis=1))
+    return pd.concat(parts, ignore_index=True)
 
 
 def area(fractions: FloatArray, values: FloatArray) -> FloatArray:

@@ -133,6 +133,10 @@ def causal_truth(
     floor((1 - level) (M + 1)) - 1; this is p <= 1 - level with p = (1 + windows at least as deep) / (M + 1). So of
     instances that the model treats like any other window, at most 1 - level are called causal, each width and output
     by itself, no correction over instances.
+
+    One window is ablated at a time. Where a second copy does as well, as in a net that takes the maximum over
+    positions, neither is causal alone. Such instances are in the second mask of `masks`, which is why that is to be
+    ignored, not to be called background.
     """
     bench = _Bench(score, x, codes_of(x), as_target(target, x), draws, seed, batch_size)
     where = _checked(instances, bench.codes, draws, null_windows, level)

@@ -9,7 +9,7 @@ from scipy.integrate import trapezoid
 from torch import Tensor, nn
 
 from seqplrp import SeqplrpError
-from seqplrp.evaluate import FAITHFULNESS_MEASURES, STEPS, area, faithfulness, model_score, row_generators
+from seqplrp.evaluate import FAITHFULNESS_MEASURES, STEPS, area, faithfulness, mean_curves, model_score, row_generators
 
 LENGTH = 20
 
@@ -237,6 +237,21 @@ def test_the_table_holds_every_point_and_progress_ends_at_its_total() -> None:
     assert len(table) == 2 * 2 * 2 * 19
     one = table[(table.kind == "insertion") & (table.order == "least") & (table.input == 1)]
     np.testing.assert_array_equal(one["score"], got.insertion.least[1])
+
+
+def test_mean_curves_are_means_over_inputs_with_intervals_and_relative_ones_begin_at_one() -> None:
+    score, x = Additive(), one_hot(6)
+    named = {"random": faithfulness(score, x, 0, None, next_base, draws=2)}
+    named["deleted"] = faithfulness(score, x, 0, x[:, 0].numpy(), next_base, draws=2, kinds=("deletion",))
+    table = mean_curves(named, draws=50)
+    assert len(table) == 19 * 2 * 3
+    one = table[(table.method == "random") & (table.kind == "insertion") & (table.order == "least")]
+    np.testing.assert_allclose(one["mean"], named["random"].insertion.least.mean(axis=0))
+    assert ((one["low"] <= one["mean"]) & (one["mean"] <= one["high"])).all()
+    relative = mean_curves(named, draws=5, relative=True)
+    begin = relative[(relative.kind == "deletion") & (relative.fraction == 0)]
+    np.testing.assert_allclose(begin["mean"], np.sign(named["random"].start).mean())
+    np.testing.assert_array_equal(named["random"].start, named["random"].deletion.most[:, 0])
 
 
 def test_a_models_score_is_its_chosen_output_in_eval_mode_and_leaves_its_mode_alone() -> None:
