@@ -33,9 +33,9 @@ above: over four simulated tasks, clusters without a motif stayed above 1e-10 bu
 _HALF = 15  # bases of a window at each side of its middle
 _WIDTH = 2 * _HALF + 1
 _MOST_SHIFT = 10  # bases by which two windows may be moved against one another
-_ALIKE = 0.5  # similarity at which seqlets are put into one cluster (average linkage)
+_ALIKE = 0.6  # similarity at which seqlets are put into one cluster (average linkage)
 _MEMBER = 0.45  # similarity to a pattern's profile that makes a seqlet a member
-_SAME = 0.8  # similarity of two patterns' matrices that makes them one
+_SAME = 0.7  # similarity of two patterns' matrices that makes them one
 _MOST_CLUSTERED = 2000
 _ROUNDS = 3
 _WEAKEST = 0.25  # share of the members that may score below what counts as a match of the matrix
@@ -128,10 +128,10 @@ def find_patterns(
     A seqlet's profile is the share of its relevance of its own sign at each position and base; the similarity of two
     is the Bhattacharyya coefficient of their profiles, the sum of sqrt(a b), the highest over both strands and all
     shifts of up to 10 bases: 1 if they are the same, 0 if they have nothing in common. Of the seqlets of the highest
-    scores, up to 2,000 are clustered by average linkage, cut at 0.5. The members of a cluster are
+    scores, up to 2,000 are clustered by average linkage, cut at 0.6. The members of a cluster are
     aligned to its medoid, then to their own mean profile, twice, while each seqlet goes to the pattern that it is
     most similar to, if to any (0.45). Patterns whose matrices are alike (cosine of the departures from the background
-    of 0.8 or above) are merged. Then the letters under the aligned members are counted, and the matrix is cut to where
+    of 0.7 or above) are merged. Then the letters under the aligned members are counted, and the matrix is cut to where
     it stands out from the background.
 
     Words that are clustered by their likeness look like a motif, whatever they are. So a matrix counted from the

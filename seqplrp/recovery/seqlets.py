@@ -17,8 +17,9 @@ SEQLET_WIDTHS = (3, 4, 5, 6, 7, 8, 9, 10, 12, 14, 16, 18, 20, 22, 25)
 
 SEQLET_COLUMNS = ("sequence", "start", "end", "sign", "mass", "score", "e_value", "q")
 
+_FEWEST_HIGH = 3  # positions that must be high for relevance to have gathered
 _LEAST_SCORE = 3.0  # nats; windows below it are common in any track
-_NULL_BASES = 1_000_000
+_NULL_BASES = 500_000
 _MOST_ROUNDS = 100
 _TILTS = np.geomspace(1e-2, 1e5, 56)
 _GRID = 128  # places of a rate function's table
@@ -72,13 +73,15 @@ def call_seqlets(
 
     Notes
     -----
-    A window of w positions whose mean is m scores ``w I(m)``, with I the rate function (Cramer 1938) of the values of
-    its own track, or of all null maps: by Chernoff's bound no more than ``exp(-score)`` of windows of values drawn from
-    these score as high. So nothing is assumed of the values' distribution: where most are exactly zero, one large
-    value alone scores low, and where they are dense, large ones in a row score high. Windows are taken greedily, the
-    highest score first, none overlapping another, and trimmed to the positions above the track's mean (and above 0).
+    Scores are of the square roots of relevance, with its sign, of which those above the third largest of the track are
+    made equal to it: one value alone is no seqlet, however large, and hides no other. A window of w positions whose
+    mean is m scores ``w I(m)``, with I the rate function (Cramer 1938) of the values of its own track, or of all null
+    maps: by Chernoff's bound no more than ``exp(-score)`` of windows of values drawn from these score as high. So
+    nothing is assumed of the values' distribution: where most are exactly zero, few values in a row score high already,
+    and where they are dense, many high ones must come together. Windows are taken greedily, the highest score first,
+    none overlapping another, and their ends trimmed to positions above the track's mean (and 0).
 
-    The scores are not trusted but calibrated: the same caller runs on the null, as often as gives a million bases
+    The scores are not trusted but calibrated: the same caller runs on the null, as often as gives half a million bases
     (100 times at the most), and E(s) counts what it calls there, above its hundredth highest score as an exponential
     tail of a rate no higher than Chernoff's. The q-value is the smallest E(t) / #(seqlets of score >= t) over t <= s
     (Benjamini and Hochberg 1995, in its empirical form; Storey and Tibshirani 2003). A random order of a track is as
@@ -92,10 +95,11 @@ def call_seqlets(
     if not 0 < fdr <= 1:
         raise SeqplrpError("fdr", f"is {fdr!r}", "give a rate above 0 and up to 1, such as 0.05")
     fitting = _fitting(widths, tracks.shape[1])
+    tamed, tamed_maps = _tamed(tracks), None if maps is None else _tamed(maps)
     called = []
     for sign in (1, -1):
         rng = np.random.default_rng([seed, sign + 1])
-        found, expected = _call_one_sign(sign * tracks, None if maps is None else sign * maps, fitting, rng)
+        found, expected = _call_one_sign(sign * tamed, None if tamed_maps is None else sign * tamed_maps, fitting, rng)
         q = _q_values(found.score, expected)
         keep = q <= fdr
         table = pd.DataFrame(
@@ -104,7 +108,7 @@ def call_seqlets(
                 "start": found.start[keep],
                 "end": found.end[keep],
                 "sign": sign,
-                "mass": sign * found.mass[keep],
+                "mass": _sums(tracks, found.row[keep], found.start[keep], found.end[keep]),
                 "score": found.score[keep],
                 "e_value": expected[keep],
                 "q": q[keep],
@@ -126,6 +130,16 @@ def _checked(values: Any, where: str) -> Floats:
     return array.astype(np.float64)
 
 
+def _tamed(values: Floats) -> Floats:
+    """Return signed square roots, those of each sign cut down to their third largest in the track."""
+    roots = np.sign(values) * np.sqrt(np.abs(values))
+    if roots.shape[1] < _FEWEST_HIGH:
+        return np.zeros_like(roots)
+    ordered = np.partition(roots, (_FEWEST_HIGH - 1, -_FEWEST_HIGH), axis=1)
+    low, high = ordered[:, _FEWEST_HIGH - 1], ordered[:, -_FEWEST_HIGH]
+    return np.asarray(np.clip(roots, np.minimum(low, 0.0)[:, None], np.maximum(high, 0.0)[:, None]))
+
+
 def _fitting(widths: Sequence[int], length: int) -> Integers:
     given = np.unique(np.asarray(widths))
     if given.ndim != 1 or given.size == 0 or given.dtype.kind not in "iu" or given[0] < 1:
@@ -141,7 +155,6 @@ class _Found:
     start: Integers
     end: Integers
     score: Floats
-    mass: Floats
 
 
 @dataclass(frozen=True)
@@ -237,8 +250,8 @@ def _search(tracks: Floats, rates: _Rates, widths: Integers) -> _Found:
     none = np.zeros(0, dtype=np.int64)
     row, start, end, score = (np.concatenate(parts) for parts in zip(*found, (none, none, none, np.zeros(0))))
     floor = np.maximum(rates.mean, 0.0)
-    start, end, mass = _trimmed(tracks, row, start, end, floor[row] if len(floor) > 1 else np.full(len(row), floor[0]))
-    return _Found(row, start, end, score, mass)
+    start, end = _trimmed(tracks, row, start, end, floor[row] if len(floor) > 1 else np.full(len(row), floor[0]))
+    return _Found(row, start, end, score)
 
 
 def _window_scores(tracks: Floats, rates: _Rates, widths: Integers) -> npt.NDArray[np.float32]:
@@ -294,23 +307,29 @@ def _take(scores: npt.NDArray[np.float32], widths: Integers) -> tuple[Integers, 
     return row, start, end, score
 
 
-def _trimmed(
-    tracks: Floats, row: Integers, start: Integers, end: Integers, floor: Floats
-) -> tuple[Integers, Integers, Floats]:
-    """Cut off the ends that do not rise above the floor; return starts, ends and what the windows sum to."""
+def _trimmed(tracks: Floats, row: Integers, start: Integers, end: Integers, floor: Floats) -> tuple[Integers, Integers]:
+    """Cut off the ends that do not rise above the floor."""
     if not len(row):
-        return start, end, np.zeros(0)
-    offsets = np.arange(int((end - start).max()))
-    inside = offsets < (end - start)[:, None]
-    at = np.minimum(start[:, None] + offsets, tracks.shape[1] - 1)
-    values = np.where(inside, tracks[row[:, None], at], 0.0)
+        return start, end
+    values, inside = _cut(tracks, row, start, end)
     high = inside & (values > floor[:, None])
     # A window of a score above 0 has a mean above the track's, so some position is; the floor of 0 may still be higher.
     some = high.any(axis=1)
     first = np.where(some, high.argmax(axis=1), 0)
-    last = np.where(some, len(offsets) - high[:, ::-1].argmax(axis=1), end - start)
-    kept = (offsets >= first[:, None]) & (offsets < last[:, None])
-    return start + first, start + last, np.where(kept, values, 0.0).sum(axis=1)
+    last = np.where(some, high.shape[1] - high[:, ::-1].argmax(axis=1), end - start)
+    return start + first, start + last
+
+
+def _sums(tracks: Floats, row: Integers, start: Integers, end: Integers) -> Floats:
+    return _cut(tracks, row, start, end)[0].sum(axis=1) if len(row) else np.zeros(0)
+
+
+def _cut(tracks: Floats, row: Integers, start: Integers, end: Integers) -> tuple[Floats, npt.NDArray[np.bool_]]:
+    """Return stretches side by side, filled up with 0, and where they are not filled up: (n, widest) each."""
+    offsets = np.arange(int((end - start).max()))
+    inside = offsets < (end - start)[:, None]
+    at = np.minimum(start[:, None] + offsets, tracks.shape[1] - 1)
+    return np.where(inside, tracks[row[:, None], at], 0.0), inside
 
 
 def _without_overlaps(table: pd.DataFrame) -> pd.DataFrame:
