@@ -8,6 +8,7 @@ each layer (`make_plan`), run forward (`run_forward`) and back (`start_at`, `pro
 from seqplrp.lrp.batch import BatchAxis, by_sample, from_samples
 from seqplrp.lrp.cache import cached_trace, forget
 from seqplrp.lrp.checks import check_handler, check_rule
+from seqplrp.lrp.coefficients import Obstacle, obstacle_to_coefficients
 from seqplrp.lrp.explained import TRACING, Explained, Layout, Program, evaluation_mode
 from seqplrp.lrp.graph import Graph
 from seqplrp.lrp.ledger import NUMBERS, Ledger, LedgerRow
@@ -52,6 +53,7 @@ __all__ = [
     "Ledger",
     "LedgerRow",
     "MoveHandler",
+    "Obstacle",
     "Plan",
     "Program",
     "Propagated",
@@ -76,6 +78,7 @@ __all__ = [
     "forget",
     "from_samples",
     "make_plan",
+    "obstacle_to_coefficients",
     "output_of",
     "propagate",
     "register",

@@ -8,11 +8,11 @@ from typing import Any
 
 import torch
 
-from seqplrp.lrp.graph import Graph, Node, Ref
+from seqplrp.lrp.graph import Graph, Node, Operation, Ref
 
 aten = torch.ops.aten
 
-_NUMBERS = {
+_NUMBERS: dict[Operation, int] = {
     aten.zeros.default: 0,
     aten.zeros_like.default: 0,
     aten.new_zeros.default: 0,
@@ -20,12 +20,12 @@ _NUMBERS = {
     aten.ones_like.default: 1,
     aten.new_ones.default: 1,
 }
-_NUMBER_AT = {aten.full.default: 1, aten.full_like.default: 1, aten.new_full.default: 2}
+_NUMBER_AT: dict[Operation, int] = {aten.full.default: 1, aten.full_like.default: 1, aten.new_full.default: 2}
 """Where operations that fill a tensor with a number have it among their arguments."""
 
-_LOWER = {aten.maximum.default, aten.max.other, aten.fmax.default}
-_UPPER = {aten.minimum.default, aten.min.other, aten.fmin.default}
-_CLAMPS = {
+_LOWER: set[Operation] = {aten.maximum.default, aten.max.other, aten.fmax.default}
+_UPPER: set[Operation] = {aten.minimum.default, aten.min.other, aten.fmin.default}
+_CLAMPS: dict[Operation, Operation] = {
     aten.clamp.Tensor: aten.clamp.default,
     aten.clip.Tensor: aten.clamp.default,
     aten.clamp_min.Tensor: aten.clamp_min.default,

@@ -101,6 +101,11 @@ class Explained(nn.Module):
         self._transposed = layout == "NLC"
         self.training = False
 
+    @property
+    def has_target(self) -> bool:
+        """Whether a callable picks the score."""
+        return self._target is not None
+
     def forward(self, x: Tensor, *others: Tensor) -> Any:
         """Return the model's outputs, or the score."""
         outputs = self.model(x.transpose(1, 2) if self._transposed else x, *others)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -67,7 +66,7 @@ def run_forward(plan: Plan, x: Tensor, others: Sequence[Tensor] = (), *, keep: b
     for name, at in plan.last_forward_use.items():
         ends.setdefault(at, []).append(name)
     for number, step in enumerate(plan.steps):
-        value: Any = step.handler.forward(step, run)  # sizes, too, and what is held constant
+        value = step.handler.forward(step, run)  # sizes, too, and what is held constant
         run.values[step.output] = value
         if isinstance(value, Tensor):
             run.shapes[step.output] = value.shape

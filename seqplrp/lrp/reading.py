@@ -37,6 +37,7 @@ class GraphReader:
     shapes: dict[str, tuple[int | None, ...] | None] = field(default_factory=dict)
     mark: str = ""  # before the names of nodes of a program that stands behind another
     batch: Any = None  # the number of sequences, as the exporter has it
+    by_target: bool = False  # whether a callable picks what is explained
 
     def read(self, exported: torch.export.ExportedProgram, behind: Sequence[FxNode] = ()) -> list[FxNode]:
         """Append a program's nodes; return those of its results.
@@ -190,17 +191,30 @@ class GraphReader:
 
     def finish(self, outputs: Sequence[FxNode]) -> Graph:
         """Return the graph that ends with these results, of which there must be one."""
-        if len(outputs) != 1 or not isinstance(outputs[0], FxNode):
+        where, what = ("target", "the callable") if self.by_target else (self.model_name, "the model")
+        if len(outputs) != 1:
             raise SeqplrpError(
-                self.model_name,
-                f"the model returns {len(outputs)} values",
+                where,
+                f"{what} returns {len(outputs)} values",
                 "give a target that picks the score: target=lambda outputs: outputs[0][:, 0], say",
             )
-        name, shape = self.inputs[0]
-        output = self.name_of(outputs[0])
-        output_shape = self.shapes[output]
+        (result,) = outputs
+        output = self.name_of(result) if isinstance(result, FxNode) else ""
+        output_shape = self.shapes.get(output)
         if output_shape is None:
-            raise SeqplrpError(self.model_name, "the model's output is no tensor", "give a target that picks a tensor")
+            shown = "a number" if output else repr(result)
+            raise SeqplrpError(
+                where,
+                f"{what} returns {shown}, no tensor",
+                "return (N,) as it is computed from the outputs" if self.by_target else "give a target that picks one",
+            )
+        name, shape = self.inputs[0]
+        if self.by_target and not self.depends(output, name):
+            raise SeqplrpError(
+                where,
+                "what the callable returns does not depend on the explained input",
+                "return (N,) as it is computed from the model's outputs: target=lambda y: y[:, 0], say",
+            )
         if shape[:1] != (None,) and not isinstance(self.model, Program):
             raise SeqplrpError(
                 self.model_name,
@@ -220,6 +234,15 @@ class GraphReader:
             self.input_sizes[0],
             others,
         )
+
+    def depends(self, value: str, on: str) -> bool:
+        """Say whether a value is computed from another, and not from its shape alone."""
+        reached = {on}
+        for node in self.nodes:
+            of_shape_alone = node.op_name.endswith("_like") or node.op_name.startswith("new_")
+            if node.shape is not None and not of_shape_alone and not reached.isdisjoint(node.refs()):
+                reached.add(node.name)
+        return value in reached
 
     def place(self, node: FxNode) -> str:
         """Return what errors say where a node stands."""

@@ -88,13 +88,13 @@ def _traced(
                 f"torch.export can't trace the model with an input {shown}: {_first_line(error)}",
                 REMEDY,
             ) from error
-    return _read(exported, model)
+    return _read(exported, model, by_target=target is not None)
 
 
 def _program_graph(program: Program, example: Tensor, target: Target | None, others: Others, layout: Layout) -> Graph:
     """Read a saved program; a callable target is traced by itself and put behind it."""
     given = [tuple(t.shape) for t in (example.transpose(1, 2) if layout == "NLC" else example, *others)]
-    builder = GraphReader(program, prefix="runner.")
+    builder = GraphReader(program, prefix="runner.", by_target=target is not None)
     with warnings.catch_warnings(), _quietly(), recurrent_shapes_only():
         warnings.simplefilter("ignore")
         exported = program.exported.run_decompositions({})
@@ -176,9 +176,9 @@ def _first_line(error: Exception) -> str:
     return f"{type(error).__name__}: {lines[0] if lines else ''}"
 
 
-def _read(exported: torch.export.ExportedProgram, model: nn.Module) -> Graph:
+def _read(exported: torch.export.ExportedProgram, model: nn.Module, *, by_target: bool) -> Graph:
     """Turn an exported program into a Graph."""
-    builder = GraphReader(model, prefix="model.")
+    builder = GraphReader(model, prefix="model.", by_target=by_target)
     return builder.finish(builder.read(exported))
 
 
