@@ -117,6 +117,7 @@ class Attributing:
             layers={name: handed_out(found) for name, found in strands[0].layers.items()},
             _hypothetical=None if hypothetical is None else handed_out(hypothetical),
             _accounts=self._accounts(strands, len(x), first),
+            _turned=strands[0].turned and len(strands) == 1,  # in a mean, positive is the evidence for the output
         )
 
     def _handing_out(self, x: Tensor) -> Callable[[Tensor], Tensor]:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from seqplrp.errors import SeqplrpError
 from seqplrp.methods.base import Attribution, Batch, Prepared
+from seqplrp.methods.maps import brought_to
 from seqplrp.methods.references import References, check_one_hot, check_references, drawn, shown
 from seqplrp.methods.settings import check_choice, check_count, check_seed
 from seqplrp.methods.wrapping import Around, Mean
@@ -42,8 +43,10 @@ class Background(Around):
 
     Notes
     -----
-    Ours. Relevance stays the input times the hypothetical contributions, exactly. It costs 1 + `n_shuffles` runs of the
-    method. There is no ledger.
+    Ours. Relevance stays the input times the hypothetical contributions, exactly. Maps whose size means nothing
+    (relative LRP) are brought to the size and sign of the sequence's own before their mean is taken. Centring takes a
+    background by position away again, as it is the same for all bases. It costs 1 + `n_shuffles` runs of the method.
+    There is no ledger.
     """
 
     n_shuffles: int = 20
@@ -80,8 +83,8 @@ class Background(Around):
         means = [Mean() for _ in plain]
         for reference in references.unbind(1):
             copies = replace(asked, x=reference.contiguous())
-            for mean, found in zip(means, self.inner.attribute(prepared, copies), strict=True):
-                mean.add(found)
+            for mean, found, own in zip(means, self.inner.attribute(prepared, copies), plain, strict=True):
+                mean.add(found if self.keeps_size else brought_to(own, found))
         return [self._less(found, mean, batch.x) for found, mean in zip(plain, means, strict=True)]
 
     def _less(self, found: Attribution, mean: Mean, x: Tensor) -> Attribution:

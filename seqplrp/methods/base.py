@@ -80,6 +80,8 @@ class Attribution:
     notes : tuple of str
         What a reader of this batch's maps must know, such as a library's warning; alike for alike findings, as the
         notes of all batches are put together.
+    turned : bool
+        Whether signs turn with the score's: evidence for the output is negative where the score is negative.
     """
 
     relevance: Tensor
@@ -89,6 +91,7 @@ class Attribution:
     ledger: Ledger | None = None
     layers: Mapping[str, Tensor] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    turned: bool = False
 
 
 def chosen_of(output: Tensor, target: Chosen) -> Tensor | None:

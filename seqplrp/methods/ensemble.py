@@ -11,7 +11,7 @@ from torch import Tensor
 from seqplrp.errors import SeqplrpError
 from seqplrp.methods.base import Attribution
 from seqplrp.methods.explanation import Explanation
-from seqplrp.methods.maps import averaged
+from seqplrp.methods.maps import averaged, per_map, weights_of
 
 
 @dataclass(frozen=True, repr=False)
@@ -69,20 +69,12 @@ def together(members: Sequence[Explanation]) -> EnsembleExplanation:
                 f"models 0 and {place} explain different outputs of a sequence",
                 "give an index, not 'predicted'",
             )
-    found = [
-        Attribution(member.relevance, member.hypothetical if member.has_hypothetical else None, member.output)
-        for member in members
-    ]
+    found = [_as_attribution(member) for member in members]
     keeps_size = first.method.keeps_size
     relevance, hypothetical, output = averaged(found, keeps_size=keeps_size)
-    sizes = [one.relevance.abs().flatten(1).sum(1) for one in found]
-    mean = torch.stack(sizes).mean(0)
-    scaled = tuple(
-        one.relevance
-        if keeps_size
-        else one.relevance * torch.where(size > 0, mean / size, 1.0).view(-1, *(1,) * (one.relevance.dim() - 1))
-        for one, size in zip(found, sizes, strict=True)
-    )
+    maps = [one.relevance for one in found]
+    weights = weights_of(found, keeps_size=keeps_size)
+    scaled = tuple(m if keeps_size else m * per_map(w, m) for w, m in zip(weights, maps, strict=True))
     accounts = tuple(
         replace(account, labels={**account.labels, "member": place})
         for place, member in enumerate(members)
@@ -98,9 +90,15 @@ def together(members: Sequence[Explanation]) -> EnsembleExplanation:
         _mean_layers(members),
         hypothetical,
         accounts,
+        first._turned and len(members) == 1,
         tuple(members),
         scaled,
     )
+
+
+def _as_attribution(member: Explanation) -> Attribution:
+    hypothetical = member.hypothetical if member.has_hypothetical else None
+    return Attribution(member.relevance, hypothetical, member.output, turned=member._turned)
 
 
 def _same(one: Tensor | None, other: Tensor | None) -> bool:

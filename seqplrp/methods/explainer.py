@@ -251,9 +251,10 @@ class Explainer:
             notes.append(f"the closing {self.graph.left_out} was left out: the logit is explained")
         negative = int((whole.output < 0).sum())
         if negative:
+            for_it, against = ("negative", "positive") if whole._turned else ("positive", "negative")
             notes.append(
-                f"{negative} of {len(whole)} scores are negative: those maps share out a negative number; positive "
-                "relevance is the evidence for the output, negative relevance the evidence against it"
+                f"{negative} of {len(whole)} scores are negative: those maps share out a negative number; {for_it} "
+                f"relevance is the evidence for the output, {against} relevance the evidence against it"
             )
         if self.graph.fixed_inputs:
             notes.append("further inputs are held fixed: the ledger's column fixed_inputs says what fell on them")

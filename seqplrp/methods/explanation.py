@@ -45,6 +45,7 @@ class Explanation:
     layers: Mapping[str, Tensor] = field(default_factory=dict, repr=False)
     _hypothetical: Tensor | None = field(default=None, repr=False)
     _accounts: tuple[Account, ...] = field(default=(), repr=False)
+    _turned: bool = field(default=False, repr=False)
 
     @property
     def hypothetical(self) -> Tensor:
@@ -148,4 +149,4 @@ def joined(parts: Sequence[Explanation]) -> Explanation:
         "_accounts": tuple(account for part in parts for account in part._accounts),
     }
     notes = tuple(dict.fromkeys(note for part in parts for note in part.notes))
-    return Explanation(method=first.method, notes=notes, **together)
+    return Explanation(method=first.method, notes=notes, _turned=first._turned, **together)

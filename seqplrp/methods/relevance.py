@@ -29,9 +29,26 @@ from seqplrp.lrp import (
 from seqplrp.methods.base import Attribution, Batch, Method, Prepared, Rules, chosen_of
 
 
+def turns_with_score(plan: Plan) -> bool:
+    """Say whether the layers that make the score are under the relative rule.
+
+    It divides by no z, so signs turn with the relevance that arrives: of a negative score, evidence for it is negative.
+    """
+    made_by = {step.output: step for step in plan.steps}
+    ahead, rules = [plan.graph.output], []
+    while ahead:
+        step = made_by.get(ahead.pop())
+        rule = None if step is None else getattr(step.extra, "rule", None)
+        if rule is not None:
+            rules.append(rule)
+        elif step is not None:
+            ahead.extend(step.inputs)
+    return bool(rules) and all(isinstance(rule, Relative) for rule in rules)
+
+
 def ways_back(plan: Plan, batch: Batch, prunings: Sequence[Pruning | None]) -> list[Attribution]:
     """Propagate relevance from each of a batch's targets, with the pruning at its place, from one forward pass."""
-    found = []
+    found, turned = [], turns_with_score(plan)
     with torch.inference_mode():
         run = run_forward(plan, batch.x, batch.others)
         output = output_of(plan, run)
@@ -49,6 +66,7 @@ def ways_back(plan: Plan, batch: Batch, prunings: Sequence[Pruning | None]) -> l
                     target,
                     result.ledger,
                     result.layers,
+                    turned=turned,
                 )
             )
     return found

@@ -10,6 +10,7 @@ from torch import Tensor
 from seqplrp.methods.base import Attribution, Batch, Prepared
 from seqplrp.methods.draws import generators_of, normal_like
 from seqplrp.methods.gradients import check_continuous, plan_scores
+from seqplrp.methods.maps import scaled, sign_of
 from seqplrp.methods.settings import check_count, check_number, check_seed
 from seqplrp.methods.wrapping import Around, Mean
 
@@ -63,8 +64,9 @@ class SmoothGrad(Around):
         means = [Mean() for _ in scores]
         for _ in range(self.draws):
             noisy = torch.addcmul(batch.x, scale, normal_like(batch.x, generators))
-            for mean, found in zip(means, self.inner.attribute(prepared, replace(asked, x=noisy)), strict=True):
-                mean.add(found)
+            every = self.inner.attribute(prepared, replace(asked, x=noisy))
+            for mean, found, (score, _) in zip(means, every, scores, strict=True):
+                mean.add(scaled(found, sign_of(found, score)))
         return [_read_out(batch.x, mean, *score) for mean, score in zip(means, scores, strict=True)]
 
 
@@ -77,4 +79,4 @@ def _range(x: Tensor) -> Tensor:
 def _read_out(x: Tensor, mean: Mean, score: Tensor, target: Tensor | None) -> Attribution:
     hypothetical = mean.of_hypothetical()
     relevance = mean.of_relevance() if hypothetical is None else x * hypothetical
-    return Attribution(relevance, hypothetical, score, target, notes=tuple(mean.notes))
+    return Attribution(relevance, hypothetical, score, target, notes=tuple(mean.notes), turned=mean.turned)

@@ -69,11 +69,13 @@ class Mean:
     relevance: Tensor | None = None
     hypothetical: Tensor | None = None
     count: int = 0
+    turned: bool = False
     notes: dict[str, None] = field(default_factory=dict)
 
     def add(self, found: Attribution) -> None:
         """Add one; all must be alike in having hypothetical contributions or not."""
         self.count += 1
+        self.turned = found.turned
         self.relevance = found.relevance.clone() if self.relevance is None else self.relevance.add_(found.relevance)
         if found.hypothetical is not None:
             first = self.hypothetical is None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from nets import binary, both_strands, classifier, sequences
-from torch import Tensor
+from torch import Tensor, nn
 
 import seqplrp as sp
 
@@ -75,16 +75,63 @@ def test_both_strands_are_the_mean_of_two_maps(name: str) -> None:
     torch.testing.assert_close(e.relevance, X * e.hypothetical)
 
 
-def test_relative_maps_are_brought_to_one_size_before_they_are_averaged() -> None:
-    maps = [sp.explain(classifier(), x, target=1, method=METHODS["relative"]()).relevance for x in (X, rc(X))]
-    maps[1] = rc(maps[1])
+def test_relative_maps_are_brought_to_one_size_and_one_sign_before_they_are_averaged() -> None:
+    found = [sp.explain(classifier(), x, target=1, method=METHODS["relative"]()) for x in (X, rc(X))]
+    maps, scores = [found[0].relevance, rc(found[1].relevance)], [one.output for one in found]
     e = sp.explain(classifier(), X, target=1, method=METHODS["relative"](reverse_complement=True))
     sizes = [m.abs().sum((1, 2)) for m in maps]
     assert not torch.allclose(*sizes)
-    mean_size = (sizes[0] + sizes[1]) / 2
-    scaled = [m * (mean_size / size)[:, None, None] for m, size in zip(maps, sizes, strict=True)]
+    assert (scores[0] * scores[1] < 0).any()
+    mean_size = (sizes[0] + sizes[1]) / 2  # and in the mean, positive is the evidence for the output
+    factors = [mean_size / size * score.sign() for size, score in zip(sizes, scores, strict=True)]
+    scaled = [m * factor[:, None, None] for m, factor in zip(maps, factors, strict=True)]
     torch.testing.assert_close(e.relevance, (scaled[0] + scaled[1]) / 2)
     assert not torch.allclose(e.relevance, (maps[0] + maps[1]) / 2)
+
+
+def test_strands_of_one_model_whose_scores_differ_in_sign_alone_agree_under_the_relative_rule() -> None:
+    """R-LRP starts from the score itself, so the map of -f is that of f turned over: evidence must not cancel out."""
+    counts = torch.tensor([[3.0], [0.0], [0.0], [-1.0]], dtype=torch.float64).expand(4, 20).contiguous()
+    model = nn.Sequential(nn.Flatten(), nn.Linear(80, 1)).double()
+    with torch.no_grad():
+        model[1].weight.copy_(counts.reshape(1, 80))
+        model[1].bias.zero_()
+    x = sp.one_hot(["AAAAAAATCCGGGGGCCCCC", "CATTTTTTTCCCCGGGGGGG"], dtype=torch.float64)
+    one, other = (sp.explain(model, strand, method=sp.LRP(rule="relative")) for strand in (x, rc(x)))
+    assert (one.output * other.output < 0).all()
+    both = sp.explain(model, x, method=sp.LRP(rule="relative", reverse_complement=True))
+    evidence = (counts + rc(counts[None])[0]) * x  # what the base adds to the mean of both strands' scores
+    assert (both.relevance * evidence >= 0).all()
+    assert (both.relevance != 0).equal(evidence != 0)
+
+
+@pytest.mark.parametrize("rule", [sp.Epsilon(), sp.Gamma(), {"6": sp.Epsilon(), "*": sp.Relative()}])
+def test_maps_that_do_not_turn_with_the_score_are_not_turned(rule) -> None:
+    method = sp.LRP(rule=rule)
+    found = [sp.explain(classifier(), x, target=1, method=method) for x in (X, rc(X))]
+    maps = [found[0].relevance, rc(found[1].relevance)]
+    assert (found[0].output * found[1].output < 0).any()
+    if not method.keeps_size:
+        sizes = [m.abs().sum((1, 2), keepdim=True) for m in maps]
+        maps = [m * (sizes[0] + sizes[1]) / 2 / size for m, size in zip(maps, sizes, strict=True)]
+    both = sp.explain(classifier(), X, target=1, method=sp.LRP(rule=rule, reverse_complement=True))
+    torch.testing.assert_close(both.relevance, (maps[0] + maps[1]) / 2)
+
+
+def test_a_note_says_what_speaks_for_a_negative_score_under_the_relative_rule() -> None:
+    def negated(y: Tensor) -> Tensor:
+        return -y.abs().sum(1)
+
+    for method, told in (
+        (sp.LRP(rule="relative"), "negative relevance is the evidence for the output"),
+        (sp.LRP(rule="relative", reverse_complement=True), "positive relevance is the evidence for the output"),
+        (sp.LRP(), "positive relevance is the evidence for the output"),
+    ):
+        e = sp.explain(classifier(), X, target=negated, method=method)
+        assert any(told in note for note in e.notes)
+        by_epsilon = sp.LRP(reverse_complement=method.reverse_complement)
+        agrees = float((sp.explain(classifier(), X, negated, by_epsilon).relevance * e.relevance).sum())
+        assert agrees < 0 if told.startswith("negative") else agrees > 0
 
 
 @pytest.mark.parametrize("center", [None, "uniform", "composition"])

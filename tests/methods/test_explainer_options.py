@@ -326,12 +326,19 @@ def test_an_ensemble_is_the_mean_of_its_members_with_their_spread(method: sp.Met
     assert e.notes[0] == "mean over 3 models"
 
 
-def test_relative_maps_of_an_ensemble_are_brought_to_one_size_first() -> None:
+def test_relative_maps_of_an_ensemble_are_brought_to_one_size_and_one_sign_first() -> None:
     method = sp.LRP(rule="relative")
     e = sp.explain(folds(), X24, 1, method)
-    each = [sp.explain(model, X24, 1, method).relevance for model in folds()]
+    found = [sp.explain(model, X24, 1, method) for model in folds()]
+    each, signs = [one.relevance for one in found], [one.output.sign() for one in found]
+    assert any((sign < 0).any() for sign in signs)
     sizes = [one.abs().sum((1, 2), keepdim=True) for one in each]
-    scaled = torch.stack([one * (sum(sizes) / 3) / size for one, size in zip(each, sizes, strict=True)])
+    scaled = torch.stack(
+        [
+            one * (sum(sizes) / 3) / size * sign[:, None, None]
+            for one, size, sign in zip(each, sizes, signs, strict=True)
+        ]
+    )
     torch.testing.assert_close(e.relevance, scaled.mean(0))
     torch.testing.assert_close(e.relevance_spread, scaled.std(0))
 

@@ -28,13 +28,24 @@ def noise(x: Tensor, seed: int, draws: int) -> list[Tensor]:
     return [normal_like(x, generators) for _ in range(draws)]
 
 
+def score(x: Tensor) -> Tensor:
+    return classifier()(x)[:, 1].detach()
+
+
+def turn(name: str, output: Tensor, like: Tensor) -> Tensor:
+    """Relative maps turn with the score's sign."""
+    return ((output.sign() * like.sign()) if name == "relative" else torch.ones_like(like))[:, None, None]
+
+
 # ---- SmoothGrad
 
 
 @pytest.mark.parametrize("name", INNER)
 def test_smoothgrad_is_the_mean_over_noisy_inputs(name: str) -> None:
     noisy = [X + 0.2 * n for n in noise(X, 7, 4)]
-    maps = [sp.explain(classifier(), x, 1, INNER[name]).hypothetical for x in noisy]
+    found = [sp.explain(classifier(), x, 1, INNER[name]) for x in noisy]
+    clean = score(X)
+    maps = [one.hypothetical * turn(name, one.output, clean) for one in found]
     expected = torch.stack(maps).mean(0)
     e = sp.explain(classifier(), X, 1, sp.SmoothGrad(over=INNER[name], sigma=0.2, draws=4, seed=7))
     torch.testing.assert_close(e.hypothetical, expected, rtol=1e-9, atol=1e-12)
@@ -120,11 +131,21 @@ def test_the_background_is_the_mean_over_shuffles_base_by_base_or_by_position(na
     plain = sp.explain(classifier(), X, 1, INNER[name])
     shuffled = [sp.explain(classifier(), references[:, k], 1, INNER[name]) for k in range(4)]
     method = sp.Background(over=INNER[name], n_shuffles=4, references=sp.shuffled_references, seed=9)
+    if name == "relative":  # their size means nothing
+        sizes = [one.relevance.abs().sum((1, 2), keepdim=True) for one in (plain, *shuffled)]
+        factors = [
+            sizes[0] / size * turn(name, o.output, plain.output) for o, size in zip(shuffled, sizes[1:], strict=True)
+        ]
+        assert any((factor < 0).any() for factor in factors)
+    else:
+        factors = [torch.ones(5, 1, 1).double()] * 4
     by_base = sp.explain(classifier(), X, 1, method)
-    expected = plain.hypothetical - torch.stack([one.hypothetical for one in shuffled]).mean(0)
+    expected = plain.hypothetical - torch.stack(
+        [one.hypothetical * f for one, f in zip(shuffled, factors, strict=True)]
+    ).mean(0)
     torch.testing.assert_close(by_base.hypothetical, expected, rtol=1e-9, atol=1e-12)
     by_position = sp.explain(classifier(), X, 1, replace(method, by="position"))
-    mean = torch.stack([one.per_base for one in shuffled]).mean(0)
+    mean = torch.stack([one.per_base * f[..., 0] for one, f in zip(shuffled, factors, strict=True)]).mean(0)
     present = X.sum(1)  # unknown bases have nothing to subtract from
     torch.testing.assert_close(by_position.per_base, plain.per_base - present * mean, rtol=1e-9, atol=1e-12)
     torch.testing.assert_close(by_base.output, plain.output)
@@ -240,12 +261,11 @@ def test_relative_plrp_with_gain_and_budget_composes_with_background_centring_an
     for inner in (plrp, sp.PLRP(rule="relative", budget=0.75)):
         method = sp.Background(over=inner, n_shuffles=3, center=center, reverse_complement=True)
         e = sp.explain(classifier(), X, 1, method)
-        strands = []
-        for x in (X, X.flip(1, 2)):
-            one = sp.explain(classifier(), x, 1, sp.Background(over=inner, n_shuffles=3, center=center))
-            strands.append(one.relevance if x is X else one.relevance.flip(1, 2))
-        sizes = [strand.abs().sum((1, 2), keepdim=True) for strand in strands]  # relative: one size first
-        mean = sum(sizes) / 2
-        expected = sum(strand * mean / size for strand, size in zip(strands, sizes, strict=True)) / 2
+        alone = sp.Background(over=inner, n_shuffles=3, center=center)
+        found = [sp.explain(classifier(), x, 1, alone) for x in (X, X.flip(1, 2))]
+        maps = [found[0].relevance, found[1].relevance.flip(1, 2)]
+        sizes = [strand.abs().sum((1, 2), keepdim=True) for strand in maps]  # relative: one size and one sign first
+        mean, signs = sum(sizes) / 2, [one.output.sign()[:, None, None] for one in found]
+        expected = sum(m * s * mean / size for m, s, size in zip(maps, signs, sizes, strict=True)) / 2
         torch.testing.assert_close(e.relevance, expected, rtol=1e-9, atol=1e-12)
         assert torch.equal(e.relevance, X * e.hypothetical)
