@@ -11,21 +11,19 @@ from benchmark_runs import written
 from scipy import stats
 
 from seqplrp.recovery.benchmark import read_config
+from seqplrp.recovery.benchmark import summary as summary_module
 from seqplrp.recovery.benchmark.cell import cells_of, recipes_of
 from seqplrp.recovery.benchmark.claims import claims_of
 from seqplrp.recovery.benchmark.protocols import measures_of
 from seqplrp.recovery.benchmark.report import as_html, as_markdown, report_blocks
-from seqplrp.recovery.benchmark.resampling import ModelValues, resample
 from seqplrp.recovery.benchmark.summary import (
     FinishedCell,
     Summary,
     in_scope,
-    mean_ranks,
+    ranked,
     summarise_cells,
     summary_rows,
 )
-
-GOOD = {"auprc": 0.8, "rma": 0.7, "gini": 0.8, "abpc": 1.0, "rra": 0.7, "deletion_early": 1.0}
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +41,12 @@ def config(tmp_path_factory):
     )
 
 
-def invented(config, lead: dict[str, float], n: int = 30, seed: int = 0) -> Summary:
+@pytest.fixture(autouse=True)
+def few_draws(monkeypatch):
+    monkeypatch.setattr(summary_module, "DRAWS", 50)  # the bootstrap itself is tested where it is
+
+
+def invented(config, lead: dict[str, float], n: int = 20, seed: int = 0) -> Summary:
     """A summary of made-up cells: every method at 0.5 with noise, the default ahead by `lead` in each measure."""
     rng = np.random.default_rng(seed)
     methods, measures = list(recipes_of(config)), list(measures_of(config.protocols))
@@ -71,47 +74,8 @@ def _manifest(cell, n: int, costs) -> dict:
         "left_out": {"explained score not above 0": 2},
         "seconds": 3.0,
         "costs": costs,
+        "sequences": [f"s{i}" for i in range(n)],
     }
-
-
-def test_a_mean_counts_every_stratum_and_every_model_the_same() -> None:
-    values = [
-        ModelValues(("t", "a"), 0, np.array([[0.0], [1.0], [np.nan]])),  # 0.5
-        ModelValues(("t", "a"), 1, np.full((50, 1), 1.0)),  # 1
-        ModelValues(("t", "b"), 0, np.array([[0.25]])),
-    ]
-    assert resample(values).mean.tolist() == [((0.5 + 1.0) / 2 + 0.25) / 2]
-
-
-def test_intervals_cover_the_true_mean_about_as_often_as_they_say() -> None:
-    """Seeds differ by 0.1, sequences by 0.3: an interval over sequences alone would miss the mean most of the time."""
-    rng = np.random.default_rng(0)
-    hits = 0
-    for trial in range(150):
-        models = [
-            ModelValues(("t", "a"), s, (0.1 * rng.standard_normal() + 0.3 * rng.standard_normal((40, 1))))
-            for s in range(12)
-        ]
-        low, high = resample(models, draws=300, seed=trial).interval()
-        hits += bool(low[0] <= 0 <= high[0])
-    assert 0.86 <= hits / 150 <= 0.99
-
-
-def test_a_single_model_gives_the_plain_bootstrap_of_its_sequences() -> None:
-    values = np.random.default_rng(1).random((60, 1))
-    found = resample([ModelValues(("t", "a"), 0, values)], draws=4000)
-    expected = stats.bootstrap((values[:, 0],), np.mean, method="percentile", n_resamples=4000, rng=2)
-    low, high = found.interval()
-    assert low[0] == pytest.approx(expected.confidence_interval.low, abs=0.01)
-    assert high[0] == pytest.approx(expected.confidence_interval.high, abs=0.01)
-
-
-def test_differences_are_resampled_in_pairs() -> None:
-    rng = np.random.default_rng(2)
-    first = rng.random((80, 1))
-    both = np.concatenate([first, first + 0.1], axis=1)
-    difference, low, high = resample([ModelValues(("t", "a"), 0, both)]).difference([1], [0])
-    assert (difference[0], low[0], high[0]) == pytest.approx((0.1, 0.1, 0.1)), "what varies alike does not widen it"
 
 
 def test_undefined_values_are_left_out_and_counted(config) -> None:
@@ -121,27 +85,28 @@ def test_undefined_values_are_left_out_and_counted(config) -> None:
     cells[0].values[:10, 0, auprc] = np.nan
     table = in_scope(summarise_cells(config, cells).means, "report")
     row = table[(table["method"] == summary.methods[0]) & (table["measure"] == "auprc")].iloc[0]
-    assert (row["n"], row["undefined"], row["models"]) == (12 * 30 - 10, 10, 12)
+    assert (row["n"], row["undefined"], row["models"]) == (12 * 20 - 10, 10, 12)
 
 
-def test_tests_are_scipys_over_sequences_and_over_models_with_holms_correction(config) -> None:
+def test_tests_are_those_of_the_rows_with_holms_correction_over_the_peers_of_a_place(config) -> None:
+    """One difference a sequence, its mean over the models of the place; then one a model, its mean over sequences."""
     summary = invented(config, {"auprc": 0.01})
-    tests = in_scope(summary.tests, "report")
+    tests = in_scope(summary.tests, "report", "one", "a")
     tests = tests[(tests["measure"] == "auprc") & ~tests["other"].str.contains("cut")]
-    of = [one for one in summary.cells if one.cell.task.group == "report"]
+    of = [one for one in summary.cells if one.cell.task.name == "one" and one.cell.architecture.name == "a"]
     auprc = list(summary.measures).index("auprc")
     a = summary.methods.index("plrp p=0.5")
     raw, by_model = [], []
     for other in ("gxi", "plrp p=0"):
         b = summary.methods.index(other)
-        differences = [one.values[:, a, auprc] - one.values[:, b, auprc] for one in of]
-        raw.append(stats.wilcoxon(np.concatenate(differences), zero_method="pratt").pvalue)
-        by_model.append(stats.wilcoxon([d.mean() for d in differences], zero_method="pratt").pvalue)
+        differences = np.stack([one.values[:, a, auprc] - one.values[:, b, auprc] for one in of])
+        raw.append(stats.wilcoxon(differences.mean(axis=0), zero_method="pratt").pvalue)
+        by_model.append(stats.wilcoxon(differences.mean(axis=1), zero_method="pratt").pvalue)
     assert tests["other"].tolist() == ["gxi", "plrp p=0"]
     assert tests["p"].tolist() == pytest.approx(raw)
     assert tests["p_models"].tolist() == pytest.approx(by_model)
     first, second = sorted(raw)
-    assert sorted(tests["p_holm"]) == pytest.approx([min(1, 2 * first), max(2 * first, second)])
+    assert sorted(tests["p_holm"]) == pytest.approx([min(1, 2 * first), min(1, max(2 * first, second))])
 
 
 def test_too_few_models_say_nothing_over_models(config) -> None:
@@ -154,7 +119,7 @@ def test_too_few_models_say_nothing_over_models(config) -> None:
 def test_a_verdict_knows_which_way_is_better_and_when_nothing_can_be_said(config) -> None:
     summary = invented(config, {"auprc": 0.2, "rma": -0.2, "distractor_mass": 0.2, "entropy": -0.2, "zeros": 0.3})
     tests = in_scope(summary.tests, "report")
-    verdicts = tests[tests["method"] == "plrp p=0.5"].groupby("measure")["verdict"].agg(set)
+    verdicts = tests[tests["reference"] == "plrp p=0.5"].groupby("measure")["verdict"].agg(set)
     assert verdicts["auprc"] == {"better"}
     assert verdicts["rma"] == {"worse"}
     assert verdicts["distractor_mass"] == {"worse"}
@@ -214,11 +179,16 @@ def test_html_and_markdown_escape_what_names_hold(config) -> None:
 
 
 def test_ranks_are_those_of_the_models_means(config) -> None:
-    ranks, models = mean_ranks(invented(config, {"auprc": 0.4, "entropy": 0.4}), "report", "auprc")
-    assert models == 12
-    assert ranks["plrp p=0.5"] == 1
-    assert sum(ranks.values()) == pytest.approx(1 + 2 + 3)
-    assert mean_ranks(invented(config, {"entropy": 0.4}), "report", "entropy")[0]["plrp p=0.5"] == 3, "lower is better"
+    summary = invented(config, {"auprc": 0.4, "entropy": 0.4})
+    found = ranked(summary, "report", "auprc")
+    assert found.blocks == 12
+    assert found.ranks["plrp p=0.5"] == 1
+    assert sum(found.ranks.values()) == pytest.approx(1 + 2 + 3)
+    assert ranked(summary, "report", "entropy").ranks["plrp p=0.5"] == 3, "lower is better"
+    assert ranked(summary, "report", "zeros") is None, "no way is better"
+    assert ranked(invented(replace(config, peers=config.peers[:1]), {}), "report", "auprc") is None, (
+        "two are no ranking"
+    )
 
 
 def test_claims_are_held_against_the_runs_numbers(config) -> None:

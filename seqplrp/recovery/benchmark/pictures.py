@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from seqplrp.evaluate import critical_difference as least_difference
 from seqplrp.plot import (
     LogoTrack,
     Mark,
@@ -26,7 +25,7 @@ from seqplrp.plot import (
 )
 from seqplrp.recovery.benchmark.cell import read_part
 from seqplrp.recovery.benchmark.config import BenchmarkConfig
-from seqplrp.recovery.benchmark.summary import FinishedCell, Summary, in_scope, mean_ranks
+from seqplrp.recovery.benchmark.summary import FinishedCell, Summary, in_scope, ranked
 from seqplrp.recovery.benchmark.variants import Variant
 
 FIRST_MEASURES = (
@@ -212,17 +211,19 @@ def _drawn(table: pd.DataFrame, **options: Any) -> Figure | None:
 def _ranks(summary: Summary, group: str) -> list[tuple[str, str, Figure | None]]:
     found: list[tuple[str, str, Figure | None]] = []
     for measure in (name for name in ("auprc", "rra", "rma", "abpc") if name in summary.measures):
-        ranks, models = mean_ranks(summary, group, measure)
-        if len(ranks) < 2 or models < 2:
+        found_ranks = ranked(summary, group, measure)
+        if found_ranks is None:
             continue
-        difference = least_difference(len(ranks), models)
         label = summary.measures[measure].label
         figure = critical_difference(
-            ranks, difference, highlight=summary.config.default.name, title=f"{group} tasks: ranks by {label}"
+            found_ranks.ranks,
+            found_ranks.critical_difference,
+            highlight=summary.config.default.name,
+            title=f"{group} tasks: ranks by {label}",
         )
         caption = (
-            f"Mean ranks by {label} over {models} models; bars join methods that a Nemenyi test at 5 % "
-            "can't tell apart."
+            f"Mean ranks by {label} over {found_ranks.blocks} models (Friedman's test: p {found_ranks.p:.2g}); bars "
+            "join methods that a Nemenyi test at 5 % can't tell apart."
         )
         found.append((f"ranks-{measure}", caption, figure))
     return found

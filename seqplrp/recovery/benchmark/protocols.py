@@ -32,10 +32,11 @@ from seqplrp.evaluate import (
     substitution_robustness,
 )
 from seqplrp.genomics import reverse_complement
-from seqplrp.recovery.benchmark.perturbers import BasePerturber, Replacement
 from seqplrp.recovery.benchmark.scenes import Scene
+from seqplrp.recovery.perturbation import DinucleotideShuffle, RandomBases
 
 FloatArray = npt.NDArray[np.float64]
+PERTURBERS = {"random": RandomBases, "shuffle": DinucleotideShuffle}
 Explain = Callable[[nn.Module, Tensor, Tensor], FloatArray]
 """Per-base relevance (N, L) by the method of a model, of inputs (N, 4, L), for targets (N,)."""
 
@@ -104,7 +105,7 @@ class FaithfulnessOptions(Options):
 
     draws: int = 10
     insertion: bool = False
-    replacement: Replacement = "random"
+    replacement: Literal["random", "shuffle"] = "random"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -183,7 +184,7 @@ def _faithfulness(subject: Subject, options: FaithfulnessOptions) -> Mapping[str
         scene.x,
         scene.targets,
         subject.relevance,
-        BasePerturber(options.replacement),
+        PERTURBERS[options.replacement](),
         kinds=("deletion", "insertion") if options.insertion else ("deletion",),
         draws=options.draws,
         seed=scene.seed,
@@ -198,7 +199,7 @@ def _robustness(subject: Subject, options: RobustnessOptions) -> Mapping[str, Fl
         model_score(scene.model),
         scene.x,
         scene.targets,
-        BasePerturber(),
+        RandomBases(),
         relevance=subject.relevance,
         outside=scene.motifs,
         ignore=scene.unknown,

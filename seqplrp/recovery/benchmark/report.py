@@ -109,7 +109,7 @@ def _main_table(summary: Summary, group: str, task: str = ALL, architecture: str
     for name in (v.name for v in summary.config.variants):
         row = [name]
         for measure in measures:
-            shown = _mean(cells[name, measure])
+            shown = _mean(cells[name, measure]) if (name, measure) in cells else ""
             row.append(f"*{shown}*" if name in best[measure] else shown)
         row += [_number(cost[name]["ms"], 2), _number(cost[name]["ratio"], 1)] if name in cost else ["", ""]
         rows.append(row)
@@ -121,7 +121,7 @@ def _main_table(summary: Summary, group: str, task: str = ALL, architecture: str
         undefined = means[(means["undefined"] > 0) & means["measure"].isin(measures)]
         yield Text(
             f"Means with 95 % bootstrap intervals over training seeds and sequences: {models} models of {strata} pairs "
-            f"of a task and an architecture, {int(means['n'].max())} explained sequences in all. Each pair counts the "
+            f"of a task and an architecture, {int(means['n'].max())} explanations of each method. Each pair counts the "
             "same. The best of a column, floor and ceiling apart, is marked by stars."
         )
         if len(undefined):
@@ -152,7 +152,7 @@ def _losses(summary: Summary, group: str) -> Iterator[Block]:
     if tests.empty or not summary.config.peers:
         yield Text("No peers are named, so nothing was tested.")
         return
-    tests = tests[(tests["group"] == group) & (tests["method"] == default) & tests["other"].isin(summary.compared)]
+    tests = tests[(tests["group"] == group) & (tests["reference"] == default) & tests["other"].isin(summary.compared)]
     overall = in_scope(tests, group)
     lost, open_ = overall[overall["verdict"] == "worse"], overall[overall["verdict"] == "not told apart"]
     made = overall[overall["verdict"].isin(["better", "worse", "not told apart"])]
@@ -193,7 +193,7 @@ def _test_table(summary: Summary, group: str) -> Iterator[Block]:
     default = summary.config.default.name
     if tests.empty or not summary.config.peers:
         return
-    tests = tests[(tests["method"] == default) & tests["other"].isin(summary.compared)]
+    tests = tests[(tests["reference"] == default) & tests["other"].isin(summary.compared)]
     yield Heading(f"{default} against each peer", 3)
     rows = [
         [
@@ -299,10 +299,10 @@ def _reading(summary: Summary) -> Iterator[Block]:
         ]
     )
     yield Text(
-        "Tests are Wilcoxon's signed-rank tests of paired differences, once over all sequences and once over the "
-        "models' means; sequences of one model are not independent of one another, so where the two disagree believe "
-        "the second, which needs six models or more to say anything. Intervals are percentiles of a bootstrap that "
-        "draws training seeds, then sequences. Costs are medians over batches in this run, tracing apart, each timed "
+        "Tests are Wilcoxon's signed-rank tests of paired differences: over sequences, one difference each, its mean "
+        "over the models; and over models, one each, its mean over the sequences, which needs six models or more to "
+        "say anything. Believe what both say. Intervals are percentiles of a bootstrap over training seeds and sequences "
+        "(see `seqplrp.evaluate.runs`). Costs are medians over batches in this run, tracing apart, each timed "
         "beside gradient x input on the same sequences; the ratio is what carries over to other machines."
     )
     yield Text("Our implementation of PLRP is reconstructed from secondary sources (METHODS, section 3).")

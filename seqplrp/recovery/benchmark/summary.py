@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -11,17 +12,25 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from seqplrp.evaluate import Measure, holm, paired_wilcoxon
+from seqplrp.errors import SeqplrpError
+from seqplrp.evaluate import (
+    RUN_COLUMNS,
+    Measure,
+    RankComparison,
+    compare_runs,
+    rank_runs,
+    summarise_runs,
+)
 from seqplrp.recovery.benchmark.cell import MANIFEST_FILE, SCORED, Cell, cells_of, cut_name, read_part, recipes_of
 from seqplrp.recovery.benchmark.config import BenchmarkConfig
 from seqplrp.recovery.benchmark.protocols import measures_of
-from seqplrp.recovery.benchmark.resampling import ModelValues, Resampled, resample
 from seqplrp.recovery.benchmark.store import read_json
 from seqplrp.recovery.benchmark.tasks import GROUPS
 
 FloatArray = npt.NDArray[np.float64]
 ALL = "all"
 SIGNIFICANT = 0.05
+DRAWS = 1000
 FEWEST_MODELS = 6
 """Below so many models a signed-rank test over their means can't fall below 0.05, whatever they are."""
 
@@ -49,28 +58,6 @@ class FinishedCell:
 
 
 @dataclass(frozen=True)
-class Scope:
-    """Cells over which means are taken: a group of tasks, one of its tasks, or one architecture on it.
-
-    Attributes
-    ----------
-    group, task, architecture : str
-        ``all`` where not one alone.
-    cells : list of FinishedCell
-    """
-
-    group: str
-    task: str
-    architecture: str
-    cells: list[FinishedCell]
-
-    @property
-    def labels(self) -> dict[str, str]:
-        """The columns that tell it from others."""
-        return {"group": self.group, "task": self.task, "architecture": self.architecture}
-
-
-@dataclass(frozen=True)
 class Summary:
     """All tables of a run.
 
@@ -82,11 +69,13 @@ class Summary:
         Cells of the whole run.
     methods : list of str
     measures : mapping of str to Measure
+    rows : DataFrame
+        One row a sequence, method and measure: `seqplrp.evaluate.RUN_COLUMNS` and ``group``.
     means : DataFrame
-        group, task, architecture, method, measure, mean, low, high, n (values), undefined, models.
+        group, task, architecture (``all`` where not one alone), then the columns of `seqplrp.evaluate.summarise_runs`.
     tests : DataFrame
-        group, task, architecture, measure, method (the default, or what is matched to), other, difference, low, high,
-        n, p, p_holm (over sequences), models, p_models, p_models_holm (over the models' means), verdict.
+        group, task, architecture, then the columns of `seqplrp.evaluate.compare_runs` and ``verdict``; the reference is
+        the default, or what others were cut to.
     costs : DataFrame
         group, task, architecture, method, ms, ratio, low, high (of the ratio), preparing_s, models.
     models : DataFrame
@@ -98,6 +87,7 @@ class Summary:
     total: int
     methods: list[str]
     measures: Mapping[str, Measure]
+    rows: pd.DataFrame
     means: pd.DataFrame
     tests: pd.DataFrame
     costs: pd.DataFrame
@@ -146,16 +136,18 @@ def summarise_run(config: BenchmarkConfig, out: Path | str) -> Summary:
 def summarise_cells(config: BenchmarkConfig, cells: list[FinishedCell]) -> Summary:
     """Make the tables of some cells."""
     methods, measures = list(recipes_of(config)), measures_of(config.protocols)
-    scopes = list(_drawn(_scopes(config, [cell for cell in cells if cell.scored])))
+    scored = [cell for cell in cells if cell.scored]
+    rows = _rows(scored, methods, list(measures))
     return Summary(
         config=config,
         cells=cells,
         total=len(cells_of(config)),
         methods=methods,
         measures=measures,
-        means=_table([_means(scope, drawn, methods, list(measures)) for scope, drawn in scopes]),
-        tests=_table(list(_tests_of(scopes, config, methods, measures))),
-        costs=_table([_costs(scope, methods) for scope, _ in scopes]),
+        rows=rows,
+        means=_at_all_levels(lambda by: summarise_runs(rows, by=by, draws=DRAWS)) if scored else pd.DataFrame(),
+        tests=_tests(config, rows, measures) if scored else pd.DataFrame(),
+        costs=_costs(scored, methods) if scored else pd.DataFrame(),
         models=_models(cells),
     )
 
@@ -176,139 +168,65 @@ def _finished(config: BenchmarkConfig, out: Path) -> Iterator[FinishedCell]:
         yield FinishedCell(cell, manifest, values)
 
 
-def _scopes(config: BenchmarkConfig, cells: Sequence[FinishedCell]) -> Iterator[Scope]:
-    """Yield each group of tasks, each of its tasks, each architecture on a task: those that have models."""
-    for group in GROUPS:
-        here = [one for one in cells if one.cell.task.group == group]
-        if not here:
-            continue
-        yield Scope(group, ALL, ALL, here)
-        for architecture in config.architectures:
-            of = [one for one in here if one.cell.architecture.name == architecture.name]
-            if of:
-                yield Scope(group, ALL, architecture.name, of)
-        for task in config.tasks:
-            on = [one for one in here if one.cell.task.name == task.name]
-            if not on:
-                continue
-            yield Scope(group, task.name, ALL, on)
-            for architecture in config.architectures:
-                both = [one for one in on if one.cell.architecture.name == architecture.name]
-                if both:
-                    yield Scope(group, task.name, architecture.name, both)
-
-
-def _drawn(scopes: Iterable[Scope]) -> Iterator[tuple[Scope, Resampled]]:
-    """Resample each scope, and those of the same cells (a single task's, say) once."""
-    known: dict[tuple[str, ...], Resampled] = {}
-    for scope in scopes:
-        key = tuple(one.cell.name for one in scope.cells)
-        if key not in known:
-            known[key] = resample(_model_values(scope))
-        yield scope, known[key]
-
-
-def _model_values(scope: Scope) -> list[ModelValues]:
-    return [
-        ModelValues(
-            (one.cell.task.name, one.cell.architecture.name), one.cell.seed, one.values.reshape(len(one.values), -1)
+def _rows(cells: Sequence[FinishedCell], methods: Sequence[str], measures: Sequence[str]) -> pd.DataFrame:
+    """Return the values of all cells as one long table; names are categories, which keeps millions of rows small."""
+    parts = []
+    for one in cells:
+        n = len(one.values)
+        part = pd.DataFrame(
+            {
+                "sequence": np.repeat(np.asarray(one.manifest["sequences"], dtype=object), one.values[0].size),
+                "method": pd.Categorical(np.tile(np.repeat(methods, len(measures)), n), list(methods)),
+                "measure": pd.Categorical(np.tile(measures, n * len(methods)), list(measures)),
+                "value": one.values.ravel(),
+            }
         )
-        for one in scope.cells
-    ]
+        labels = {"group": one.cell.task.group, "task": one.cell.task.name, "architecture": one.cell.architecture.name}
+        parts.append(part.assign(seed=one.cell.seed, **labels))
+    if not parts:
+        return pd.DataFrame(columns=[*RUN_COLUMNS, "group"])
+    rows = pd.concat(parts, ignore_index=True)
+    # a protocol may be measured on some methods only, and not on all sequences: that has no row, not an undefined one
+    measured = rows.groupby(["task", "architecture", "seed", "method", "measure"], observed=True)["value"]
+    return rows[measured.transform("count") > 0].reset_index(drop=True)
 
 
-def _means(scope: Scope, found: Resampled, methods: Sequence[str], measures: Sequence[str]) -> pd.DataFrame:
-    low, high = found.interval()
-    together = np.concatenate([one.values for one in scope.cells]).reshape(-1, len(methods) * len(measures))
-    defined = ~np.isnan(together)
-    table = pd.DataFrame(
-        {
-            "method": np.repeat(np.array(methods, dtype=object), len(measures)),
-            "measure": np.tile(np.array(measures, dtype=object), len(methods)),
-            "mean": found.mean,
-            "low": low,
-            "high": high,
-            "n": defined.sum(axis=0),
-            "undefined": (~defined).sum(axis=0),
-            "models": len(scope.cells),
-        }
-    )
-    return table.assign(**scope.labels)[[*scope.labels, *table.columns]]
+_LEVELS = (("group",), ("group", "architecture"), ("group", "task"), ("group", "task", "architecture"))
 
 
-def _pairs(config: BenchmarkConfig) -> list[tuple[str, str]]:
-    """Return what is tested: the default against its peers, and what is matched to against what was cut to it."""
-    pairs = [(config.default.name, peer.name) for peer in config.peers]
+def _at_all_levels(make: Callable[[tuple[str, ...]], pd.DataFrame]) -> pd.DataFrame:
+    """Make a table for each group of tasks, each of its architectures and tasks, and each pair of them."""
+    parts = []
+    for by in _LEVELS:
+        part = make(by)
+        labels = {name: part[name] if name in by else ALL for name in _LEVELS[-1]}
+        rest = [name for name in part.columns if name not in by]
+        parts.append(part[rest].assign(**labels)[[*_LEVELS[-1], *rest]])
+    whole = pd.concat(parts, ignore_index=True)
+    return whole.astype({name: object for name in ("method", "measure") if name in whole})
+
+
+def _families(config: BenchmarkConfig) -> list[tuple[str, list[str]]]:
+    """Return what is tested: the default against its peers; what others were cut to against them."""
+    families = [(config.default.name, [peer.name for peer in config.peers])]
     if config.matched is not None:
         to = config.matched.to
-        pairs += [(to.name, cut_name(variant, to)) for variant in config.matched.methods]
-    return pairs
+        families.append((to.name, [cut_name(variant, to) for variant in config.matched.methods]))
+    return [(reference, others) for reference, others in families if others]
 
 
-def _tests_of(
-    scopes: Sequence[tuple[Scope, Resampled]],
-    config: BenchmarkConfig,
-    methods: Sequence[str],
-    measures: Mapping[str, Measure],
-) -> Iterator[pd.DataFrame]:
-    """Test within each scope, and within those of the same cells once."""
-    known: dict[int, pd.DataFrame] = {}
-    for scope, drawn in scopes:
-        if id(drawn) not in known:
-            known[id(drawn)] = _tests(scope, drawn, config, methods, measures)
-        yield known[id(drawn)].assign(**scope.labels)
-
-
-_TEST_COLUMNS = (
-    *("measure", "method", "other", "difference", "low", "high", "n", "undefined"),
-    *("p", "p_holm", "models", "p_models", "p_models_holm", "verdict"),
-)
-
-
-def _tests(
-    scope: Scope, found: Resampled, config: BenchmarkConfig, methods: Sequence[str], measures: Mapping[str, Measure]
-) -> pd.DataFrame:
-    """Test all pairs on all measures; Holm's correction is over the pairs of one family and measure."""
-    pairs = _pairs(config)
-    families = [family for family in (pairs[: len(config.peers)], pairs[len(config.peers) :]) if family]
-    number = {name: i for i, name in enumerate(methods)}
-    rows = []
-    for column, measure in enumerate(measures):
-        for family in families:
-            at = np.array([[number[a], number[b]] for a, b in family])
-            tests = [_test(scope, a, b, column) for a, b in at]
-            for name in ("p", "p_models"):
-                adjusted = holm([test[name] for test in tests])
-                tests = [{**test, f"{name}_holm": float(p)} for test, p in zip(tests, adjusted, strict=True)]
-            differences = np.stack(found.difference(*(at * len(measures) + column).T), axis=1)
-            for test, pair, numbers in zip(tests, family, differences, strict=True):
-                row = {"measure": measure, **dict(zip(("method", "other"), pair, strict=True)), **test}
-                row |= dict(zip(("difference", "low", "high"), numbers.tolist(), strict=True))
-                rows.append({**row, "verdict": _verdict(row, measures[measure])})
-    table = pd.DataFrame(rows, columns=list(_TEST_COLUMNS))
-    return table.assign(**scope.labels)[[*scope.labels, *_TEST_COLUMNS]]
-
-
-def _test(scope: Scope, a: int, b: int, measure: int) -> dict[str, Any]:
-    """Test two methods on one measure: over all sequences, and over the models' means."""
-    first = [one.values[:, a, measure] for one in scope.cells]
-    second = [one.values[:, b, measure] for one in scope.cells]
-    by_sequence = paired_wilcoxon(np.concatenate(first), np.concatenate(second))
-    means = [_mean_difference(x - y) for x, y in zip(first, second, strict=True)]
-    by_model = paired_wilcoxon(means, np.zeros(len(means)))
-    enough = by_model.n >= FEWEST_MODELS
-    return {
-        "n": by_sequence.n,
-        "undefined": by_sequence.undefined,
-        "p": by_sequence.p,
-        "models": by_model.n,
-        "p_models": by_model.p if enough else np.nan,
-    }
-
-
-def _mean_difference(differences: FloatArray) -> float:
-    defined = differences[~np.isnan(differences)]
-    return float(defined.mean()) if len(defined) else float("nan")
+def _tests(config: BenchmarkConfig, rows: pd.DataFrame, measures: Mapping[str, Measure]) -> pd.DataFrame:
+    """Test each family at all levels; Holm's correction is over the others of one family, measure and place."""
+    parts = []
+    for reference, others in _families(config):
+        here = rows[rows["method"].isin([reference, *others])]
+        test = partial(compare_runs, here, reference, peers=others, draws=DRAWS)
+        parts.append(_at_all_levels(lambda by, test=test: test(by=by, family=(*by, "measure"))))  # type: ignore[misc]
+    if not parts:
+        return pd.DataFrame()
+    table = pd.concat(parts, ignore_index=True)
+    table.loc[table["models"] < FEWEST_MODELS, ["p_models", "p_models_holm"]] = np.nan
+    return table.assign(verdict=[_verdict(row, measures[row["measure"]]) for row in records(table)])
 
 
 def records(table: pd.DataFrame) -> list[dict[str, Any]]:
@@ -328,26 +246,34 @@ def _verdict(row: Mapping[str, Any], measure: Measure) -> str:
     return "better" if good else "worse"
 
 
-def _costs(scope: Scope, methods: Sequence[str]) -> pd.DataFrame:
-    rows = []
-    for name in methods:
-        of = [one.manifest["costs"][name] for one in scope.cells if name in one.manifest["costs"]]
-        if not of:
-            continue
-        ratios = np.array([cost["ratio"] for cost in of])
-        rows.append(
-            {
-                "method": name,
-                "ms": float(np.median([cost["milliseconds"] for cost in of])),
-                "ratio": float(np.median(ratios)),
-                "low": float(ratios.min()),
-                "high": float(ratios.max()),
-                "preparing_s": float(np.median([cost["preparing"] for cost in of])),
-                "models": len(of),
-            }
-        )
+def _costs(cells: Sequence[FinishedCell], methods: Sequence[str]) -> pd.DataFrame:
+    """Return the costs of methods: medians over models, with the lowest and highest ratio."""
+    rows = [
+        {
+            "group": one.cell.task.group,
+            "task": one.cell.task.name,
+            "architecture": one.cell.architecture.name,
+            "method": name,
+            "ms": cost["milliseconds"],
+            "ratio": cost["ratio"],
+            "preparing_s": cost["preparing"],
+        }
+        for one in cells
+        for name, cost in one.manifest["costs"].items()
+        if name in methods
+    ]
+    if not rows:
+        return pd.DataFrame()
     table = pd.DataFrame(rows)
-    return table if table.empty else table.assign(**scope.labels)[[*scope.labels, *table.columns]]
+    table["method"] = pd.Categorical(table["method"], list(methods))
+
+    def at(by: tuple[str, ...]) -> pd.DataFrame:
+        grouped = table.groupby([*by, "method"], sort=False, observed=True)
+        found = grouped[["ms", "ratio", "preparing_s"]].median()
+        ratio = grouped["ratio"]
+        return found.assign(low=ratio.min(), high=ratio.max(), models=ratio.size()).reset_index()
+
+    return _at_all_levels(at)
 
 
 def _models(cells: Sequence[FinishedCell]) -> pd.DataFrame:
@@ -372,39 +298,24 @@ def _models(cells: Sequence[FinishedCell]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _table(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    there = [part for part in parts if not part.empty]
-    return pd.concat(there, ignore_index=True) if there else pd.DataFrame()
-
-
-def mean_ranks(summary: Summary, group: str, measure: str) -> tuple[dict[str, float], int]:
-    """Rank the default and its peers on each model by their means of a measure; 1 is the best.
-
-    Returns
-    -------
-    ranks : dict of str to float
-        Mean rank of each method; empty where no model defines all of them.
-    models : int
-        How many models were ranked.
-    """
-    known = summary.measures[measure]
-    at = [summary.methods.index(name) for name in summary.compared]
-    column = list(summary.measures).index(measure)
-    of = [one for one in summary.cells if one.scored and one.cell.task.group == group]
-    means = np.array([[_mean_difference(one.values[:, i, column]) for i in at] for one in of])
-    means = means[~np.isnan(means).any(axis=1)] if len(of) else np.zeros((0, len(at)))
-    if not len(means) or known.better == "neither":
-        return {}, 0
-    table = pd.DataFrame(means, columns=summary.compared)
-    ranks = table.rank(axis=1, ascending=known.better == "lower")
-    return {name: float(ranks[name].mean()) for name in summary.compared}, len(means)
+def ranked(summary: Summary, group: str, measure: str) -> RankComparison | None:
+    """Rank the default and its peers on each model; None where there is too little to rank."""
+    here = summary.rows[(summary.rows["group"] == group) & (summary.rows["measure"] == measure)]
+    better, methods = summary.measures[measure].better, summary.compared
+    if better == "neither" or len(methods) < 3 or not set(methods) <= set(here["method"]):
+        return None
+    try:
+        return rank_runs(here, measure, methods=methods, better=better)
+    except SeqplrpError:  # fewer than two models on which all of them are defined
+        return None
 
 
 def summary_rows(summary: Summary) -> pd.DataFrame:
     """Return the table of ``summary.tsv``: means with what tests and costs say of each method.
 
-    One row a scope, method and measure. Test columns say how the default does against this method (or, for a method
-    that was cut, what it is matched to does); they are empty for the default itself and for methods that are no peers.
+    One row a place, method and measure. Test columns say how the default does against this method (or, for a method
+    that was cut, what it was cut to does): ``tested`` names it, ``difference`` is its lead. They are empty for the
+    default itself and for methods that are no peers.
     """
     keys = ["group", "task", "architecture"]
     table = summary.means
@@ -413,25 +324,9 @@ def summary_rows(summary: Summary) -> pd.DataFrame:
         costs = costs.rename(columns={"ms": "cost_ms", "ratio": "cost_ratio"})
         table = table.merge(costs, on=[*keys, "method"], how="left")
     if not summary.tests.empty:
-        columns = [
-            "method",
-            "other",
-            "difference",
-            "low",
-            "high",
-            "p",
-            "p_holm",
-            "p_models",
-            "p_models_holm",
-            "verdict",
-        ]
-        tests = summary.tests[[*keys, "measure", *columns]].rename(
-            columns={
-                "method": "tested",
-                "other": "method",
-                "low": "difference_low",
-                "high": "difference_high",
-            }
-        )
+        columns = ["reference", "other", "difference", "low", "high", "rank_biserial"]
+        columns += ["p", "p_holm", "p_models", "p_models_holm", "verdict"]
+        renamed = {"reference": "tested", "other": "method", "low": "difference_low", "high": "difference_high"}
+        tests = summary.tests[[*keys, "measure", *columns]].rename(columns=renamed)
         table = table.merge(tests, on=[*keys, "method", "measure"], how="left")
     return table
