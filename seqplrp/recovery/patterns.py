@@ -131,8 +131,8 @@ def find_patterns(
     scores, up to 2,000 are clustered by average linkage, cut at 0.6. The members of a cluster are
     aligned to its medoid, then to their own mean profile, twice, while each seqlet goes to the pattern that it is
     most similar to, if to any (0.45). Patterns whose matrices are alike (cosine of the departures from the background
-    of 0.7 or above) are merged. Then the letters under the aligned members are counted, and the matrix is cut to where
-    it stands out from the background.
+    of 0.7 or above) are merged. Members whose letters are more probable in the background than in the motif are
+    dropped, the letters under the rest are counted, and the matrix is cut to where it stands out from the background.
 
     Words that are clustered by their likeness look like a motif, whatever they are. So a matrix counted from the
     members in every other sequence is looked for in all seqlets of the rest, and the other way round: `Pattern.p` is
@@ -152,8 +152,9 @@ def find_patterns(
             continue
         windows = _Windows.of(of_sign, letters, sign * contributions)
         aligned = _merged(_refined(windows, _clusters(windows, fewest), fewest), windows, background, fewest)
+        aligned = [_agreeing(one, windows, background) for one in aligned]
         patterns = [_pattern(one, windows, background, shuffled, sign, contributions) for one in aligned]
-        kept = [p for p in patterns if p is not None and p.p <= chance and p.bits >= bits]
+        kept = [p for p in patterns if p is not None and len(p) >= fewest and p.p <= chance and p.bits >= bits]
         kept.sort(key=lambda p: -len(p))
         found += [_named(pattern, f"{name}_{number}") for number, pattern in enumerate(kept)]
     return found
@@ -324,7 +325,10 @@ def _once_each(one: _Aligned, windows: _Windows) -> _Aligned:
     row = windows.table["sequence"].to_numpy()[one.member]
     order = np.lexsort((-one.similarity, one.middle, row))
     same = (np.diff(row[order]) == 0) & (np.diff(one.middle[order]) <= 2)
-    keep = np.sort(order[np.concatenate([[True], ~same])])
+    return _only(one, np.sort(order[np.concatenate([[True], ~same])]))
+
+
+def _only(one: _Aligned, keep: npt.NDArray[np.intp]) -> _Aligned:
     return replace(
         one,
         member=one.member[keep],
@@ -374,6 +378,26 @@ def _departure(one: _Aligned, windows: _Windows, background: npt.NDArray[np.floa
     departure = (frequencies - background).T
     norm = np.linalg.norm(departure)
     return np.asarray(departure / (norm if norm > 0 else 1.0), dtype=np.float32)
+
+
+def _agreeing(one: _Aligned, windows: _Windows, background: npt.NDArray[np.float64]) -> _Aligned:
+    """Drop members whose letters are more probable in the background than in the motif."""
+    counts = _counts(one, windows)
+    core = informative_core(counts, background)
+    if core is None:
+        return one
+    first, last = core
+    table = _log_odds(counts[first:last], background)
+    words = _words(one, windows, _HALF)[:, first:last]
+    keep = table[np.arange(last - first), words].sum(axis=1) > 0
+    return _only(one, np.flatnonzero(keep))
+
+
+def _log_odds(counts: npt.NDArray[Any], background: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return bits of each base and, last, of N: (W, 5), with one site of the background as pseudocount."""
+    smoothed = counts + background
+    bits = np.log2(smoothed / smoothed.sum(axis=1, keepdims=True) / background)
+    return np.concatenate([bits, np.zeros((len(bits), 1))], axis=1)
 
 
 def _pattern(
@@ -430,9 +454,7 @@ def _enrichment(
         mine, rest = row[one.member] % 2 == half, np.flatnonzero(row % 2 != half)
         if not mine.any() or not len(rest):
             return 1.0
-        counts = np.stack([(words[mine] == base).sum(axis=0) for base in range(4)], axis=1) + background
-        bits = np.log2(counts / counts.sum(axis=1, keepdims=True) / background)
-        table = np.concatenate([bits, np.zeros((len(bits), 1))], axis=1)
+        table = _log_odds(np.stack([(words[mine] == base).sum(axis=0) for base in range(4)], axis=1), background)
         threshold = np.quantile(table[np.arange(len(table)), words[mine]].sum(axis=1), _WEAKEST)
         rate = float((_best_scores(shuffled, table) >= threshold).mean())
         at = windows.table["start"].to_numpy()[rest, None] + np.arange(span[rest].max()) - len(table) // 2
