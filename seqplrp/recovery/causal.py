@@ -28,7 +28,8 @@ IntArray = npt.NDArray[np.int64]
 NULL_WINDOWS = 500
 """Windows of the null for each width and explained output: the level is then met to about one percent point."""
 
-_NULL_COLUMNS = ("width", "target", "record", "start", "effect")
+_NULL_COLUMNS = ("width", "target", "copies", "record", "start", "effect")
+_NUMBERS = ("effect", "error", "threshold", "p_alone", "effect_without", "p_without", "_p_alone", "_p_without")
 
 
 @dataclass(frozen=True)
@@ -39,11 +40,14 @@ class CausalTruth:
     ----------
     instances : DataFrame
         The instances given, in their order, with ``effect`` (the score minus its mean over the shuffles), ``error``
-        (standard error of that over the draws), ``threshold``, ``p`` (share of windows of the null, the instance
-        counted in, that fall as deep or deeper), ``causal`` and ``opposes`` (its ablation *raises* the score beyond the
-        null likewise).
+        (standard error of that over the draws), ``threshold`` (what an effect has to exceed if it is tested alone),
+        ``p_alone`` (share of windows of the null, the instance counted in, that fall as deep or deeper);
+        ``effect_without`` and ``p_without``, the same where its copies are shuffled as
+        well (NaN where it has none); ``p`` of both, ``causal`` (p <= 1 - level), and ``opposes`` (its ablation *raises*
+        the score likewise).
     null : DataFrame
-        ``width, target, record, start, effect`` of the windows outside motifs.
+        ``width, target, copies, record, start, effect`` of the windows outside motifs; ``copies`` says whether a motif
+        with its copies was shuffled beside them.
     level : float
     shape : (int, int)
         N, L.
@@ -86,6 +90,7 @@ def causal_truth(
     target: Any,
     instances: pd.DataFrame,
     *,
+    copies: str | None = None,
     draws: int = 20,
     null_windows: int = NULL_WINDOWS,
     level: float = 0.95,
@@ -105,6 +110,10 @@ def causal_truth(
     instances : DataFrame
         ``record`` (row of `x`), ``start``, ``end`` (0-based half-open); other columns are kept. Give all known
         instances, distractors too: the null stays away from every one of them.
+    copies : str, optional
+        A column that tells which instances of a sequence can stand in for one another, such as ``motif``. Each is then
+        tested twice, alone and with its copies shuffled as well, and counts if either shows. Without it, an instance is
+        not causal where a copy does as well, as in a net that takes the maximum over positions.
     draws : int
         Shuffles of each window, 10 or more; their mean is its effect.
     null_windows : int
@@ -129,96 +138,165 @@ def causal_truth(
 
     Notes
     -----
-    With M windows in the null, an instance is causal if its effect is above 0 and above all but k of them, where k =
-    floor((1 - level) (M + 1)) - 1; this is p <= 1 - level with p = (1 + windows at least as deep) / (M + 1). So of
-    instances that the model treats like any other window, at most 1 - level are called causal, each width and output
-    by itself, no correction over instances.
-
-    One window is ablated at a time. Where a second copy does as well, as in a net that takes the maximum over
-    positions, neither is causal alone. Such instances are in the second mask of `masks`, which is why that is to be
-    ignored, not to be called background.
+    With M windows in the null, p = (1 + windows at least as deep) / (M + 1), and an instance with an effect above 0 is
+    causal if p <= 1 - level: of instances that the model treats like any other window, at most 1 - level are called
+    causal. Each width and output has a null of its own. Of two tests (`copies`) p is twice the smaller one. There is no
+    correction over instances.
     """
-    bench = _Bench(score, x, codes_of(x), as_target(target, x), draws, seed, batch_size)
+    bench = _Bench.of(score, x, target, draws, seed, batch_size)
     where = _checked(instances, bench.codes, draws, null_windows, level)
-    table = instances.reset_index(drop=True).assign(
-        effect=np.nan, error=np.nan, threshold=np.nan, p=np.nan, causal=False, opposes=False
-    )
-    goals = bench.goal.cpu().numpy()
-    widths, outputs = (where["end"] - where["start"]).to_numpy(), goals[where["record"].to_numpy()]
+    groups = _copies(instances, where, copies)
+    goals = bench.goal.cpu().numpy()[where["record"]]
+    widths = (where["end"] - where["start"]).to_numpy()
     free = ~covered(where, bench.codes.shape) & (bench.codes != UNKNOWN)
-    start = batched_scores(score, x, bench.goal, batch_size)
-    nulls = []
-    for width, output in sorted(set(zip(widths.tolist(), outputs.tolist()))):
-        rows = np.flatnonzero((widths == width) & (outputs == output))
-        places = _null_places(free & (goals == output)[:, None], width, null_windows, seed_from(seed, width, output))
-        _check_null(len(places), width, output, level)
-        null = bench.effects(places, width, start).mean(axis=1)
-        effects = bench.effects(where.loc[rows, ["record", "start"]].to_numpy(), width, start)
-        for name, values in _judged(effects, null, level).items():
-            table.loc[rows, name] = values
-        named = {"width": width, "target": output, "record": places[:, 0], "start": places[:, 1], "effect": null}
-        nulls.append(pd.DataFrame(named))
+    table, nulls = instances.reset_index(drop=True).assign(**dict.fromkeys(_NUMBERS, np.nan)), []
+    for width, output in sorted(set(zip(widths.tolist(), goals.tolist()))):
+        here = (widths == width) & (goals == output)
+        for beside, rows in ((False, np.flatnonzero(here)), (True, np.flatnonzero(here & (groups[:, 0] >= 0)))):
+            if not len(rows):
+                continue
+            places, context = bench.null(where, free, groups if beside else None, width, output, null_windows)
+            _check_null(len(places), width, output, (1 + level) / 2 if beside else level)
+            null = bench.effects(places, context).mean(axis=1)
+            own = bench.effects(where.to_numpy()[rows], _spans(where, groups[rows]) if beside else None)
+            names = ("effect_without", "p_without", "_p_without") if beside else ("effect", "p_alone", "_p_alone")
+            effect = own.mean(axis=1)
+            for name, values in zip(names, (effect, _p(effect, null), _p(-effect, -null))):
+                table.loc[rows, name] = values
+            if not beside:
+                table.loc[rows, "error"] = own.std(axis=1, ddof=1) / np.sqrt(draws)
+                table.loc[rows, "threshold"] = _threshold(null, level)
+            named = {"width": width, "target": output, "copies": beside, "record": places[:, 0], "start": places[:, 1]}
+            nulls.append(pd.DataFrame({**named, "effect": null}))
     null_table = pd.concat(nulls, ignore_index=True) if nulls else pd.DataFrame(columns=list(_NULL_COLUMNS))
-    return CausalTruth(table, null_table, level, bench.codes.shape)
+    return CausalTruth(_judged(table, level), null_table, level, bench.codes.shape)
 
 
 @dataclass(frozen=True)
 class _Bench:
-    """Where windows are ablated and what comes of it is scored."""
+    """Where windows are ablated and what comes of it is scored. Windows are (M, 3): record, start, end."""
 
     score: Score
     x: Tensor
     codes: Codes
     goal: Tensor
+    start: FloatArray
     draws: int
     seed: int
     batch_size: int
 
-    def effects(self, places: IntArray, width: int, start: FloatArray) -> FloatArray:
-        """Return how far the score falls in each draw (M, D), for windows of (record, start) (M, 2)."""
-        step = max(1, self.batch_size // self.draws)
-        parts = [self._scores(places[first : first + step], width) for first in range(0, len(places), step)]
-        return start[places[:, 0]][:, None] - np.concatenate(parts)
+    @classmethod
+    def of(cls, score: Score, x: Tensor, target: Any, draws: int, seed: int, batch_size: int) -> _Bench:
+        codes, goal = codes_of(x), as_target(target, x)
+        return cls(score, x, codes, goal, batched_scores(score, x, goal, batch_size), draws, seed, batch_size)
 
-    def _scores(self, places: IntArray, width: int) -> FloatArray:
-        record = places[:, 0]
-        columns = places[:, 1:] + np.arange(width)
-        # The key of a window is its sequence and where it lies, whatever else is ablated beside it.
-        keys = np.column_stack([self.codes[record], places[:, 1]])
-        windows = shuffled_windows(
-            self.codes[record[:, None], columns], self.draws, row_generators(keys, self.seed, width)
-        )
+    def effects(self, windows: IntArray, context: IntArray | None) -> FloatArray:
+        """Return how far the score falls in each draw, (M, D), where context (M, K, 2) is shuffled already."""
+        step = max(1, self.batch_size // self.draws)
+        parts = [
+            self._falls(windows[first : first + step], None if context is None else context[first : first + step])
+            for first in range(0, len(windows), step)
+        ]
+        return np.concatenate(parts)
+
+    def _falls(self, windows: IntArray, context: IntArray | None) -> FloatArray:
+        record = windows[:, 0]
         letters = np.repeat(self.codes[record][:, None], self.draws, axis=1)
-        np.put_along_axis(letters, np.repeat(columns[:, None], self.draws, axis=1), windows, axis=2)
+        before = self.start[record][:, None]
+        if context is not None:
+            for number in range(context.shape[1]):
+                self._shuffle(letters, record, context[:, number])
+            before = self._scores(letters, record)
+        self._shuffle(letters, record, windows[:, 1:])
+        return before - self._scores(letters, record)
+
+    def _shuffle(self, letters: Codes, record: IntArray, spans: IntArray) -> None:
+        """Shuffle a span (start, end) of each row of letters (M, D, L); one without width is none."""
+        widths = spans[:, 1] - spans[:, 0]
+        for width in np.unique(widths[widths > 0]):
+            rows = np.flatnonzero(widths == width)
+            begin = spans[rows, 0]
+            columns = begin[:, None] + np.arange(width)
+            # The key of a window is its sequence and where it lies, whatever else is ablated beside it.
+            keys = np.column_stack([self.codes[record[rows]], begin])
+            own = self.codes[record[rows][:, None], columns]
+            shuffled = shuffled_windows(own, self.draws, row_generators(keys, self.seed, int(width)))
+            letters[rows[:, None, None], np.arange(self.draws)[:, None], columns[:, None]] = shuffled
+
+    def _scores(self, letters: Codes, record: IntArray) -> FloatArray:
         changed = codes_to_one_hot(letters.reshape(-1, letters.shape[2]), self.x.dtype).to(self.x.device)
         goal = self.goal[torch.from_numpy(record.copy())].repeat_interleave(self.draws)
         return batched_scores(self.score, changed, goal, self.batch_size).reshape(-1, self.draws)
 
+    def null(
+        self, where: pd.DataFrame, free: BoolArray, groups: IntArray | None, width: int, output: int, most: int
+    ) -> tuple[IntArray, IntArray | None]:
+        """Draw windows on free positions alone, with the motif and its copies that are shuffled beside each."""
+        rng = np.random.default_rng(seed_from(self.seed, width, output, int(groups is not None)))
+        allowed = free & (self.goal.cpu().numpy() == output)[:, None]
+        if groups is None:
+            return _free_windows(allowed, width, most, rng), None
+        several = np.flatnonzero(groups[:, 0] >= 0)
+        records = where["record"].to_numpy()[several]
+        allowed &= np.isin(np.arange(len(allowed)), records)[:, None]
+        windows = _free_windows(allowed, width, most, rng)
+        # A random instance that has copies, of the window's own sequence: of these the highest of random numbers.
+        chance = np.where(records == windows[:, :1], rng.random((len(windows), len(several))), -1.0)
+        chosen = several[chance.argmax(axis=1)] if len(windows) else several[:0]
+        return windows, _spans(where, np.column_stack([chosen, groups[chosen]]))
 
-def _judged(effects: FloatArray, null: FloatArray, level: float) -> dict[str, npt.NDArray[Any]]:
-    """Test the effects (M, D) of instances against those of the null (K,)."""
-    effect = effects.mean(axis=1)
-    ascending = np.sort(null)
-    allowed = _allowed(len(null), level)
-    high, low = max(float(ascending[-1 - allowed]), 0.0), min(float(ascending[allowed]), 0.0)
-    as_deep = len(null) - np.searchsorted(ascending, effect, side="left")
-    return {
-        "effect": effect,
-        "error": effects.std(axis=1, ddof=1) / np.sqrt(effects.shape[1]),
-        "threshold": np.full(len(effect), high),
-        "p": (1 + as_deep) / (1 + len(null)),
-        "causal": effect > high,
-        "opposes": effect < low,
-    }
+
+def _copies(instances: pd.DataFrame, where: pd.DataFrame, column: str | None) -> IntArray:
+    """Return the rows of each instance's copies, (I, K), filled up with -1."""
+    if column is None:
+        return np.full((len(where), 1), -1, dtype=np.int64)
+    if column not in instances.columns:
+        raise SeqplrpError("copies", f"{column!r} is no column of instances", "name the one that holds the motif")
+    keys = [where["record"].to_numpy(), instances[column].astype(str).to_numpy()]
+    members = list(where.groupby(keys, sort=False).indices.values())
+    most = max([len(of) for of in members], default=1)
+    found = np.full((len(where), max(1, most - 1)), -1, dtype=np.int64)
+    for of in members:
+        for row in of:
+            others = np.asarray(of)[np.asarray(of) != row]
+            found[row, : len(others)] = others
+    return found
 
 
-def _allowed(windows: int, level: float) -> int:
-    """Return how many windows of the null may exceed what is called causal; below 0 where there are too few."""
-    return int(np.floor((1 - level) * (windows + 1) + 1e-9)) - 1
+def _spans(where: pd.DataFrame, rows: IntArray) -> IntArray:
+    """Return start and end of the instances named by rows (M, K), (M, K, 2); 0 and 0 where the row is -1."""
+    table = np.vstack([where[["start", "end"]].to_numpy(), [[0, 0]]])
+    return np.asarray(table[rows])
+
+
+def _p(effect: FloatArray, null: FloatArray) -> FloatArray:
+    as_deep = len(null) - np.searchsorted(np.sort(null), effect, side="left")
+    return np.asarray((1 + as_deep) / (1 + len(null)))
+
+
+def _threshold(null: FloatArray, level: float) -> float:
+    """Return the effect above which p is 1 - level at most, not below 0."""
+    deeper = int(np.floor((1 - level) * (len(null) + 1) + 1e-9)) - 1
+    return max(0.0, float(np.sort(null)[-1 - deeper]))
+
+
+def _judged(table: pd.DataFrame, level: float) -> pd.DataFrame:
+    """Put the two tests of each instance together; columns that begin with _ are of the other direction."""
+    judged = {}
+    for sign, verdict, prefix in ((1, "causal", ""), (-1, "opposes", "_")):
+        alone, without = (table[f"{prefix}p_{name}"] for name in ("alone", "without"))
+        p = alone.where(without.isna(), np.minimum(1.0, 2 * np.fmin(alone, without)))
+        # The effect that speaks: of the smaller p, the one alone where there is no other.
+        speaks = table["effect_without"].where(without < alone, table["effect"])
+        judged[verdict] = (p <= 1 - level + 1e-9) & (sign * speaks > 0)
+        if sign == 1:
+            judged["p"] = p
+    kept = table.drop(columns=["_p_alone", "_p_without"])
+    return kept.assign(p=judged["p"], causal=judged["causal"], opposes=judged["opposes"])
 
 
 def _check_null(windows: int, width: int, output: int, level: float) -> None:
-    if _allowed(windows, level) < 0:
+    if (1 - level) * (windows + 1) < 1 - 1e-9:
         raise SeqplrpError(
             "instances",
             f"leave {windows} places outside motifs for windows of {width} bases (output {output}), too few for a null",
@@ -226,15 +304,15 @@ def _check_null(windows: int, width: int, output: int, level: float) -> None:
         )
 
 
-def _null_places(free: BoolArray, width: int, most: int, seed: int) -> IntArray:
-    """Draw places (record, start) of windows that lie on free positions alone."""
+def _free_windows(free: BoolArray, width: int, most: int, rng: np.random.Generator) -> IntArray:
+    """Draw windows (record, start, end) that lie on free positions alone, without replacement."""
     if width > free.shape[1]:
-        return np.zeros((0, 2), dtype=np.int64)
+        return np.zeros((0, 3), dtype=np.int64)
     taken = np.pad((~free).cumsum(axis=1), ((0, 0), (1, 0)))
     places = np.argwhere(taken[:, width:] == taken[:, :-width])
     if len(places) > most:
-        places = places[np.sort(np.random.default_rng(seed).choice(len(places), most, replace=False))]
-    return places
+        places = places[np.sort(rng.choice(len(places), most, replace=False))]
+    return np.column_stack([places, places[:, 1] + width])
 
 
 def _checked(instances: pd.DataFrame, codes: Codes, draws: int, null_windows: int, level: float) -> pd.DataFrame:

@@ -154,6 +154,80 @@ def test_an_effect_depends_on_the_seed_its_sequence_and_its_window_alone() -> No
     assert not np.allclose(reseeded["effect"], whole.instances["effect"])
 
 
+def with_copies(n: int = 30) -> tuple[Tensor, pd.DataFrame]:
+    """The word that is read twice in every other sequence, the idle one twice in all."""
+    codes, rows = sequences(n, seed=7), []
+    for record in range(n):
+        for word, start in ((USED, 2), (USED, 40), (IDLE, 15), (IDLE, 27)):
+            if word == IDLE or start == 2 or record % 2:
+                codes[record, start : start + 7] = ["ACGT".index(letter) for letter in word]
+                rows.append((record, start, start + 7, word))
+    return codes_to_one_hot(codes), pd.DataFrame(rows, columns=["record", "start", "end", "motif"])
+
+
+def test_copies_that_stand_in_for_each_other_are_causal_once_each_is_tested_without_the_other() -> None:
+    x, instances = with_copies()
+    alone = causal_truth(score, x, 0, instances, draws=10, null_windows=200).instances
+    got = causal_truth(score, x, 0, instances, draws=10, null_windows=200, copies="motif")
+    table, used = got.instances, instances["motif"] == USED
+    double = used & (instances["record"] % 2 == 1)
+    assert not alone.loc[double, "causal"].any()
+    assert table.loc[used, "causal"].all()
+    assert table.loc[~used, "causal"].mean() < 0.2
+    np.testing.assert_array_equal(table["effect"], alone["effect"])
+    assert table.loc[used & ~double, "effect_without"].isna().all()
+    assert table.loc[double, "effect_without"].notna().all()
+    np.testing.assert_allclose(table.loc[double, "p"], np.minimum(1, 2 * table.loc[double, "p_without"]))
+    assert set(got.null.loc[got.null["copies"], "record"]) <= set(range(30))
+    assert got.null["copies"].value_counts().to_dict() == {False: 200, True: 200}
+
+
+def test_the_effect_without_copies_is_that_of_the_sequence_whose_copies_are_shuffled() -> None:
+    weight = torch.from_numpy(np.random.default_rng(5).normal(size=(4, LENGTH)))
+
+    def bent(x: Tensor, target: Tensor) -> Tensor:
+        values = (x.double() * weight).sum(dim=1)
+        return values[:, 10:13].sum(dim=1) * values[:, 30:34].sum(dim=1)
+
+    codes = sequences(25, seed=3)
+    x = codes_to_one_hot(codes, torch.float64)
+    instances = pd.DataFrame({"record": [0, 0], "start": [10, 30], "end": [13, 34], "motif": "M"})
+    got = causal_truth(bent, x, 0, instances, draws=3000, null_windows=60, copies="motif", batch_size=512).instances
+    # A product of sums of independent shuffles: means over all orders, window by window.
+    values = (x[0] * weight).sum(dim=0).numpy()
+    own = [values[10:13].sum(), values[30:34].sum()]
+    mixed = []
+    for start, end in ((10, 13), (30, 34)):
+        letters = codes[0, start:end]
+        mixed.append(
+            np.mean(
+                [
+                    weight.numpy()[letters[list(o)], np.arange(start, end)].sum()
+                    for o in permutations(range(end - start))
+                ]
+            )
+        )
+    assert got["effect"].to_numpy() == pytest.approx(
+        [(own[0] - mixed[0]) * own[1], (own[1] - mixed[1]) * own[0]], abs=0.15
+    )
+    expected = [(own[0] - mixed[0]) * mixed[1], (own[1] - mixed[1]) * mixed[0]]
+    assert got["effect_without"].to_numpy() == pytest.approx(expected, abs=0.15)
+
+
+def test_two_tests_an_instance_do_not_call_more_of_them_causal_by_chance() -> None:
+    torch.manual_seed(0)
+    net = torch.nn.Sequential(torch.nn.Conv1d(4, 8, 5), torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.Linear(8 * 56, 1))
+    x = codes_to_one_hot(sequences(150, seed=4))
+    rng = np.random.default_rng(0)
+    start = np.concatenate([rng.integers(5, 24, size=150), rng.integers(30, LENGTH - 11, size=150)])
+    instances = pd.DataFrame({"record": np.tile(np.arange(150), 2), "start": start, "end": start + 6, "motif": "M"})
+    table = causal_truth(
+        model_score(net), x, 0, instances, draws=10, level=0.9, copies="motif", null_windows=400
+    ).instances
+    assert 0.03 < table["causal"].mean() < 0.155
+    assert 0.03 < table["opposes"].mean() < 0.155
+
+
 def test_no_instance_gives_empty_tables() -> None:
     x, instances = planted(3)
     got = causal_truth(score, x, 0, instances.iloc[:0])
@@ -167,6 +241,7 @@ def test_no_instance_gives_empty_tables() -> None:
         ({"draws": 5}, "draws: is 5; give 10 or more"),
         ({"level": 1.0}, "level: is 1.0"),
         ({"null_windows": 0}, "null_windows: is 0"),
+        ({"copies": "name"}, "copies: 'name' is no column of instances"),
         ({"instances": pd.DataFrame({"record": [0], "start": [1]})}, "instances: lack end"),
         ({"instances": pd.DataFrame({"record": [0], "start": [50], "end": [61]})}, "row 0 is 50 to 61 of record 0"),
         ({"instances": pd.DataFrame({"record": [9], "start": [5], "end": [6]})}, "row 0 is 5 to 6 of record 9"),
