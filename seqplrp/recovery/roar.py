@@ -377,8 +377,15 @@ def mask_alone(mask: Masks) -> Codes:
     return np.where(mask, 0, _UNKNOWN).astype(np.uint8)
 
 
-def roar_summary(table: pd.DataFrame) -> pd.DataFrame:
+def roar_summary(table: pd.DataFrame, *, up_to: float | None = None) -> pd.DataFrame:
     """Put each curve of `run_roar` into one number: the area under AUROC against the share replaced.
+
+    Parameters
+    ----------
+    table : DataFrame
+        From `run_roar`.
+    up_to : float, optional
+        Leave out larger shares, at which the masks tell the class more and more.
 
     Returns
     -------
@@ -390,16 +397,20 @@ def roar_summary(table: pd.DataFrame) -> pd.DataFrame:
     Raises
     ------
     SeqplrpError
-        If the table lacks a column, or the unchanged models.
+        If the table lacks a column, or the unchanged models, or no share is left.
     """
     wanted = ["method", "input", "percent", "seed", "auroc"]
     missing = [name for name in wanted if name not in table.columns]
     if missing:
         raise SeqplrpError("table", f"lacks {', '.join(missing)}", "give what run_roar() returned")
+    if up_to is not None:
+        table = table[table["percent"] <= up_to]
     unchanged = table[table["method"] == UNCHANGED]
     start = dict(zip(unchanged["seed"].tolist(), unchanged["auroc"].tolist(), strict=True))
     areas = {}
     changed = table[table["method"] != UNCHANGED]
+    if changed.empty:
+        raise SeqplrpError("table", "holds no share to replace", "give a larger up_to" if up_to else "run more shares")
     for key, part in changed.groupby(["method", "input", "seed"], sort=False):
         method, kind, seed = key
         if seed not in start:

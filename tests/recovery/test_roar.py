@@ -222,5 +222,9 @@ def test_areas_are_trapezoids_from_the_unchanged_model_on():
     assert summary.loc[("m", "sequence"), "below_random"] == pytest.approx((10 * 0.1 + 40 * 0.2) / 50)
     assert summary.loc[("m", "mask"), "area"] == pytest.approx(0.5)
     assert np.isnan(summary.loc[("m", "mask"), "below_random"])
+    early = roar_summary(table, up_to=10).set_index(["method", "input"])
+    assert early.loc[("m", "sequence"), "area"] == pytest.approx(0.8)
+    with pytest.raises(SeqplrpError, match="holds no share to replace"):
+        roar_summary(table, up_to=5)
     with pytest.raises(SeqplrpError, match="no unchanged model of seed 0"):
         roar_summary(table.iloc[1:])

@@ -202,7 +202,9 @@ def _edges(mean: Floats, null: Floats, level: float, limits: AuditLimits) -> tup
         if told[row].any():
             best = int(np.where(told[row], np.abs(seen / spread)[row], 0).argmax())
             from_end = mean if end == "start" else mean[::-1]
-            extent = _extent(from_end, level, np.sign(seen[row, best]), float(null.std()), float(inner[0]), limits)
+            deviation = np.sign(seen[row, best]) * (from_end - level)
+            least = max(2 * float(null.std()), min(2 * float(inner[0]), 0.5 * level), 0.5 * limits.edge * level)
+            extent = _extent(deviation, max(least, 0.25 * float(deviation[: widths[best]].max())))
             place = (0, extent) if end == "start" else (length - extent, length)
             found.append(Edge(end, place, float(mean[slice(*place)].mean() / level), float(p[row, best])))  # type: ignore[arg-type]
     return tuple(found)
@@ -215,9 +217,9 @@ def _window_spread(profile: Floats, width: int) -> float:
     return float(np.convolve(profile, np.full(width, 1 / width), mode="valid").std())
 
 
-def _extent(from_end: Floats, level: float, sign: float, noise: float, spread: float, limits: AuditLimits) -> int:
-    """How many positions from the end stand apart; two in a row that do not end it."""
-    apart = sign * (from_end - level) > max(2 * noise, min(2 * spread, 0.5 * level), 0.5 * limits.edge * level)
+def _extent(deviation: Floats, least: float) -> int:
+    """How many positions from the end deviate by more than the least; two in a row that do not end it."""
+    apart = deviation > least
     half = apart[: len(apart) // 2]
     gaps = np.flatnonzero(~half[:-1] & ~half[1:])
     stop = int(gaps[0]) if gaps.size else len(half)
@@ -330,8 +332,16 @@ def _spots(
         for flags, sign in ((high, 1), (low, -1)):
             centres = first + width // 2 + np.flatnonzero(told & (np.sign(box) == sign))
             flags[centres] = True
-    stretches = sorted([*ranges_of(high, gap=2), *ranges_of(low, gap=2)])
+    wide = [*ranges_of(high, gap=2), *ranges_of(low, gap=2)]
+    stretches = sorted(_trimmed(one, flattened - base) for one in wide)
     return tuple(Spot(one, float(flattened[slice(*one)].mean() / level)) for one in stretches), p
+
+
+def _trimmed(stretch: Range, deviation: Floats) -> Range:
+    """Take positions off both ends that only a window's other positions brought in."""
+    inside = deviation[slice(*stretch)]
+    held = np.flatnonzero(inside * np.sign(inside.mean()) > 0.3 * abs(inside.mean()))
+    return stretch[0] + int(held[0]), stretch[0] + int(held[-1]) + 1
 
 
 def _boxed(profiles: Floats, width: int) -> Floats:
