@@ -46,9 +46,19 @@ def few_draws(monkeypatch):
     monkeypatch.setattr(summary_module, "DRAWS", 50)  # the bootstrap itself is tested where it is
 
 
-def invented(config, lead: dict[str, float], n: int = 20, seed: int = 0) -> Summary:
+_MADE: dict[str, Summary] = {}
+
+
+def invented(config, lead: dict[str, float]) -> Summary:
     """A summary of made-up cells: every method at 0.5 with noise, the default ahead by `lead` in each measure."""
-    rng = np.random.default_rng(seed)
+    key = repr((config, lead))
+    if key not in _MADE:
+        _MADE[key] = _invented(config, lead, 20)
+    return _MADE[key]
+
+
+def _invented(config, lead: dict[str, float], n: int) -> Summary:
+    rng = np.random.default_rng(0)
     methods, measures = list(recipes_of(config)), list(measures_of(config.protocols))
     cells = []
     for cell in cells_of(config):
