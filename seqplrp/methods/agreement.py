@@ -12,6 +12,8 @@ from torch.utils._pytree import tree_leaves
 from seqplrp.errors import SeqplrpError
 from seqplrp.lrp import Explained, evaluation_mode, output_of, run_forward
 from seqplrp.methods.base import Prepared
+from seqplrp.methods.batching import ran_out_of_memory
+from seqplrp.methods.inputs import mixed_dtypes
 
 
 @contextmanager
@@ -26,6 +28,48 @@ def _copied_buffers(model: nn.Module) -> Iterator[None]:
         for buffers, kept in own:
             buffers.clear()
             buffers.update(kept)
+
+
+@contextmanager
+def _failures_told(model: nn.Module, x: Tensor) -> Iterator[None]:
+    """Tell in one line why a model can't be run on an input."""
+    try:
+        yield
+    except RuntimeError as error:
+        if ran_out_of_memory(error):
+            raise
+        mixed = mixed_dtypes(model)
+        if mixed is not None:
+            raise SeqplrpError(
+                type(model).__name__,
+                f"is of several dtypes: {mixed} ({_first_line(error)})",
+                "convert it as a whole: model.float() or model.double()",
+            ) from error
+        raise SeqplrpError(
+            "X",
+            f"can't be run through the model with shape {tuple(x.shape)} ({_first_line(error)})",
+            "give inputs of a shape that the model takes",
+        ) from error
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)
+
+
+def _check_score(output: Tensor, n: int, where: str) -> None:
+    """Raise a SeqplrpError unless an output is a number, or several, for each of n sequences."""
+    if output.dim() == 0 or len(output) != n:
+        raise SeqplrpError(
+            where,
+            f"the explained output has shape {tuple(output.shape)} for {n} sequence: no score a sequence",
+            "return (N,) or (N, outputs) from the model, or from a callable target",
+        )
+    if output.dtype not in (torch.float32, torch.float64):
+        raise SeqplrpError(
+            where,
+            f"the explained output has dtype {output.dtype}, so it is no score",
+            "return a real number a sequence, as float32 or float64: y[:, 0] rather than y.argmax(1)",
+        )
 
 
 def disagreement(
@@ -54,24 +98,19 @@ def disagreement(
     SeqplrpError
         Where there is no score a sequence, or the model's own output is not finite.
     """
-    graph = prepared.graph
-    model, x = prepared.model, inputs[0].to(device)
+    graph, model, x = prepared.graph, prepared.model, inputs[0].to(device)
     with torch.inference_mode():
-        run = run_forward(prepared.plan, x, [other.to(device) for other in inputs[1:]], keep=False)
+        with _failures_told(model, inputs[0]):
+            run = run_forward(prepared.plan, x, [other.to(device) for other in inputs[1:]], keep=False)
         ours = output_of(prepared.plan, run)
-        if ours.dim() == 0 or len(ours) != len(x):
-            raise SeqplrpError(
-                type(model).__name__,
-                f"the explained output has shape {tuple(ours.shape)} for {len(x)} sequence: no score a sequence",
-                "return (N,) or (N, outputs) from the model, or from a callable target",
-            )
+        _check_score(ours, len(x), "target" if explained.has_target else type(model).__name__)
         if graph.left_out == "sigmoid":
             ours = ours.sigmoid()
         elif graph.closing is not None:
             ours = graph.closing.op(ours, *graph.closing.args[1:], **graph.closing.kwargs)
         elif graph.left_out is not None:  # a softmax of which the model picks some: the logits that it drops are gone
             return None
-    with torch.no_grad(), evaluation_mode(model), _copied_buffers(model):
+    with torch.no_grad(), evaluation_mode(model), _copied_buffers(model), _failures_told(model, inputs[0]):
         theirs = tree_leaves(explained(*inputs))[0]
     ours = ours.to(theirs.device)
     if theirs.numel() == ours.numel():  # squeeze() takes the axis of a batch of one away, too

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 from seqplrp.errors import SeqplrpError
+from seqplrp.lrp import obstacle_to_coefficients
 from seqplrp.methods.base import Attribution, Batch, Chosen, Method, Prepared
 from seqplrp.methods.batching import Progress, ran_out_of_memory, reporting
-from seqplrp.methods.explanation import Account, Explanation, joined
+from seqplrp.methods.explanation import Account, Explanation, joined, no_hypothetical
 from seqplrp.methods.inputs import readable
 from seqplrp.methods.maps import averaged, centred, flipped
 from seqplrp.methods.preparation import placed
@@ -101,7 +102,11 @@ class Attributing:
         """Attribute a batch; one that is smaller than a program's own size is filled up and cut again."""
         n = len(batch.x)
         whole = batch if n == size else _filled_up(batch, size)
-        found = [centred(one, whole.x, self.method) for one in self.method.attribute(self.prepared, whole)]
+        found = self.method.attribute(self.prepared, whole)
+        if self.method.center is not None:
+            if any(one.hypothetical is None for one in found):
+                raise no_hypothetical("center", self.method, obstacle_to_coefficients(self.prepared.plan))
+            found = [centred(one, whole.x, self.method) for one in found]
         return found if n == size else [_first(one, n) for one in found]
 
     def _explanation(self, strands: Sequence[Attribution], x: Tensor, first: int) -> Explanation:
@@ -118,6 +123,7 @@ class Attributing:
             _hypothetical=None if hypothetical is None else handed_out(hypothetical),
             _accounts=self._accounts(strands, len(x), first),
             _turned=strands[0].turned and len(strands) == 1,  # in a mean, positive is the evidence for the output
+            _obstacle=None if hypothetical is not None else obstacle_to_coefficients(self.prepared.plan),
         )
 
     def _handing_out(self, x: Tensor) -> Callable[[Tensor], Tensor]:

@@ -91,6 +91,7 @@ def together(members: Sequence[Explanation]) -> EnsembleExplanation:
         hypothetical,
         accounts,
         first._turned and len(members) == 1,
+        next((member._obstacle for member in members if not member.has_hypothetical), None),
         tuple(members),
         scaled,
     )

@@ -212,7 +212,8 @@ class Explainer:
         """
         check_input(x, "X")
         others = check_others(args, len(x))
-        self._check_request(others, layers, check, targets)
+        check_request(layers, check, targets, progress)
+        self._check_suits(others, layers)
         with self._numerics():
             prepared = self._preparations.for_inputs(x, others)
             for layer in layers:
@@ -225,8 +226,8 @@ class Explainer:
                 whole.check(None if check is True else check)
         return [replace(whole, notes=self._notes(whole)) for whole in wholes]
 
-    def _check_request(self, others: tuple[Tensor, ...], layers: object, check: object, targets: object) -> None:
-        check_request(layers, check, targets)
+    def _check_suits(self, others: tuple[Tensor, ...], layers: Sequence[str]) -> None:
+        """Raise a SeqplrpError where the explainer was made for something else than what is asked of it."""
         check_alike(others, self._axes_of_others)
         if layers and not self.method.gives_layers:
             raise SeqplrpError("layers", f"{self.method!r} gives no relevance at layers", "use LRP or PLRP")

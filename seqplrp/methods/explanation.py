@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from seqplrp.errors import SeqplrpError
-from seqplrp.lrp import NUMBERS, Ledger
+from seqplrp.lrp import NUMBERS, Ledger, Obstacle
 from seqplrp.methods.base import Method
 
 
@@ -46,6 +46,7 @@ class Explanation:
     _hypothetical: Tensor | None = field(default=None, repr=False)
     _accounts: tuple[Account, ...] = field(default=(), repr=False)
     _turned: bool = field(default=False, repr=False)
+    _obstacle: Obstacle | None = field(default=None, repr=False)
 
     @property
     def hypothetical(self) -> Tensor:
@@ -54,14 +55,11 @@ class Explanation:
         Raises
         ------
         SeqplrpError
-            Where the method has none (first-layer rules flat, w-square and z-box).
+            Where there are none: the first-layer rules flat, w-square and z-box have none, nor has an operation that is
+            no layer, a maximum say, that the input passes first.
         """
         if self._hypothetical is None:
-            raise SeqplrpError(
-                "hypothetical",
-                f"{self.method!r} has none, as its first layer's share is not the input times something",
-                "use the epsilon, gamma, zplus, alphabeta or relative rule at the first layer",
-            )
+            raise no_hypothetical("hypothetical", self.method, self._obstacle)
         return self._hypothetical
 
     @property
@@ -121,6 +119,25 @@ class Explanation:
         return "\n".join([*lines, *(f"  note: {note}" for note in self.notes)])
 
 
+def no_hypothetical(where: str, method: Method, obstacle: Obstacle | None) -> SeqplrpError:
+    """Return the error that says why there are no hypothetical contributions, and what to do."""
+    if obstacle is None:
+        return SeqplrpError(where, f"{method!r} gives no hypothetical contributions", "use its relevance")
+    if obstacle.rule is not None:
+        return SeqplrpError(
+            where,
+            f"there are no hypothetical contributions, as under {obstacle.rule} the first layer's ({obstacle.path}) "
+            "share is not the input times something",
+            "use the epsilon, gamma, zplus, alphabeta or relative rule at the first layer",
+        )
+    return SeqplrpError(
+        where,
+        f"there are no hypothetical contributions, as the input passes {obstacle.op} ({obstacle.path}), which under "
+        "any rule hands it relevance as it is, not the input times something",
+        "explain a model that starts behind it (a relu leaves one-hot input as it is), or use relevance alone",
+    )
+
+
 @dataclass(frozen=True)
 class Account:
     """The ledger of one batch: how many sequences, which is the first, and what tells it from others (its strand)."""
@@ -149,4 +166,4 @@ def joined(parts: Sequence[Explanation]) -> Explanation:
         "_accounts": tuple(account for part in parts for account in part._accounts),
     }
     notes = tuple(dict.fromkeys(note for part in parts for note in part.notes))
-    return Explanation(method=first.method, notes=notes, _turned=first._turned, **together)
+    return Explanation(method=first.method, notes=notes, _turned=first._turned, _obstacle=first._obstacle, **together)

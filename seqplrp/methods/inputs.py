@@ -60,12 +60,16 @@ def check_others(others: object, n: int) -> tuple[Tensor, ...]:
     return tuple(other.expand(n, *other.shape[1:]) for other in others)
 
 
-def check_request(layers: object, check: object, targets: object) -> None:
+def check_request(layers: object, check: object, targets: object, progress: object) -> None:
     """Raise a SeqplrpError, before anything is computed, where what is asked for beside the inputs can't be given."""
     if isinstance(layers, str) or not isinstance(layers, Sequence):
         raise SeqplrpError("layers", f"{layers!r} is no list of module paths", "give layers=['conv1'], say")
     if not isinstance(check, bool) and not (isinstance(check, int | float) and check >= 0):
         raise SeqplrpError("check", f"{check!r} is no share of relevance", "use True, False or a number >= 0")
+    if not isinstance(progress, bool) and not callable(progress):
+        raise SeqplrpError(
+            "progress", f"{progress!r} is neither", "use True for a bar, or a callable that takes (done, total)"
+        )
     if isinstance(targets, str) or not isinstance(targets, Sized):
         raise SeqplrpError("targets", f"{targets!r} is no list of targets", "give [0, 'predicted'], say")
     if len(targets) == 0:
@@ -115,6 +119,19 @@ def place_of(model: nn.Module, example: Tensor, device: str | torch.device | Non
             "device", f"{device!r} can't be used here ({str(error).splitlines()[0]})", "use 'cpu'"
         ) from error
     return chosen, dtype
+
+
+def mixed_dtypes(model: nn.Module) -> str | None:
+    """Return which of a model's parameters and buffers are of another dtype than most; None where all are of one."""
+    names: dict[torch.dtype, list[str]] = {}
+    for name, tensor in (*model.named_parameters(), *model.named_buffers()):
+        if tensor.is_floating_point():
+            names.setdefault(tensor.dtype, []).append(name)
+    if len(names) < 2:
+        return None
+    usual, *others = sorted(names, key=lambda dtype: -len(names[dtype]))
+    told = [f"{', '.join(names[dtype][:4])}{', ...' * (len(names[dtype]) > 4)} ({dtype})" for dtype in others]
+    return f"{' and '.join(told)} are not of the others' {usual}"
 
 
 def chosen_target(target: Any, n: int, shape: tuple[int | None, ...], *, by_callable: bool) -> Chosen:
