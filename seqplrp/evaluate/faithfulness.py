@@ -186,7 +186,7 @@ def faithfulness(
         Replacements and orders of ties that are averaged.
     seed : int
         A draw puts the same replacements at the same positions of the same input, whatever the map, so that methods
-        can be compared in pairs. Curves do not depend on `batch_size`.
+        can be compared in pairs. Curves do not depend on `batch_size`, but for the rounding of the model's own sums.
     batch_size : int
         Inputs that are scored at a time.
     progress : callable, optional

@@ -73,7 +73,12 @@ ROBUSTNESS_MEASURES: tuple[Measure, ...] = (
 )
 
 RANDOMISATION_MEASURES: tuple[Measure, ...] = (
-    Measure("randomised_spearman", "Randomised Spearman", "lower", "rank correlation with the map of a random model"),
+    Measure(  # below 0 is no better than 0: a random model may turn the sign of the score, and of the map with it
+        "randomised_spearman",
+        "Randomised Spearman",
+        "neither",
+        "rank correlation with a random model's map; 0 if unrelated",
+    ),
     Measure("randomised_spearman_abs", "Randomised Spearman |r|", "lower", "the same of the absolute relevance"),
     Measure("randomised_overlap", "Randomised overlap", "lower", "share of the highest |r| in common with it"),
 )
