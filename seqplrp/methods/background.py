@@ -65,9 +65,10 @@ class Background(Around):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        what = "score less its mean over shuffles" if self.by == "position" else "score"
-        how = "sums to" if self.by == "position" else "does not sum to"
-        return (*self.inner.notes, f"background of {self.n_shuffles} shuffles subtracted: the map {how} the {what}")
+        note = f"background of {self.n_shuffles} shuffles subtracted: the map does not sum to the score"
+        if self.by == "position":
+            note += ", but, where the method's own does, to the score less its mean over the shuffles"
+        return (*self.inner.notes, note)
 
     def attribute(self, prepared: Prepared, batch: Batch) -> list[Attribution]:
         check_one_hot(batch.x, self)

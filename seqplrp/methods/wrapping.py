@@ -33,7 +33,10 @@ class Around(Method):
         super().__post_init__()
         from seqplrp.methods.names import resolve_method  # which knows this class
 
-        object.__setattr__(self, "over", resolve_method(self.over))
+        try:
+            object.__setattr__(self, "over", resolve_method(self.over))
+        except SeqplrpError as error:
+            raise SeqplrpError("over", error.what, error.remedy) from error
         for name, set_ in (("center", self.inner.center), ("reverse_complement", self.inner.reverse_complement)):
             if set_:
                 raise SeqplrpError(

@@ -189,7 +189,7 @@ def test_the_shuffles_of_tangermeme_serve_unless_others_are_given() -> None:
     [
         (lambda: sp.SmoothGrad(over=sp.PLRP(center="uniform")), "over: .* has its own center"),
         (lambda: sp.Background(over=sp.PLRP(reverse_complement=True)), "set reverse_complement on Background"),
-        (lambda: sp.SmoothGrad(over="plpr"), "did you mean 'plrp'"),
+        (lambda: sp.SmoothGrad(over="plpr"), "over: 'plpr' is not known .did you mean 'plrp'"),
         (lambda: sp.SmoothGrad(over=3), "is not known"),
         (lambda: sp.SmoothGrad(sigma=-1), "sigma: -1"),
         (lambda: sp.SmoothGrad(draws=0), "draws: 0"),
