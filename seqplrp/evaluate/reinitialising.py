@@ -39,9 +39,9 @@ class Layer:
 def layers_of(model: nn.Module, example: Tensor | None = None) -> list[Layer]:
     """List the layers of a model that hold weights, the last first.
 
-    A layer is a module with parameters of its own. What holds vectors alone (norms, scales) belongs to the layer before
-    it: a norm's statistics describe that layer's output, and neither knows much by itself. A module that is called
-    several times is one layer, where it is called first.
+    A layer is a module with parameters, or running statistics, of its own. What holds vectors alone (norms, scales)
+    belongs to the layer before it: a norm's statistics describe that layer's output, and neither knows much by itself.
+    A module that is called several times is one layer, where it is called first.
 
     Parameters
     ----------
@@ -55,9 +55,9 @@ def layers_of(model: nn.Module, example: Tensor | None = None) -> list[Layer]:
     SeqplrpError
         If the model has no parameters.
     """
-    owners = [name for name, module in model.named_modules() if any(True for _ in module.parameters(recurse=False))]
-    if not owners:
+    if next(model.parameters(), None) is None:
         raise SeqplrpError(type(model).__name__, "has no parameters", "give a model that was trained")
+    owners = [name for name, module in model.named_modules() if _learns(module)]
     if example is not None:
         called = _called(model, example)
         owners.sort(key=lambda name: _place(name.split(_PARAMETRIZED)[0], called))
@@ -99,7 +99,7 @@ def reinitialised(
     SeqplrpError
         If a layer would keep its weights, since its tensors hold one value throughout or `reset` does nothing.
     """
-    changed = copy.deepcopy(model)
+    changed = _copied(model)
     devices = sorted({p.device.index for p in model.parameters() if p.is_cuda})
     with torch.random.fork_rng(devices=devices), torch.no_grad():
         for layer, number in zip(layers, numbers, strict=True):
@@ -129,6 +129,23 @@ def _forget(model: nn.Module, layer: Layer, reset: Reset | None) -> None:
         )
 
 
+def _copied(model: nn.Module) -> nn.Module:
+    try:
+        return copy.deepcopy(model)
+    except (RuntimeError, TypeError, NotImplementedError) as error:
+        raise SeqplrpError(
+            type(model).__name__,
+            f"can't be copied ({str(error).splitlines()[0]})",
+            "make what can be: torch.nn.utils.weight_norm, for one, has a successor in torch.nn.utils.parametrizations",
+        ) from error
+
+
+def _learns(module: nn.Module) -> bool:
+    """Whether a module has parameters of its own, or statistics of what it has seen."""
+    has_statistics = callable(getattr(module, "reset_running_stats", None)) and next(module.buffers(), None) is not None
+    return has_statistics or next(module.parameters(recurse=False), None) is not None
+
+
 def _is_slight(module: nn.Module) -> bool:
     """Whether a module holds vectors alone; parametrised weights count as its own."""
     return isinstance(module, nn.LayerNorm) or all(tensor.dim() < 2 for tensor in module.parameters())
@@ -152,7 +169,7 @@ def _place(name: str, called: dict[str, int]) -> int:
 
 def _called(model: nn.Module, example: Tensor) -> dict[str, int]:
     """Return the place of each module in the order in which the model calls them first, by name."""
-    observed = copy.deepcopy(model).eval()
+    observed = _copied(model).eval()
     order: dict[str, int] = {}
 
     def noting(name: str) -> Callable[[nn.Module, Any], None]:

@@ -116,6 +116,22 @@ def test_a_batch_norm_is_reset_with_its_layer_and_then_passes_on_what_it_gets() 
     assert same(changed.first_norm, net.first_norm)
 
 
+def test_a_batch_norm_that_has_statistics_alone_is_reset_too() -> None:
+    net = nn.Sequential(nn.Conv1d(4, 6, 5), nn.BatchNorm1d(6, affine=False), nn.ReLU(), nn.Flatten(), nn.Linear(216, 3))
+    net[1].running_mean.fill_(3.0)
+    assert [layer.modules for layer in layers_of(net, X[:1])] == [("4",), ("0", "1")]
+    changed = reinitialised(net, layers_of(net, X[:1]), 0, numbers=[0, 1])
+    assert not changed[1].running_mean.any()
+    assert (net[1].running_mean == 3).all()
+
+
+def test_a_model_that_can_not_be_copied_is_told_so() -> None:
+    net = nn.Sequential(nn.Conv1d(4, 6, 5), nn.Flatten(), nn.Linear(216, 3))
+    net[0].doubled = net[0].weight * 2  # no leaf of the graph, as under torch.nn.utils.weight_norm
+    with pytest.raises(SeqplrpError, match="Sequential: can't be copied"):
+        layer_randomisation(net, gradient_map, relevance=np.ones((6, 40)))
+
+
 def test_a_seed_repeats_its_weights_and_another_gives_others() -> None:
     net = trained()
     layers = layers_of(net, X[:1])
