@@ -23,7 +23,9 @@ import seqplrp as sp
 from seqplrp.genomics import codes_to_one_hot, motifs
 from seqplrp.genomics.simulation import load_task, simulate
 from seqplrp.models import load_model
-from seqplrp.recovery.benchmark import read_config, run_cells, run_state
+from seqplrp.recovery.benchmark import protocols, read_config, run_cells, run_state
+from seqplrp.recovery.benchmark.protocols import Subject
+from seqplrp.recovery.benchmark.scenes import Candidates, Scene
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -118,6 +120,27 @@ def test_the_cell_says_what_was_scored_and_what_each_method_cost(folder) -> None
         assert cost["milliseconds"] > 0
         assert cost["ratio"] > 0
         assert (cost["batches"], cost["sequences"]) == (2, 4)
+
+
+def test_causal_truth_is_the_planted_instances_that_matter_and_worked_out_once(folder, monkeypatch) -> None:
+    config = read_config(folder / "tiny.yaml")
+    data = config.tasks[0].load()
+    model = load_model(folder / "out" / "cells" / "one" / "small" / "seed0" / "model")
+    scene = Scene.of(model, data.data.kind, Candidates.of(data, 12, 3), 3)
+    truth = Subject(scene, scene.candidates.truth.astype(float), None)
+    nothing = Subject(scene, -truth.relevance, None)
+    options = protocols.CausalOptions(sequences=5, draws=10, null_windows=30)
+    calls = []
+    real = protocols.causal_truth
+    monkeypatch.setattr(protocols, "causal_truth", lambda *a, **k: calls.append(1) or real(*a, **k))
+    right, wrong = (protocols.measured(one, {"causal": options}, ()) for one in (truth, nothing))
+    assert len(calls) == 1
+    assert set(right) == {"causal_auprc", "causal_rra", "causal_rma"}
+    defined = ~np.isnan(right["causal_auprc"])
+    assert defined[:5].sum() >= 3, "the one planted motif is what such a net goes by"
+    assert not defined[5:].any()
+    assert (right["causal_auprc"][defined] == 1).all()
+    assert (wrong["causal_auprc"][defined] < 0.5).all()
 
 
 def test_a_run_that_is_killed_and_stopped_ends_in_the_same_bytes(folder, tmp_path) -> None:

@@ -33,6 +33,7 @@ from seqplrp.evaluate import (
 )
 from seqplrp.genomics import reverse_complement
 from seqplrp.recovery.benchmark.scenes import Scene
+from seqplrp.recovery.causal import causal_truth
 from seqplrp.recovery.perturbation import DinucleotideShuffle, RandomBases
 
 FloatArray = npt.NDArray[np.float64]
@@ -138,6 +139,26 @@ class RandomisationOptions(Options):
         _check_draws(self.seeds)
 
 
+@dataclass(frozen=True)
+class CausalOptions(Options):
+    """Truth by ablation; see `seqplrp.recovery.causal_truth`.
+
+    Parameters
+    ----------
+    draws : int
+        Shuffles of each motif instance, 10 or more.
+    null_windows : int
+        Windows outside motifs that an instance has to exceed.
+    """
+
+    draws: int = 20
+    null_windows: int = 200
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_draws(self.draws)
+
+
 def _check_draws(draws: int) -> None:
     if draws < 1:
         raise SeqplrpError("draws", f"is {draws}", "give 1 or more, 5 or 10 better")
@@ -171,6 +192,35 @@ class Protocol:
 def _localisation(subject: Subject, options: Options) -> Mapping[str, FloatArray]:
     at = subject.scene.candidates
     return localisation(subject.relevance, at.truth, ignore=at.ignore, distractor=at.distractor)
+
+
+CAUSAL_MEASURES = tuple(
+    Measure(f"causal_{one.name}", f"{one.label}, causal", one.better, f"{one.meaning}, of the instances that matter")
+    for one in LOCALISATION_MEASURES
+    if one.name in ("auprc", "rra", "rma")
+)
+
+
+def _causal(subject: Subject, options: CausalOptions) -> Mapping[str, FloatArray]:
+    """Score against those planted instances alone whose ablation lowers the model's score beyond a null."""
+    scene, at = subject.scene, subject.scene.candidates
+    key = ("causal", len(scene), options.draws, options.null_windows)
+    if key not in scene.known:
+        scene.known[key] = causal_truth(
+            model_score(scene.model),
+            scene.x,
+            scene.targets,
+            at.placed,
+            draws=options.draws,
+            null_windows=options.null_windows,
+            seed=scene.seed,
+        )
+    found = scene.known[key]
+    used, unused = found.masks(found.instances["supports"])
+    values = localisation(
+        subject.relevance, at.truth & used, ignore=at.ignore | (at.truth & unused), distractor=at.distractor
+    )
+    return {measure.name: values[measure.name.removeprefix("causal_")] for measure in CAUSAL_MEASURES}
 
 
 def _sparsity(subject: Subject, options: Options) -> Mapping[str, FloatArray]:
@@ -245,6 +295,7 @@ def _of(prefix: str) -> tuple[Measure, ...]:
 PROTOCOLS: dict[str, Protocol] = {
     "localisation": Protocol(LOCALISATION_MEASURES, _localisation),
     "sparsity": Protocol(SPARSITY_MEASURES, _sparsity),
+    "causal": Protocol(CAUSAL_MEASURES, _causal, CausalOptions),
     "faithfulness": Protocol(FAITHFULNESS_MEASURES, _faithfulness, FaithfulnessOptions, "model"),
     "robustness": Protocol(_of("substitution"), _robustness, RobustnessOptions, "method"),
     "strands": Protocol(_of("flip"), _strands, Options, "method"),

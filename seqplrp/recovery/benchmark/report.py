@@ -302,8 +302,8 @@ def _reading(summary: Summary) -> Iterator[Block]:
         "Tests are Wilcoxon's signed-rank tests of paired differences: over sequences, one difference each, its mean "
         "over the models; and over models, one each, its mean over the sequences, which needs six models or more to "
         "say anything. Believe what both say. Intervals are percentiles of a bootstrap over training seeds and "
-        "sequences (see `seqplrp.evaluate.runs`). Costs are medians over batches in this run, tracing apart, each timed "
-        "beside gradient x input on the same sequences; the ratio is what carries over to other machines."
+        "sequences (see `seqplrp.evaluate.runs`). Costs are medians over batches in this run, tracing apart, each "
+        "timed beside gradient x input on the same sequences; the ratio is what carries over to other machines."
     )
     yield Text("Our implementation of PLRP is reconstructed from secondary sources (METHODS, section 3).")
     yield Text("Versions: " + ", ".join(f"{name} {number}" for name, number in versions().items()) + ".")

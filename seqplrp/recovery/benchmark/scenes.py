@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -86,6 +87,8 @@ class Scene:
         Of every random draw: the same for all methods and models of a task.
     left_out : dict of str to int
         Candidates that are not scored, by reason.
+    known : dict
+        What was worked out once for all methods, such as which motifs are causal.
     """
 
     model: SequenceModel
@@ -94,6 +97,7 @@ class Scene:
     scores: npt.NDArray[np.float64]
     seed: int
     left_out: dict[str, int]
+    known: dict[Any, Any] = field(default_factory=dict)
 
     @property
     def targets(self) -> Tensor:
@@ -117,7 +121,7 @@ class Scene:
     def first(self, n: int) -> Scene:
         """Return the first sequences alone."""
         chosen = _rows(self.candidates, np.arange(n))
-        return Scene(self.model, chosen, self.x[:n], self.scores[:n], self.seed, self.left_out)
+        return replace(self, candidates=chosen, x=self.x[:n], scores=self.scores[:n])
 
     @classmethod
     def of(cls, model: SequenceModel, kind: str, candidates: Candidates, seed: int) -> Scene:
