@@ -72,7 +72,7 @@ def mean_of_both(output):
     return output.mean(1)
 '''
 
-QUICK = ("--sequences", "100", "--backgrounds", "8")
+QUICK = ("--sequences", "80", "--backgrounds", "8")
 
 
 @pytest.fixture
@@ -116,7 +116,7 @@ def test_a_planted_comb_is_on_the_page_in_json_and_in_a_picture(run, place):
 
 
 def test_a_clean_model_exits_with_0_and_findings_with_1_only_if_asked(run, place):
-    clean = ("--model", "auditnets:Clean", "--length", "96", "--method", "lrp", "--fail-on-findings")
+    clean = ("--model", "auditnets:Clean", "--length", "96", "--checks", "position,strand", "--fail-on-findings")
     done = audited(run, *clean)
     assert "no findings" in done.out
     assert read(place)["findings"] == 0
@@ -124,7 +124,7 @@ def test_a_clean_model_exits_with_0_and_findings_with_1_only_if_asked(run, place
     audited(run, *comb)
     done = audited(run, *comb, "--fail-on-findings", code=1)
     assert "wrote out" in done.out  # all was written
-    assert read(place)["findings"] == 1
+    assert read(place)["findings"] >= 1
 
 
 def test_real_sequences_set_the_length_and_are_shuffled(run, place):
@@ -157,9 +157,9 @@ def test_layouts_further_inputs_ensembles_and_functions_as_targets_are_taken(run
     np.save("control.npy", np.ones((1, 1), dtype=np.float32))
     audited(run, "--model", "auditnets:Controlled", "--arg", "control.npy", *quick)
     audited(run, "--model", "auditnets:Clean", "--model", "auditnets:Clean", *quick)
-    alone = read(place)
+    together = read(place)
     audited(run, "--model", "auditnets:Clean", *quick)
-    assert alone["checks"][0]["statistics"] == read(place)["checks"][0]["statistics"]
+    assert together["checks"][0]["statistics"] == read(place)["checks"][0]["statistics"]
     audited(run, "--model", "auditnets:Comb", "--target", "auditnets:mean_of_both", *quick)
 
 

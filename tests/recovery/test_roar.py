@@ -38,7 +38,7 @@ def easy_task(n=500, length=40, seed=0):
 
 @pytest.fixture(scope="module")
 def study():
-    """Truth and random order on an easy task, with masks, two seeds."""
+    """Truth, random order and a method on an easy task, with masks."""
     data, truth = easy_task()
     options = RoarOptions(percents=(10.0, 20.0), seeds=(0, 1), **FAST)
     importance = {"gradient": evidence_for_prediction("gradient-x-input")}

@@ -11,7 +11,6 @@ from seqplrp.evaluate import holm, paired_wilcoxon
 from seqplrp.genomics.motifs import Motif
 from seqplrp.plot import distractor_picture
 from seqplrp.recovery.audit.findings import CAUSES, Cause, CheckResult, Finding
-from seqplrp.recovery.audit.probes import t_statistic
 from seqplrp.recovery.audit.profiles import AuditLimits, Floats
 from seqplrp.recovery.audit.subject import Backgrounds, Codes, Subject, planted, random_starts, share_on, word_of
 
@@ -19,7 +18,7 @@ CHECK = "distractor"
 TITLE = "motifs that are present whatever the class: their mass"
 
 _LEAST_RATIO = 1.5
-_LEAST_T = 4.0
+_DOUBTFUL = 0.05  # a p of the score's answer below this speaks against the explanation's fault
 
 
 @dataclass(frozen=True)
@@ -36,8 +35,8 @@ class Distractor:
         Its share of the bases.
     p : float
         Of its share being larger, by a paired Wilcoxon test, corrected by Holm.
-    score_change, score_t : float
-        What it does to the score beyond its scrambled letters, and that over its standard error.
+    score_change, score_p : float
+        What it does to the score beyond its scrambled letters, and the p of that by a two-sided paired Wilcoxon test.
     """
 
     name: str
@@ -46,7 +45,7 @@ class Distractor:
     expected: float
     p: float
     score_change: float
-    score_t: float
+    score_p: float
 
 
 def check_distractor(
@@ -73,7 +72,7 @@ def check_distractor(
     used : Motif, optional
         What makes the other class, if it is known.
     named : bool
-        Whether a user said that they should not matter. Of others, one that the score answers to after all is a note.
+        Whether a user said that they should not matter. Of others, one that the score may answer to is a note.
     n : int
         Sequences of each class.
     limits : AuditLimits
@@ -142,7 +141,7 @@ def _measured(
             expected=motif.width / subject.length,
             p=float(value),
             score_change=float(change.mean()),
-            score_t=t_statistic(change),
+            score_p=paired_wilcoxon(change, np.zeros(len(change))).p,
         )
         for motif, (share, other, change), value in zip(motifs, rows, p, strict=True)
     ]
@@ -162,13 +161,13 @@ def _finding(one: Distractor, limits: AuditLimits, *, named: bool) -> Finding | 
     excess = one.share - one.scrambled
     if not (one.p <= limits.alpha and one.share > _LEAST_RATIO * one.scrambled):
         return None
-    answers = abs(one.score_t) > _LEAST_T
-    cause: Cause = "model" if answers else "explanation"
+    answers = one.score_p <= limits.alpha
+    cause: Cause = "model" if answers else "unsettled" if one.score_p <= _DOUBTFUL else "explanation"
     told = f"the score answers to it, too ({one.score_change:+.3g})" if answers else CAUSES[cause]
     return Finding(
         check=CHECK,
         name="distractor",
-        level="finding" if excess >= limits.mass and (named or not answers) else "note",
+        level="finding" if excess >= limits.mass and (named or cause == "explanation") else "note",
         what=f"{one.name} gets {100 * one.share:.1f} % of |relevance|, its own letters scrambled "
         f"{100 * one.scrambled:.1f} % ({told})",
         size=one.share / max(one.scrambled, 1e-12),
