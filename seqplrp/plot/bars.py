@@ -10,11 +10,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from seqplrp.errors import SeqplrpError
-from seqplrp.evaluate import MEASURES
+from seqplrp.evaluate import MEASURES, PROTOCOL_MEASURES
 from seqplrp.plot.figures import plain_text
 
 _BAR = "#9FB6CD"
 _HIGHLIGHT = "#D98E04"
+_KNOWN = {**MEASURES, **PROTOCOL_MEASURES}
 _COLUMNS = ("method", "measure", "mean", "low", "high")
 
 
@@ -125,7 +126,7 @@ def _draw_measure(ax: Axes, rows: Sequence[pd.Series | None], measure: str, high
 
 
 def _style(ax: Axes, measure: str) -> None:
-    known = MEASURES.get(measure)
+    known = _KNOWN.get(measure)
     arrow = {"higher": " \u2191", "lower": " \u2193"}.get(known.better, "") if known else ""
     plain_text(ax.set_title((known.label if known else measure) + arrow, fontsize=9, loc="left", pad=4))
     ax.spines[["top", "right", "bottom"]].set_visible(False)
@@ -136,7 +137,7 @@ def _style(ax: Axes, measure: str) -> None:
 
 
 def _best(means: np.ndarray, measure: str) -> set[int]:
-    known = MEASURES.get(measure)
+    known = _KNOWN.get(measure)
     if known is None or known.better == "neither" or np.isnan(means).all():
         return set()
     target = np.nanmax(means) if known.better == "higher" else np.nanmin(means)

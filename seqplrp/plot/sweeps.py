@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from seqplrp.errors import SeqplrpError
-from seqplrp.evaluate import MEASURES, Measure
+from seqplrp.evaluate import MEASURES, PROTOCOL_MEASURES, Measure
 from seqplrp.plot.figures import plain_text
 
 COLOURS = ("#D98E04", "#22577A", "#7A9E7E", "#A23B72", "#5B3A8C", "#8C510A", "#4C9BB8", "#777777")
@@ -42,7 +42,7 @@ def sweep_curves(
     references : mapping of str to mapping of str to float, optional
         Per name the means, by measure, of methods without that setting: horizontal lines.
     known : mapping of str to Measure, optional
-        Titles and directions of measures that `seqplrp.evaluate.MEASURES` does not have.
+        Titles and directions of measures that `seqplrp.evaluate` does not have.
     columns : int
         Panels in a row.
     title : str
@@ -83,7 +83,7 @@ def sweep_curves(
 
 def measure_title(measure: str, known: Mapping[str, Measure] | None = None) -> str:
     """Return a measure's label with an arrow towards what is better."""
-    found = {**MEASURES, **(known or {})}.get(measure)
+    found = {**MEASURES, **PROTOCOL_MEASURES, **(known or {})}.get(measure)
     if found is None:
         return measure
     return found.label + {"higher": " \u2191", "lower": " \u2193"}.get(found.better, "")

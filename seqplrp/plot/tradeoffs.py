@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 from matplotlib.transforms import Bbox
 
@@ -163,6 +164,7 @@ def _name_points(figure: Figure, ax: Axes, rows: pd.DataFrame, highlight: str | 
             color="#222222",
             arrowprops={"arrowstyle": "-", "color": "#AAAAAA", "linewidth": 0.6} if far else None,
             zorder=4,
+            path_effects=[withStroke(linewidth=2.5, foreground="white", alpha=0.85)],
         )
         plain_text(label)
         label.set_in_layout(False)

@@ -190,7 +190,7 @@ def _trade_offs(summary: Summary, group: str) -> list[tuple[str, str, Figure | N
         if not costs.empty:
             ratio = costs.set_index("method")["ratio"]
             figure = _drawn(
-                table.assign(x=ratio.reindex(table["method"]).to_numpy()),
+                table.assign(x=ratio.reindex(table["method"]).to_numpy(), family=table["method"]),  # p hardly costs
                 x_label="cost, times gradient x input",
                 y_label=label,
                 highlight=default,
