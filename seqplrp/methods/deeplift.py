@@ -62,16 +62,24 @@ _ELEMENTWISE = (
 
 
 class Elementwise(nn.Module):
-    """A function of each entry by itself, with its other arguments."""
+    """A traced function of each entry by itself, with its other arguments."""
 
-    def __init__(self, op: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> None:
+    def __init__(self, node: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> None:
         super().__init__()
-        self.op, self.args, self.kwargs = op, tuple(args), kwargs
+        self.node, self.args, self.kwargs = node, tuple(args), kwargs  # the node can be pickled, its operation can't
 
     def forward(self, values: Tensor) -> Tensor:
         """Apply it."""
-        result: Tensor = self.op(values, *self.args, **self.kwargs)
+        result: Tensor = self.node.op(values, *self.args, **self.kwargs)
         return result
+
+
+class Inverse(nn.Module):
+    """1 / b."""
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Apply it."""
+        return values.reciprocal()
 
 
 class Quotient(nn.Module):
@@ -79,7 +87,7 @@ class Quotient(nn.Module):
 
     def __init__(self, product: nn.Module) -> None:
         super().__init__()
-        self.inverse, self.product = Elementwise(aten.reciprocal.default, (), {}), product
+        self.inverse, self.product = Inverse(), product
 
     def forward(self, left: Tensor, right: Tensor) -> Tensor:
         """Divide."""
@@ -104,7 +112,8 @@ class GlobalMax(nn.Module):
 
 def rules() -> dict[type[nn.Module], Callable[..., Any]]:
     """Return tangermeme's rules for modules of ours: the rescale rule for functions of each entry."""
-    return {Elementwise: tangermeme("deeplift-shap").deep_lift_shap._nonlinear}
+    rescale = tangermeme("deeplift-shap").deep_lift_shap._nonlinear
+    return {Elementwise: rescale, Inverse: rescale}
 
 
 def wrapper_for(plan: Plan) -> Wrap:
@@ -145,7 +154,7 @@ def _module_for(node: Any, data: frozenset[str], known: Run) -> nn.Module | None
         return None
     args = known.filled(node.args[1:])
     if kind in _ELEMENTWISE or node.op is aten.pow.Tensor_Scalar:
-        return Elementwise(node.op, args, known.filled(dict(node.kwargs)))
+        return Elementwise(node, args, known.filled(dict(node.kwargs)))
     make = _MODULES.get(kind)
     return None if make is None or node.kwargs else make(node, *args)
 

@@ -7,6 +7,7 @@ also one that forward calls as a function; and whatever a library leaves behind,
 
 from __future__ import annotations
 
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -337,11 +338,15 @@ def _misses(question: Question, start: Tensor, gradient: Tensor) -> bool:
     return bool(((found.sum(1) - difference).abs() > 0.05 * found.abs().sum(1)).any())
 
 
+_LISTENING = threading.Lock()
+"""Held by the one thread that listens to warnings: which are heard is a setting of the whole process."""
+
+
 @contextmanager
 def _heard() -> Iterator[list[str]]:
     """Turn tangermeme's warnings about what it found into notes, and pass on all others."""
     said: list[str] = []
-    with warnings.catch_warnings(record=True) as caught:
+    with _LISTENING, warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         yield said
     for warning in caught:

@@ -227,6 +227,12 @@ def test_methods_are_values_that_travel(method: sp.methods.Method) -> None:
         method.center = "uniform"  # type: ignore[misc]
 
 
+@pytest.mark.parametrize("name", EVERY)
+def test_explainers_that_were_pickled_give_the_same(name: str) -> None:
+    explainer = pickle.loads(pickle.dumps(sp.Explainer(classifier(), X, EVERY[name])))
+    assert torch.equal(explainer(X, TARGETS).relevance, explained(name).relevance)
+
+
 @cache
 def single() -> nn.Module:
     return copy.deepcopy(classifier()).float()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import pickle
 import sys
+import threading
 import warnings
 from functools import cache
 from itertools import product
@@ -166,6 +168,12 @@ def test_every_rule_keeps_the_sum_so_that_there_is_nothing_to_note() -> None:
     assert not any("convergence" in note for note in e.notes)
 
 
+def test_every_wrapped_operation_can_be_pickled() -> None:
+    explainer = sp.Explainer(everything(), KNOWN, sp.DeepLIFTSHAP(n_shuffles=3))
+    again = pickle.loads(pickle.dumps(explainer))
+    assert torch.equal(again(KNOWN, 1).relevance, explainer(KNOWN, 1).relevance)
+
+
 class Unruly(nn.Module):
     """A product over the length, for which there is no DeepLIFT rule."""
 
@@ -197,6 +205,25 @@ def test_an_integral_that_misses_its_sum_is_noted() -> None:
     assert any("give more steps" in note for note in e.notes)
     fine = sp.explain(Steep(), KNOWN, 1, sp.IntegratedGradients(steps=60))
     assert not any("give more steps" in note for note in fine.notes)
+
+
+def test_threads_do_not_take_each_others_warnings_or_change_what_is_heard() -> None:
+    before, found = (list(warnings.filters), warnings.showwarning), {}
+    models = {"unruly": seeded(Unruly), "fine": classifier()}
+    explainers = {kind: sp.Explainer(m, KNOWN, sp.DeepLIFTSHAP(n_shuffles=3)) for kind, m in models.items()}
+
+    def explain(kind: str, place: int) -> None:
+        found[kind, place] = explainers[kind](KNOWN, 1).notes
+
+    threads = [threading.Thread(target=explain, args=(kind, n)) for kind in explainers for n in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for (kind, _), notes in found.items():
+        assert any("convergence" in note for note in notes) is (kind == "unruly")
+    assert len(found) == 6
+    assert (list(warnings.filters), warnings.showwarning) == before
 
 
 # ---- what can't be done, and what is left behind
