@@ -145,6 +145,8 @@ def run_modisco(
     *,
     seqlets: pd.DataFrame | None = None,
     out: Path | str | None = None,
+    trim: int = _TRIM,
+    extend: int = _EXTEND,
     leiden_runs: int = 2,
     most_seqlets: int = _MOST_SEQLETS,
     allow_sparse: bool = False,
@@ -160,6 +162,10 @@ def run_modisco(
         where the sequences are shorter), instead of calling its own. This is the way to go with pruned maps.
     out : path, optional
         Where to keep TF-MoDISco's own result (HDF5), which its ``modisco report`` reads.
+    trim, extend : int
+        Width that patterns are cut to about their best part, and bases that are then added at each end. TF-MoDISco
+        drops every seqlet whose pattern would reach over its sequence's end: give less than 30 and 10 for sequences of
+        100 bases or so, such as 20 and 0.
     leiden_runs : int
         Clusterings, each with a seed of its own, of which the best is kept; the same ones in every run.
     most_seqlets : int
@@ -197,23 +203,29 @@ def run_modisco(
         raise SeqplrpError("hypothetical", what, _REMEDY)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "modisco.h5" if out is None else Path(out)
-        _run(data, seqlets, path, leiden_runs, most_seqlets)
+        _run(data, seqlets, path, most_seqlets, _settings(trim, extend, leiden_runs))
         bases = data.one_hot.sum(axis=(0, 2)).astype(np.int64)
         return read_modisco(path, background=background_of(bases))
 
 
-def _run(data: ModiscoInput, seqlets: pd.DataFrame | None, path: Path, runs: int, most: int) -> None:
+def _settings(trim: int, extend: int, runs: int) -> dict[str, int]:
+    for name, value, least in (("trim", trim, 6), ("extend", extend, 0), ("leiden_runs", runs, 1)):
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            raise SeqplrpError(name, f"is {value!r}", f"give a whole number of {least} or more")
+    return {
+        "trim_to_window_size": trim,
+        "initial_flank_to_add": extend,
+        "final_flank_to_add": 0,
+        "n_leiden_runs": runs,
+    }
+
+
+def _run(data: ModiscoInput, seqlets: pd.DataFrame | None, path: Path, most: int, settings: dict[str, int]) -> None:
     """Call modisco-lite, in its orientation (N, L, 4), and write its result."""
     from modiscolite import core, io, tfmodisco
 
     one_hot = np.ascontiguousarray(data.one_hot.transpose(0, 2, 1))
     hypothetical = np.ascontiguousarray(data.hypothetical.transpose(0, 2, 1))
-    settings = {
-        "trim_to_window_size": _TRIM,
-        "initial_flank_to_add": _EXTEND,
-        "final_flank_to_add": 0,
-        "n_leiden_runs": runs,
-    }
     if seqlets is None:
         found = tfmodisco.TFMoDISco(
             one_hot=one_hot,
@@ -256,7 +268,8 @@ def read_modisco(path: Path | str, *, background: npt.ArrayLike | None = None) -
     ----------
     path : path
     background : array of 4, optional
-        Base frequencies against which a matrix is cut to its informative part; those of the seqlets unless given.
+        Base frequencies of the sequences, against which a matrix is cut to its informative part; a quarter each unless
+        given.
 
     Returns
     -------
@@ -273,7 +286,7 @@ def read_modisco(path: Path | str, *, background: npt.ArrayLike | None = None) -
     found: list[Pattern] = []
     try:
         with h5py.File(path, "r") as file:
-            given = None if background is None else np.asarray(background, dtype=np.float64)
+            given = np.full(4, 0.25) if background is None else np.asarray(background, dtype=np.float64)
             for sign, group, name in ((1, "pos_patterns", "pos"), (-1, "neg_patterns", "neg")):
                 mine = [p for p in _patterns_of(file, group, sign, given) if p is not None]
                 mine.sort(key=lambda p: -len(p))
@@ -288,13 +301,10 @@ def read_modisco(path: Path | str, *, background: npt.ArrayLike | None = None) -
 
 
 def _patterns_of(
-    file: h5py.File, group: str, sign: int, background: npt.NDArray[np.float64] | None
+    file: h5py.File, group: str, sign: int, background: npt.NDArray[np.float64]
 ) -> Iterator[Pattern | None]:
     if group not in file:
         return
-    if background is None:
-        total = sum(pattern["seqlets/sequence"][()].sum(axis=(0, 1)) for pattern in file[group].values())
-        background = background_of(np.asarray(total))
     both = (background + background[::-1]) / 2
     for key in sorted(file[group], key=lambda name: int(name.rpartition("_")[2])):
         yield _read_pattern(file[group][key], sign, both)
