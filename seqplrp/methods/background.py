@@ -66,7 +66,7 @@ class Background(Around):
     @property
     def notes(self) -> tuple[str, ...]:
         note = f"background of {self.n_shuffles} shuffles subtracted: the map does not sum to the score"
-        if self.by == "position":
+        if self.by == "position" and self.center is None:
             note += ", but, where the method's own does, to the score less its mean over the shuffles"
         return (*self.inner.notes, note)
 

@@ -73,6 +73,8 @@ class GradientTimesInput(Method):
 
     @property
     def notes(self) -> tuple[str, ...]:
+        if self.center is not None:
+            return ()
         return ("gradient x input: the map sums to the score only where the model is piecewise linear without biases",)
 
     def attribute(self, prepared: Prepared, batch: Batch) -> list[Attribution]:

@@ -172,6 +172,8 @@ class DeepLIFTSHAP(Peer):
 
     @property
     def notes(self) -> tuple[str, ...]:
+        if self.center is not None:
+            return ()
         return ("DeepLIFT/SHAP: the map sums to the score less its mean over the references",)
 
     def check_library(self) -> None:
@@ -287,10 +289,10 @@ class IntegratedGradients(Peer):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        what = "at a sequence of zeros" if self.baseline == "zeros" else "over the references"
-        return (
-            f"integrated gradients: the map sums to the score less its {'value' if what[0] == 'a' else 'mean'} {what}",
-        )
+        if self.center is not None:
+            return ()
+        less = "value at a sequence of zeros" if self.baseline == "zeros" else "mean over the references"
+        return (f"integrated gradients: the map sums to the score less its {less}",)
 
     def check_library(self) -> None:
         captum("integrated-gradients")

@@ -255,6 +255,10 @@ def test_methods_on_the_engine_keep_a_ledger_and_others_say_that_they_have_none(
 
 def test_every_method_whose_maps_do_not_sum_to_the_score_says_so() -> None:
     for name, method in EVERY.items():
-        e = explained(name)
-        told = [note for note in e.notes if "sum" in note or "size is not" in note or "knows nothing" in note]
+        notes = explained(name).notes
+        told = [note for note in notes if "sum" in note or "size is not" in note or "knows nothing" in note]
         assert told or isinstance(method, sp.LRP), name
+        centred = sp.explain(classifier(), X, TARGETS, replace(method, center="uniform")).notes
+        assert "centred by uniform: the map does not sum to the score" in centred
+        inner = method.inner.notes if isinstance(method, sp.methods.SmoothGrad | sp.methods.Background) else ()
+        assert not [note for note in centred if "map sums to" in note and note not in inner]
