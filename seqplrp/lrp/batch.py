@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import prod
+from operator import getitem
+from sys import maxsize
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -89,6 +92,22 @@ _ALONG = {
 }
 """Operations that keep a value's shape and mix what stands along an axis, by where that axis is among the arguments."""
 
+_REMOVES = {
+    aten.select.int,
+    aten.sum.dim_IntList,
+    aten.mean.dim,
+    aten.amax.default,
+    aten.amin.default,
+    aten.max.dim,
+    aten.min.dim,
+    aten.argmax.default,
+    aten.argmin.default,
+    aten.logsumexp.default,
+}
+"""Operations that run over the axes that their second argument names, which are gone then, or 1 long."""
+
+_RECURRENT = {aten.lstm.input, aten.gru.input, aten.rnn_tanh.input, aten.rnn_relu.input}
+
 _MADE_LIKE = {
     aten.new_zeros.default,
     aten.new_ones.default,
@@ -143,6 +162,7 @@ class _Follower:
     def __init__(self, graph: Graph) -> None:
         self.found: dict[str, BatchAxis] = {}
         self.sizes: dict[str, tuple[int, ...]] = {graph.input: graph.input_sizes}
+        self.recurrent: set[str] = set()
         self.batch = graph.input_sizes[0]
         self.is_free = graph.input_shape[0] is None
         self.has_free_length = any(size is None for size in graph.input_shape[1:])
@@ -155,6 +175,8 @@ class _Follower:
         if node.op in _MADE_LIKE and None not in node.shape:
             return  # of a value's type, not of its size
         self.check_along(node, sources[0])
+        if node.op in _RECURRENT:
+            self.recurrent.add(node.name)
         sizes = tuple(size or 1 for size in node.sizes)
         self.sizes[node.name] = sizes
         lead = self.lead(node, sources, sizes, node.shape)
@@ -173,6 +195,10 @@ class _Follower:
         if node.op in (aten.permute.default, aten.transpose.int, aten.t.default):
             return self.moved(node, first)
         moved = [name for name in sources if name in self.found]
+        if not self.is_free:
+            told = self.by_arguments(node, sources, sizes)
+            if told is not None:
+                return told
         if not moved and sizes[:1] == (self.batch,) and (shape[0] is None or not self.is_free):
             return 1
         merged = next((name for name in moved if self.at(name) is None), None)
@@ -198,6 +224,32 @@ class _Follower:
         if at is None or sizes[at : at + 1] != (self.batch,) or len(sizes) != len(self.sizes[first]):
             raise _untold(node, "so that it can't be found again")
         return prod(sizes[:at])
+
+    def by_arguments(self, node: Node, sources: Sequence[str], sizes: tuple[int, ...]) -> int | None:
+        """Tell by what an operation is asked to do, where sizes alone can't: other axes may be as long as the batch."""
+        first = sources[0]
+        dims, places = len(self.sizes[first]), self.places(first)
+        if first in self.recurrent and node.op is getitem and node.args[1] > 0:
+            return sizes[0]  # last states: (layers and directions, N, units)
+        if node.op in _REMOVES and places and len(node.args) > 1:
+            axes = [node.args[1]] if isinstance(node.args[1], int) else node.args[1]
+            removed = {axis % dims for axis in axes or range(dims)}
+            at = next((place for place in places if place not in removed), None)
+            if at is None:
+                raise self.without_batch(node, ())
+            return prod(size for axis, size in enumerate(self.sizes[first][:at]) if axis not in removed)
+        axis: Any = node.args[1] if len(node.args) > 1 else 0
+        if node.op is aten.stack.default and places:
+            return prod(sizes[: places[0] + (axis % (dims + 1) <= places[0])])
+        if node.op in (aten.repeat.default, aten.tile.default) and first not in self.found and len(axis) == dims:
+            return int(axis[0])
+        if node.op is aten.repeat_interleave.self_int and first not in self.found:
+            return 1  # each sequence several times
+        if node.op in _JOINS and axis % dims == 0 and first not in self.found:
+            parts = [getattr(part, "name", None) for part in node.args[0]]
+            if all(part in self.sizes and part not in self.found for part in parts):
+                return len(parts)
+        return None
 
     def check_along(self, node: Node, source: str) -> None:
         """Raise where an operation runs along the batch; in what is held constant, too, where no handler looks."""
@@ -240,10 +292,11 @@ class _Follower:
         starts = node.args[2] if node.op is aten.slice.Tensor and len(node.args) > 2 else 0
         return (
             node.op is aten.slice.Tensor
-            and node.args[1] == within
+            and node.args[1] % len(before) == within
             and before[within] == lead // prod(before[:within]) * self.batch
             and sizes == (*before[:within], self.batch, *before[within + 1 :])
-            and not (isinstance(starts, int) and starts != 0)  # a number of sequences, or none
+            # a number of sequences, or none
+            and not (isinstance(starts, int) and starts % (sizes[within] if not self.is_free else maxsize))
         )
 
     def marked(self, node: Node) -> tuple[int | None, ...] | None:
@@ -258,13 +311,18 @@ class _Follower:
 
     def at(self, name: str) -> int | None:
         """Return the index of a value's batch axis; None where it is merged with another."""
+        return next(iter(self.places(name)), None)
+
+    def places(self, name: str) -> list[int]:
+        """Return the axes that may be a value's batch axis: one, or for a batch of 1 each that is 1 long there."""
         lead, sizes = self.lead_of(name), self.sizes[name]
-        places = (i for i in range(len(sizes)) if prod(sizes[:i]) == lead and sizes[i] == self.batch)
-        return next(places, None)
+        return [i for i in range(len(sizes)) if prod(sizes[:i]) == lead and sizes[i] == self.batch]
 
     def axis_that_holds(self, name: str) -> int:
         """Return the axis that the batch is on, alone or merged with another."""
-        lead, sizes = self.lead_of(name), self.sizes[name]
+        lead, sizes, alone = self.lead_of(name), self.sizes[name], self.at(name)
+        if alone is not None:
+            return alone
         return next(i for i in range(len(sizes)) if prod(sizes[: i + 1]) >= lead * self.batch)
 
     def moved(self, node: Node, source: str) -> int:

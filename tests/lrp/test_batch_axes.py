@@ -12,8 +12,16 @@ from engine import Calls, graph_of, one_hot, seeded, signed
 from torch import Tensor, nn
 
 import seqplrp as sp
-from seqplrp.lrp import Graph
-from seqplrp.lrp.batch import BatchAxis, batch_axes, by_sample, from_samples, per_sample_factor, samples_in
+from seqplrp.lrp import Graph, Program, trace
+from seqplrp.lrp.batch import (
+    BatchAxis,
+    batch_axes,
+    by_sample,
+    from_samples,
+    per_sample_factor,
+    samples_in,
+    with_marked_batch,
+)
 from seqplrp.lrp.steps import Run
 
 SHAPE = (5, 8)
@@ -87,6 +95,18 @@ CASES: dict[str, tuple[Callable[[Any, Tensor], Tensor], Callable[[], nn.Module]]
 }
 
 
+IN_PROGRAMS: dict[str, tuple[Callable[[Any, Tensor], Tensor], Callable[[], nn.Module]]] = {
+    "reduced in front": (lambda s, x: x.transpose(0, 1).relu().amax(0), nn.Identity),
+    "reduced in front, kept": (lambda s, x: x.permute(2, 1, 0).logsumexp((0, 1), keepdim=True)[0].t(), nn.Identity),
+    "largest in front": (lambda s, x: x.transpose(0, 1).max(0).values, nn.Identity),
+    "picked from the front": (lambda s, x: x.transpose(0, 1)[-1], nn.Identity),
+    "a layer, the length in front": (lambda s, x: s.layer(x.transpose(0, 1)).sum(0), lambda: nn.Linear(8, 3)),
+    "stacked in front, then reduced": (lambda s, x: torch.stack([x, -x]).relu().amax(-1).sum(0), nn.Identity),
+    "weights over the length in front": (lambda s, x: (x * x.softmax(1)).transpose(0, 1).mean(0), nn.Identity),
+    "last states of one direction": (lambda s, x: s.layer(x)[1][-1], lambda: nn.GRU(8, 3, batch_first=True)),
+}
+
+
 def values_of(graph: Graph, model: nn.Module, x: Tensor) -> dict[str, Any]:
     """Run a graph node by node."""
     run = Run(values={graph.input: x, **graph.constants})
@@ -99,28 +119,46 @@ def values_of(graph: Graph, model: nn.Module, x: Tensor) -> dict[str, Any]:
     return run.values
 
 
+def assert_each_owns_its_entries(graph: Graph, model: nn.Module, n: int) -> None:
+    """Change one of n sequences, and see its entries change in every value of a graph, and no others."""
+    axes = batch_axes(graph)
+    x = signed(n, *SHAPE, seed=1)
+    before = values_of(graph, model, x)
+    for place in range(n):
+        other = x.clone()
+        other[place] += signed(*SHAPE, seed=2)
+        after = values_of(graph, model, other)
+        met = 0
+        for node in graph.nodes:
+            one, two = before[node.name], after[node.name]
+            if isinstance(one, tuple):
+                one, two = one[0], two[0]
+            if not isinstance(one, Tensor) or torch.equal(one, two):
+                continue
+            changed = by_sample(one != two, axes.get(node.name)).any(1).tolist()
+            assert changed == [number == place for number in range(n)], node.name
+            met += 1
+        assert met
+
+
 @pytest.mark.parametrize("name", list(CASES))
 def test_changing_one_sequence_changes_its_own_entries_alone(name: str) -> None:
     forward, build = CASES[name]
     net = seeded(lambda: Calls(forward, layer=build()))
-    x = signed(3, *SHAPE, seed=1)
-    graph = graph_of(net, x)
-    axes = batch_axes(graph)
-    other = x.clone()
-    other[1] += signed(*SHAPE, seed=2)
-    before, after = values_of(graph, net, x), values_of(graph, net, other)
-    met = 0
-    for node in graph.nodes:
-        one, two = before[node.name], after[node.name]
-        if isinstance(one, tuple):
-            one, two = one[0], two[0]
-        if not isinstance(one, Tensor) or torch.equal(one, two):
-            continue
-        changed = by_sample(one != two, axes.get(node.name)).any(1).tolist()
-        assert changed == [False, True, False], node.name
-        met += 1
-    assert met
-    assert axes
+    graph = graph_of(net, signed(3, *SHAPE))
+    assert batch_axes(graph)
+    assert_each_owns_its_entries(graph, net, 3)
+
+
+@pytest.mark.parametrize("n", [1, 2, 5])
+@pytest.mark.parametrize("name", [*CASES, *IN_PROGRAMS])
+def test_a_program_s_fixed_batch_is_told_from_other_axes_as_long(name: str, n: int) -> None:
+    """Five sequences of five positions, two of two strands, one beside any axis that is 1 long."""
+    forward, build = {**CASES, **IN_PROGRAMS}[name]
+    net = seeded(lambda: Calls(forward, layer=build()))
+    program = Program(torch.export.export(net, (signed(n, *SHAPE),)))
+    graph = with_marked_batch(trace(program, signed(n, *SHAPE)))
+    assert_each_owns_its_entries(graph, program, n)
 
 
 @pytest.mark.parametrize("axis", [None, BatchAxis(1, 20), BatchAxis(5, 20), BatchAxis(10, 20)], ids=repr)

@@ -156,6 +156,14 @@ class Moving(Pooled):
         return self.head(torch.relu(self.conv(x)).permute(2, 0, 1).amax(0))
 
 
+class Doubled(Pooled):
+    """Puts its sequences among others, and takes them out again, by numbers that say nothing of the batch."""
+
+    def forward(self, x):
+        both = torch.cat([x, torch.zeros_like(x[:1])])
+        return super().forward(both)[: x.shape[0]]
+
+
 @pytest.mark.parametrize("size", [1, 2, 6])
 def test_a_fixed_batch_is_told_from_axes_of_the_same_size(place, size):
     path = save(seeded(Pooled), place / "pooled.pt2", (size, 4, LENGTH), free=None)
@@ -164,11 +172,19 @@ def test_a_fixed_batch_is_told_from_axes_of_the_same_size(place, size):
     ours.check()
 
 
+@pytest.mark.parametrize("size", [1, 2, 6])
+def test_a_fixed_batch_that_is_moved_is_followed(place, size):
+    path = save(seeded(Moving), place / "moving.pt2", (size, 4, LENGTH), free=None)
+    ours, theirs = (sp.explain(m, dna(7), target=0, batch_size=size) for m in (load_model(path), seeded(Moving)))
+    torch.testing.assert_close(ours.relevance, theirs.relevance, rtol=1e-5, atol=1e-8)
+    ours.check()
+
+
 @pytest.mark.parametrize(
     ("kind", "said"),
-    [(Mixing, "fixed batch size|over the batch"), (Moving, r"export it with a free batch size: .*Dim\.AUTO")],
+    [(Mixing, "fixed batch size|over the batch"), (Doubled, r"export it with a free batch size: .*Dim\.AUTO")],
 )
-def test_a_fixed_batch_that_is_mixed_or_moved_is_refused(place, kind, said):
+def test_a_fixed_batch_that_is_mixed_or_lost_is_refused(place, kind, said):
     program = load_model(save(seeded(kind), place / "refused.pt2", free=None))
     with pytest.raises(SeqplrpError, match=said):
         sp.explain(program, dna(2), target=0)
