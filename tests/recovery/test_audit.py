@@ -127,6 +127,14 @@ def test_maps_that_do_not_move_with_the_motif_are_found():
     assert found.motif.name == "GATA1"
 
 
+def test_maps_that_give_a_motif_nothing_though_the_score_answers_do_not_follow_it():
+    nothing = explain_function(OneStrand(), lambda maps, x: 0 * maps)
+    (one,) = findings(audited(nothing, "offset", motifs=[motifs.load("GATA1")]))
+    assert (one.name, one.size) == ("does not follow", 0)
+    still = audited(lambda x: Planted(0 * x.sum(1), 0 * x.sum((1, 2))), "offset").results[0]
+    assert (still.status, still.summary[:12]) == ("not run", "did not run:")
+
+
 def test_a_motif_that_is_seen_less_at_one_end_is_told_with_its_offsets():
     places = torch.ones(LENGTH)
     places[90:] = 0.1

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from math import gcd
+from typing import Any
 
 import numpy as np
 
@@ -20,13 +21,15 @@ from seqplrp.recovery.audit.position import (
 )
 from seqplrp.recovery.audit.probes import t_statistic
 from seqplrp.recovery.audit.profiles import AuditLimits, Floats, examine, normalised
-from seqplrp.recovery.audit.subject import Backgrounds, Subject, planted, word_of
+from seqplrp.recovery.audit.subject import Backgrounds, Codes, Subject, planted, word_of
 
 CHECK = "offset"
 TITLE = "one motif moved through every offset"
 _OF = "share of |relevance| on the motif"
 
 _MOST_OFFSETS = 400
+_FEWEST_OFFSETS = 12
+_FEWEST_ROWS = 4
 _LEAST_T = 4.0
 _LEAST_GAIN = 1.05
 
@@ -64,59 +67,106 @@ def check_offset(
         As in `check_position`.
     """
     offsets = offsets_to_try(subject.length - motif.width + 1, tuple(strides))
-    step = int(offsets[1] - offsets[0]) if len(offsets) > 1 else 1
-    if len(offsets) < 12:
+    if len(offsets) < _FEWEST_OFFSETS:
         return CheckResult(
             CHECK, TITLE, f"did not run: {motif.name} ({motif.width} bp) has {len(offsets)} offsets", ran=False
         )
-    codes = backgrounds.draw(n, rng)
-    before = subject.maps(codes)
-    share, change = _moved(subject, codes, before.output, motif, offsets)
-    without = _windows(before.size, motif.width)[:, offsets]
-    rows = normalised(share)
+    sweep = _swept(subject, backgrounds.draw(n, rng), motif, offsets)
+    rows = normalised(sweep.share)
+    if len(rows) < _FEWEST_ROWS:
+        if sweep.is_ignored:
+            return CheckResult(CHECK, TITLE, sweep.summary, findings=(_does_not_follow(sweep),))
+        return CheckResult(CHECK, TITLE, f"did not run: {motif.name} gets no relevance in any background", ran=False)
     profile = examine(rows, rng, limits=limits, strides=tuple(strides))
-    parts = [_at_offsets(one, offsets) for one in uneven_parts(profile, strides, _OF, step=step)]
-    model = normalised(np.maximum(change * np.sign(change.mean()), 0))
-    findings = [finding_of(CHECK, part, model if len(model) > 3 else None, limits, _REMEDIES) for part in parts]
-    if len(model) > 3:
-        findings += _score_by_offset(motif, model, offsets, limits, strides, rng)
-    gain = share.mean(axis=1) - without.mean(axis=1)
-    ratio = float(share.mean() / max(without.mean(), 1e-12))
-    follows = t_statistic(gain) > _LEAST_T and ratio > _LEAST_GAIN
-    # a motif that lowers the score may do so by silencing units, and silent units have no relevance to give
-    if not follows and t_statistic(change.mean(axis=1)) > _LEAST_T:
-        findings.insert(0, _does_not_follow(motif, ratio, float(change.mean())))
-    summary = (
-        f"{motif.name} ({motif.consensus}) at {len(offsets)} offsets{f', every {step}' if step > 1 else ''}, in {n} "
-        f"backgrounds: it gets {100 * share.mean():.0f} % of |relevance|, {ratio:.1f} times what its place has without "
-        f"it (t = {t_statistic(gain):.0f}), and changes the score by {change.mean():+.3g}"
-    )
+    parts = [_at_offsets(one, offsets) for one in uneven_parts(profile, strides, _OF, step=sweep.step)]
+    model = normalised(np.maximum(sweep.change * np.sign(sweep.change.mean()), 0))
+    answers = model if len(model) >= _FEWEST_ROWS else None
+    findings = [_does_not_follow(sweep)] if sweep.is_ignored else []
+    findings += [finding_of(CHECK, part, answers, limits, _REMEDIES) for part in parts]
+    if answers is not None:
+        findings += _score_by_offset(sweep, answers, limits, strides, rng)
     return CheckResult(
         CHECK,
         TITLE,
-        summary,
+        sweep.summary,
         findings=tuple(findings),
-        statistics={
-            "motif": motif.name,
-            "word": motif.consensus,
-            "offsets": offsets,
-            "share": share.mean(axis=0),
-            "share_without": float(without.mean()),
-            "score_change": change.mean(axis=0),
-            **profile_statistics(profile),
-        },
+        statistics={**sweep.statistics, **profile_statistics(profile)},
         draw=lambda: profile_picture(
             profile.mean / profile.level,
             noise=profile.noise / profile.level,
             places=offsets,
             marked=[(part.name, part.positions) for part in parts],
-            combs=[(comb.period, comb.phases) for comb in profile.combs if step == 1],
-            other=("change of the score", levelled(model, parts)) if len(model) > 3 else None,
+            combs=[(comb.period, comb.phases) for comb in profile.combs if sweep.step == 1],
+            other=None if answers is None else ("change of the score", levelled(answers, parts)),
             ylabel="motif's share of |relevance|\n(interior = 1)",
             xlabel="offset of the motif's first base (0-based)",
             title=f"{motif.name} moved through the sequence: is it seen everywhere alike?",
         ),
     )
+
+
+@dataclass(frozen=True)
+class _Sweep:
+    """A motif at several offsets of several backgrounds.
+
+    Attributes
+    ----------
+    motif : Motif
+        Which.
+    offsets : ndarray, shape (P,)
+        Where its first base stood.
+    share, without : ndarray, shape (backgrounds, P)
+        Share of |relevance| on it, and on the same places of the background without it.
+    change : ndarray, shape (backgrounds, P)
+        What it did to the score.
+    """
+
+    motif: Motif
+    offsets: np.ndarray
+    share: Floats
+    without: Floats
+    change: Floats
+
+    @property
+    def step(self) -> int:
+        return int(self.offsets[1] - self.offsets[0])
+
+    @property
+    def ratio(self) -> float:
+        return float(self.share.mean() / max(self.without.mean(), 1e-12))
+
+    @property
+    def gain_t(self) -> float:
+        return t_statistic(self.share.mean(axis=1) - self.without.mean(axis=1))
+
+    @property
+    def is_ignored(self) -> bool:
+        """Whether the score rises and the relevance does not come along.
+
+        A motif that lowers the score may do so by silencing units, and silent units have no relevance to give.
+        """
+        follows = self.gain_t > _LEAST_T and self.ratio > _LEAST_GAIN
+        return not follows and t_statistic(self.change.mean(axis=1)) > _LEAST_T
+
+    @property
+    def summary(self) -> str:
+        every = f", every {self.step}" if self.step > 1 else ""
+        return (
+            f"{self.motif.name} ({self.motif.consensus}) at {len(self.offsets)} offsets{every}, in {len(self.share)} "
+            f"backgrounds: it gets {100 * self.share.mean():.0f} % of |relevance|, {self.ratio:.1f} times what its "
+            f"place has without it (t = {self.gain_t:.0f}), and changes the score by {self.change.mean():+.3g}"
+        )
+
+    @property
+    def statistics(self) -> dict[str, Any]:
+        return {
+            "motif": self.motif.name,
+            "word": self.motif.consensus,
+            "offsets": self.offsets,
+            "share": self.share.mean(axis=0),
+            "share_without": float(self.without.mean()),
+            "score_change": self.change.mean(axis=0),
+        }
 
 
 def offsets_to_try(available: int, strides: tuple[int, ...]) -> np.ndarray:
@@ -127,17 +177,15 @@ def offsets_to_try(available: int, strides: tuple[int, ...]) -> np.ndarray:
     return np.arange(0, available, step)
 
 
-def _moved(
-    subject: Subject, codes: np.ndarray, before: Floats, motif: Motif, offsets: np.ndarray
-) -> tuple[Floats, Floats]:
-    """Share of |relevance| on the motif, and change of the score, each (backgrounds, offsets)."""
-    word = word_of(motif)
+def _swept(subject: Subject, codes: Codes, motif: Motif, offsets: np.ndarray) -> _Sweep:
+    """Write a motif into every background at every offset, a background at a time."""
+    before = subject.maps(codes)
     share, change = np.empty((2, len(codes), len(offsets)))
     for row, one in enumerate(codes):
-        maps = subject.maps(planted(np.repeat(one[None], len(offsets), axis=0), word, offsets))
+        maps = subject.maps(planted(np.repeat(one[None], len(offsets), axis=0), word_of(motif), offsets))
         share[row] = _windows(maps.size, motif.width)[np.arange(len(offsets)), offsets]
-        change[row] = maps.output - before[row]
-    return share, change
+        change[row] = maps.output - before.output[row]
+    return _Sweep(motif, offsets, share, _windows(before.size, motif.width)[:, offsets], change)
 
 
 def _windows(size: Floats, width: int) -> Floats:
@@ -156,17 +204,12 @@ def _at_offsets(part: Named, offsets: np.ndarray) -> Named:
 
 
 def _score_by_offset(
-    motif: Motif,
-    model: Floats,
-    offsets: np.ndarray,
-    limits: AuditLimits,
-    strides: Mapping[int, str],
-    rng: np.random.Generator,
+    sweep: _Sweep, model: Floats, limits: AuditLimits, strides: Mapping[int, str], rng: np.random.Generator
 ) -> list[Finding]:
     """Say whether the score itself answers to the motif more at some offsets, whatever the map does."""
     profile = examine(model, rng, limits=limits, strides=tuple(strides))
-    step = int(offsets[1] - offsets[0])
-    parts = uneven_parts(profile, strides, "change of the score", step=step)
+    offsets = sweep.offsets
+    parts = uneven_parts(profile, strides, "change of the score", step=sweep.step)
     if not parts:
         return []
     smooth = np.convolve(profile.mean, np.full(5, 0.2), mode="valid")
@@ -179,8 +222,8 @@ def _score_by_offset(
             check=CHECK,
             name="score",
             level="finding" if max(part.mass for part in parts) >= limits.mass else "note",
-            what=f"the score itself answers {ratio:.1f} times as much to {motif.name} near offset {offsets[high + 2]} "
-            f"as near {offsets[low + 2]}, whatever the map shows: {said}",
+            what=f"the score itself answers {ratio:.1f} times as much to {sweep.motif.name} near offset "
+            f"{offsets[high + 2]} as near {offsets[low + 2]}, whatever the map shows: {said}",
             size=ratio,
             size_of="largest over smallest change of the score, means of five offsets",
             p=max(part.p for part in parts),
@@ -193,14 +236,14 @@ def _score_by_offset(
     ]
 
 
-def _does_not_follow(motif: Motif, ratio: float, change: float) -> Finding:
+def _does_not_follow(sweep: _Sweep) -> Finding:
     return Finding(
         check=CHECK,
         name="does not follow",
         level="finding",
-        what=f"the score answers to {motif.name} ({change:+.3g} on average), but its bases get only {ratio:.2f} times "
-        "the relevance that its place has without it",
-        size=ratio,
+        what=f"the score answers to {sweep.motif.name} ({sweep.change.mean():+.3g} on average), but its bases get only "
+        f"{sweep.ratio:.2f} times the relevance that its place has without it",
+        size=sweep.ratio,
         size_of="share of |relevance| with the motif over that without it",
         cause="explanation",
         remedy="do not use this method on this model; compare with ISM, and try another rule",
