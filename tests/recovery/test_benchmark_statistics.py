@@ -26,19 +26,27 @@ from seqplrp.recovery.benchmark.summary import (
 )
 
 
-@pytest.fixture(scope="module")
-def config(tmp_path_factory):
+def _config(folder, *tasks: str):
+    groups = {"one": "report", "two": "development"}
     return read_config(
         written(
-            tmp_path_factory.mktemp("statistics"),
+            folder,
             seeds=list(range(6)),
             architectures={"a": {"architecture": "deepbind"}, "b": {"architecture": "deepbind"}},
-            tasks={
-                "one": {"group": "report", "task": "task.yaml", "n": 500, "test": 40},
-                "two": {"group": "development", "task": "task.yaml", "n": 500, "test": 40, "seed": 1},
-            },
+            tasks={name: {"group": groups[name], "task": "task.yaml", "n": 500, "test": 40} for name in tasks},
         )
     )
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory):
+    return _config(tmp_path_factory.mktemp("statistics"), "one")
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory):
+    """A report task and a development task."""
+    return _config(tmp_path_factory.mktemp("statistics"), "one", "two")
 
 
 @pytest.fixture(autouse=True)
@@ -137,8 +145,8 @@ def test_a_verdict_knows_which_way_is_better_and_when_nothing_can_be_said(config
     assert verdicts["zeros"] == {"not judged"}
 
 
-def test_the_report_names_every_loss_overall_and_in_single_places(config) -> None:
-    summary = invented(config, {"auprc": 0.2, "rma": -0.2})
+def test_the_report_names_every_loss_overall_and_in_single_places(both) -> None:
+    summary = invented(both, {"auprc": 0.2, "rma": -0.2})
     cells = [replace(one, values=one.values.copy()) for one in summary.cells]
     gini = list(summary.measures).index("gini")
     for one in cells:
@@ -146,7 +154,7 @@ def test_the_report_names_every_loss_overall_and_in_single_places(config) -> Non
             one.values[:, summary.methods.index("plrp p=0.5"), gini] -= 0.3
         else:
             one.values[:, summary.methods.index("plrp p=0.5"), gini] += 0.4
-    text = as_markdown(list(report_blocks(summarise_cells(config, cells), [])))
+    text = as_markdown(list(report_blocks(summarise_cells(both, cells), [])))
     report, development = text.split("## Development tasks")
     for part in (report, development):
         losses = part.split("### Where plrp p=0.5 loses")[1].split("###")[0]
@@ -159,8 +167,8 @@ def test_the_report_names_every_loss_overall_and_in_single_places(config) -> Non
     assert "Gini" not in in_a
 
 
-def test_report_tasks_are_apart_from_development_tasks_and_come_first(config) -> None:
-    text = as_markdown(list(report_blocks(invented(config, {}), [])))
+def test_report_tasks_are_apart_from_development_tasks_and_come_first(both) -> None:
+    text = as_markdown(list(report_blocks(invented(both, {}), [])))
     assert text.index("## Report tasks: not used for choosing") < text.index("## Development tasks: defaults may have")
 
 
@@ -169,7 +177,7 @@ def test_an_incomplete_run_says_so_and_models_that_did_not_learn_are_counted(con
     manifest = {**summary.cells[0].manifest, "status": "did not learn", "scored": 0}
     failed = replace(summary.cells[0], manifest=manifest, values=summary.cells[0].values[:0])
     text = as_markdown(list(report_blocks(summarise_cells(config, [failed, *summary.cells[1:5]]), [])))
-    assert "INCOMPLETE: 5 of 24 models are finished" in text
+    assert "INCOMPLETE: 5 of 12 models are finished" in text
     assert "1 of 5 were" in text
     assert "did not learn" in text
 
@@ -237,5 +245,5 @@ def test_a_run_in_which_no_model_learned_still_has_a_report(config) -> None:
         for one in summary.cells
     ]
     empty = summarise_cells(config, failed)
-    assert "24 of 24 were" in as_markdown(list(report_blocks(empty, [])))
+    assert "12 of 12 were" in as_markdown(list(report_blocks(empty, [])))
     assert summary_rows(empty).empty
