@@ -35,6 +35,7 @@ Say = Callable[[str], None]
 ROWS_FILE = "rows.tsv.gz"
 MANIFEST_FILE = "cell.json"
 COLUMNS = ("task", "architecture", "seed", "sequence", "method", "measure", "value")
+_TRAINED_BY = ("seqplrp", "torch", "numpy")
 SCORED, NOT_LEARNED, NOTHING_SCORED = "scored", "did not learn", "no sequence to score"
 
 
@@ -74,7 +75,7 @@ def model_recipe(config: BenchmarkConfig, cell: Cell, task: Mapping[str, Any], v
         "architecture": cell.architecture.architecture,
         "options": dataclasses.asdict(check_architecture(cell.architecture.architecture, cell.architecture.options)),
         "training": training,
-        "versions": dict(versions),
+        "versions": {name: number for name, number in versions.items() if name in _TRAINED_BY},
     }
 
 
@@ -82,6 +83,7 @@ def cell_recipe(config: BenchmarkConfig, cell: Cell, task: Mapping[str, Any], ve
     """Return all that decides what is measured of a cell, but for its methods, as plain values."""
     recipe = {
         **model_recipe(config, cell, task, versions),
+        "versions": dict(versions),
         "learned": config.least_auroc(cell.task),
         "sequences": config.sequences,
         "protocols": {name: dataclasses.asdict(options) for name, options in config.protocols.items()},
