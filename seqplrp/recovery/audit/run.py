@@ -3,6 +3,9 @@
 Source: the checks are those of Landt-Hayen, Rath, Claus and Kroeger, "Fact or Artifact? Revise Layer-wise Relevance
 Propagation on various ANN Architectures" (arXiv 2302.12317), which were made for geospatial data, carried over to DNA
 (METHODS.md, section 7). The statistics are ours.
+
+Measured on nets without artifacts (``Clean`` of tests/recovery/audit_nets.py, 100 random weights; LRP, PLRP and
+gradient x input by turns; 200 sequences of 120 bases each): no finding and no note in 100 audits.
 """
 
 from __future__ import annotations
