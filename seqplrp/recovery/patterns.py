@@ -27,8 +27,8 @@ FEWEST_BITS = 6.0
 """Information that a pattern must have: with less it matches by chance in every 32 bases of both strands."""
 
 MOST_CHANCE = 1e-6
-"""How probable a pattern's number of seqlets may be by chance. What a cluster of arbitrary words reaches is not far
-above: over four simulated tasks, clusters without a motif stayed above 1e-10 but for one."""
+"""How probable a pattern's number of seqlets may be by chance. On random words 82 clusters (of 600 to 1,500 seqlets,
+ten times) had 5e-4 and above; the rarest motif that was planted in a simulated task, in 28 of 196 seqlets, 6e-30."""
 
 _HALF = 15  # bases of a window at each side of its middle
 _WIDTH = 2 * _HALF + 1
@@ -201,7 +201,7 @@ class _Windows:
     table: pd.DataFrame
     middle: Integers  # (n,) positions in their sequences
     profile: Floats  # (n, 4, _WIDTH) square roots of shares, of norm 1
-    letters: Codes  # (n, _WIDTH + 2 _MOST_SHIFT + ...) see `around`
+    letters: Codes  # (N, L), of all sequences
 
     @classmethod
     def of(cls, seqlets: pd.DataFrame, letters: Codes, contributions: npt.NDArray[np.float64]) -> _Windows:
@@ -303,12 +303,14 @@ def _assigned(windows: _Windows, profiles: Floats) -> list[_Aligned]:
     aligned = []
     for number in range(len(profiles)):
         member = np.flatnonzero(fits & (choice == number))
-        moved, turned = shift[member, number].astype(np.int64), reverse[member, number]
-        # The profile, turned and then moved by `moved`, lies on the window; the window so lies on the profile moved
-        # the other way.
-        mine = np.stack([_shifted(windows.profile[m], -int(s)) for m, s in zip(member, moved)]) if len(member) else None
-        if mine is None:
+        if not len(member):
             continue
+        moved, turned = shift[member, number].astype(np.int64), reverse[member, number]
+        # The profile, turned and then moved by `moved`, lies on the window; so the window, moved the other way and then
+        # turned, lies on the profile.
+        wide = np.pad(windows.profile[member], ((0, 0), (0, 0), (_MOST_SHIFT, _MOST_SHIFT)))
+        at = np.arange(_WIDTH) + moved[:, None] + _MOST_SHIFT
+        mine = np.take_along_axis(wide, at[:, None, :], axis=2)
         mine = np.where(turned[:, None, None], mine[:, ::-1, ::-1], mine)
         mean = mine.mean(axis=0)
         norm = float(np.linalg.norm(mean))

@@ -52,7 +52,9 @@ def call_seqlets(
         there neighbouring positions share relevance for no better reason than a convolution's width. Without them the
         null is the track itself with its positions in random order, and a seqlet is where relevance gathers at all.
     fdr : float
-        Expected share of false ones among the seqlets of each sign, above 0 and at most 1.
+        Expected share of false ones among the seqlets of each sign, above 0 and at most 1. For motif discovery, where
+        false ones fall out when seqlets are clustered, TF-MoDISco takes 0.2; so should a comparison that includes dense
+        maps, of which 0.05 leaves much less.
     widths : sequence of int
         Widths of the windows; those wider than L are left out.
     seed : int
