@@ -106,6 +106,16 @@ def test_undefined_values_are_left_out_and_counted(config) -> None:
     assert (row["n"], row["undefined"], row["models"]) == (12 * 20 - 10, 10, 12)
 
 
+def test_sequences_that_a_protocol_was_not_to_measure_are_not_undefined(config) -> None:
+    summary = invented(config, {})
+    cells = [replace(one, values=one.values.copy()) for one in summary.cells]
+    for one in cells:
+        one.values[5:, :, list(summary.measures).index("abpc")] = np.nan  # as a run leaves them: sequences: 5
+    table = in_scope(summarise_cells(config, cells).means, "report")
+    row = table[(table["method"] == "gxi") & (table["measure"] == "abpc")].iloc[0]
+    assert (row["n"], row["undefined"]) == (12 * 5, 0)
+
+
 def test_tests_are_those_of_the_rows_with_holms_correction_over_the_peers_of_a_place(config) -> None:
     """One difference a sequence, its mean over the models of the place; then one a model, its mean over sequences."""
     summary = invented(config, {"auprc": 0.01})

@@ -162,7 +162,7 @@ def _losses(summary: Summary, group: str) -> Iterator[Block]:
         f"{int((made['verdict'] == 'better').sum())}, worse in {len(lost)}, and can't be told apart in {len(open_)}."
     )
     if len(lost):
-        yield Points([_told(summary, row) for row in records(lost)])
+        yield Points([_told(summary, str(measure), rows) for measure, rows in lost.groupby("measure", sort=False)])
     parts = tests[((tests["task"] != ALL) & (tests["architecture"] != ALL)) & (tests["verdict"] == "worse")]
     if len(parts):
         yield Text(f"On single pairs of a task and an architecture it is worse in {len(parts)} comparisons:")
@@ -171,12 +171,13 @@ def _losses(summary: Summary, group: str) -> Iterator[Block]:
         yield Text("No single pair of a task and an architecture shows it worse than a peer, either.")
 
 
-def _told(summary: Summary, row: dict[str, Any]) -> str:
-    label = summary.measures[row["measure"]].label
-    return (
-        f"{label}: {_difference(row)} against {row['other']} "
-        f"(p {_p(row['p_holm'])} over sequences, {_p(row['p_models_holm'])} over models)"
-    )
+def _told(summary: Summary, measure: str, rows: pd.DataFrame) -> str:
+    told = [
+        f"{_difference(row)} against {row['other']} (p {_p(row['p_holm'])} over sequences, {_p(row['p_models_holm'])} "
+        "over models)"
+        for row in records(rows)
+    ]
+    return f"{summary.measures[measure].label}: {'; '.join(told)}"
 
 
 def _in_one_place(summary: Summary, key: Any, rows: pd.DataFrame) -> str:

@@ -137,7 +137,7 @@ def summarise_cells(config: BenchmarkConfig, cells: list[FinishedCell]) -> Summa
     """Make the tables of some cells."""
     methods, measures = list(recipes_of(config)), measures_of(config.protocols)
     scored = [cell for cell in cells if cell.scored]
-    rows = _rows(scored, methods, list(measures))
+    rows = _rows(scored, methods, list(measures), _limits(config))
     return Summary(
         config=config,
         cells=cells,
@@ -168,9 +168,18 @@ def _finished(config: BenchmarkConfig, out: Path) -> Iterator[FinishedCell]:
         yield FinishedCell(cell, manifest, values)
 
 
-def _rows(cells: Sequence[FinishedCell], methods: Sequence[str], measures: Sequence[str]) -> pd.DataFrame:
-    """Return the values of all cells as one long table; names are categories, which keeps millions of rows small."""
+def _limits(config: BenchmarkConfig) -> dict[str, int]:
+    """Return on how many sequences of a model each measure was measured, for those that have a limit."""
+    limited = {name: options for name, options in config.protocols.items() if options.sequences}
+    return {m: options.sequences for name, options in limited.items() for m in measures_of({name: options})}
+
+
+def _rows(
+    cells: Sequence[FinishedCell], methods: Sequence[str], measures: Sequence[str], limits: Mapping[str, int]
+) -> pd.DataFrame:
+    """Return what was measured as one long table; names are categories, which keeps millions of rows small."""
     parts = []
+    most = np.array([limits.get(measure, np.inf) for measure in measures])
     for one in cells:
         n = len(one.values)
         part = pd.DataFrame(
@@ -182,11 +191,13 @@ def _rows(cells: Sequence[FinishedCell], methods: Sequence[str], measures: Seque
             }
         )
         labels = {"group": one.cell.task.group, "task": one.cell.task.name, "architecture": one.cell.architecture.name}
-        parts.append(part.assign(seed=one.cell.seed, **labels))
+        # what a protocol was not to measure has no row, which is not the same as an undefined value
+        asked = np.broadcast_to((np.arange(n)[:, None] < most)[:, None, :], one.values.shape).ravel()
+        parts.append(part[asked].assign(seed=one.cell.seed, **labels))
     if not parts:
         return pd.DataFrame(columns=[*RUN_COLUMNS, "group"])
     rows = pd.concat(parts, ignore_index=True)
-    # a protocol may be measured on some methods only, and not on all sequences: that has no row, not an undefined one
+    # nor what was measured on other methods only
     measured = rows.groupby(["task", "architecture", "seed", "method", "measure"], observed=True)["value"]
     return rows[measured.transform("count") > 0].reset_index(drop=True)
 
