@@ -330,6 +330,8 @@ def test_what_a_mask_takes_out_of_a_soft_maximum_gets_nothing() -> None:
         found = check_handler(net, x, R)
         assert not found.relevance[..., :3].any()
         assert found.relevance[..., 3:].any()
+    direct = Calls(lambda s, x: masked(x).logsumexp(-1)).eval()  # of the explained input itself
+    assert torch.equal(check_handler(direct, x, R).relevance != 0, (torch.arange(9) >= 3).expand_as(x))
     alone = seeded(lambda: Calls(lambda s, x: s.conv(x).logsumexp(-1), conv=nn.Conv1d(3, 3, 1)))
     net = seeded(lambda: Calls(lambda s, x: masked(s.conv(x)).logsumexp(-1), conv=nn.Conv1d(3, 3, 1)))
     expected = back_through(alone, x[..., 3:], R).relevance

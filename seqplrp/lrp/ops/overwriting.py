@@ -86,6 +86,8 @@ class Overwritten(MoveHandler):
         return transposed(step, moved, run)
 
     def account(self, step: Step, relevance: Tensor, run: Run, ledger: Ledger) -> None:
+        if not all(_are_inputs(step)):  # a mask's minus infinity has a share of 0, and times that is no number
+            relevance = relevance.masked_fill(run.values[step.output].isinf(), 0)
         self._enter(step, relevance, self.back(step, relevance, run), ledger)
 
     def backward(self, step: Step, relevance: Tensor, run: Run, ledger: Ledger) -> list[Contribution]:
