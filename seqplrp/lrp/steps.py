@@ -337,7 +337,14 @@ class Handler:
 
     def backward(self, step: Step, relevance: Tensor, run: Run, ledger: Ledger) -> list[Contribution]:
         """Share the relevance of the output among `step.inputs`."""
-        raise NotImplementedError
+        raise self._lacks(step, "backward(step, relevance, run, ledger)")
+
+    def _lacks(self, step: Step, method: str) -> SeqplrpError:
+        return SeqplrpError(
+            step.path,
+            f"{type(self).__name__}, the handler of {step.op}, does not say how relevance passes back",
+            f"give it {method}; check_handler tells whether it is right",
+        )
 
     def backward_items(
         self, step: Step, relevances: Mapping[int, Tensor], run: Run, ledger: Ledger
@@ -373,7 +380,7 @@ class MoveHandler(Handler):
 
     def back(self, step: Step, moved: Tensor, run: Run) -> list[Tensor]:
         """Apply the adjoint of the move: one tensor an input, of the input's shape."""
-        raise NotImplementedError
+        raise self._lacks(step, "back(step, moved, run)")
 
     def back_coefficient(self, step: Step, moved: Tensor, run: Run) -> list[Tensor]:
         """Do so with a coefficient of the explained input, not with relevance: the same, unless values change."""

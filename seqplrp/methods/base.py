@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
@@ -100,7 +101,7 @@ def chosen_of(output: Tensor, target: Chosen) -> Tensor | None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Method:
+class Method(ABC):
     """Fields that every method has.
 
     Parameters
@@ -142,6 +143,6 @@ class Method:
         """Return the rules of the conv and linear layers, for a method that has them."""
         return None
 
+    @abstractmethod
     def attribute(self, prepared: Prepared, batch: Batch) -> list[Attribution]:
         """Attribute one batch: one result a target."""
-        raise NotImplementedError

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 import warnings
+from abc import abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -102,17 +103,17 @@ class Peer(TracedMethod):
         self.check_library()
         return super().prepare(model, graph, device)
 
+    @abstractmethod
     def check_library(self) -> None:
         """Raise a SeqplrpError where the library is not installed."""
-        raise NotImplementedError
 
+    @abstractmethod
     def check_input(self, x: Tensor) -> None:
         """Raise a SeqplrpError where the method does not suit the input."""
-        raise NotImplementedError
 
+    @abstractmethod
     def hypothetical(self, question: Question) -> tuple[Tensor, tuple[str, ...]]:
         """Return hypothetical contributions (N, ...) and what the library said about them."""
-        raise NotImplementedError
 
     def attribute(self, prepared: Prepared, batch: Batch) -> list[Attribution]:
         self.check_input(batch.x)

@@ -27,7 +27,7 @@ from seqplrp.lrp import (
     check_rule,
     register,
 )
-from seqplrp.lrp.steps import HANDLERS
+from seqplrp.lrp.steps import HANDLERS, MoveHandler
 
 OURS = [Epsilon(), Gamma(), ZPlus(), AlphaBeta(), Flat(), WSquare(), ZBox(-3.0, 3.0), Relative()]
 
@@ -196,4 +196,12 @@ def test_a_handler_that_runs_something_else_is_told() -> None:
             return [Contribution(relevance=relevance)]
 
     with pytest.raises(sp.SeqplrpError, match="something else than the module"):
+        check_handler(Bessel(), X)
+
+
+@pytest.mark.usefixtures("_unregistered")
+@pytest.mark.parametrize(("base", "missing"), [(Handler, "backward"), (MoveHandler, "back")])
+def test_a_handler_without_a_way_back_is_told_what_it_lacks(base: type[Handler], missing: str) -> None:
+    register(BESSEL)(type("Half", (base,), {}))
+    with pytest.raises(sp.SeqplrpError, match=rf"Half, the handler of special_bessel_j1.*give it {missing}\("):
         check_handler(Bessel(), X)

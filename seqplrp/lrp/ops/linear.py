@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
@@ -91,14 +92,14 @@ def _sizes(value: object, dims: int, default: int) -> list[int]:
     return sizes * dims if len(sizes) == 1 else sizes
 
 
-class LinearHandler(Handler):
+class LinearHandler(Handler, ABC):
     """A layer with weights; `prepare` of the subclasses says what its product and its adjoint are."""
 
     vanishing: ClassVar[Vanishing] = "always"
 
+    @abstractmethod
     def layer(self, step: Step) -> LinearLayer:
         """Read weight, bias and the two products from the step's arguments."""
-        raise NotImplementedError
 
     def prepare(self, step: Step) -> None:
         if len(step.inputs) != 1 or getattr(step.args[0], "name", None) != step.inputs[0]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,12 +16,12 @@ from seqplrp.lrp.steps import Contribution, Handler, MoveHandler, Run, Step, reg
 aten = torch.ops.aten
 
 
-class Lookup(Handler):
+class Lookup(Handler, ABC):
     """Rows of a table, one an index: an index gets the sum of what its row is handed."""
 
+    @abstractmethod
     def index(self, step: Step) -> Any:
         """Return the argument that says where to look."""
-        raise NotImplementedError
 
     def prepare(self, step: Step) -> None:
         index = self.index(step)

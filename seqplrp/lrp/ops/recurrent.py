@@ -8,6 +8,7 @@ over the input, the state before and the bias.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -290,7 +291,7 @@ def _in_time(tensor: Tensor, direction: int) -> Tensor:
     return tensor.flip(0) if direction else tensor
 
 
-class Recurrent(Handler):
+class Recurrent(Handler, ABC):
     """What LSTM, GRU and plain recurrent operations share; a subclass reads the arguments of its kind."""
 
     vanishing: ClassVar[Vanishing] = "always"
@@ -301,17 +302,17 @@ class Recurrent(Handler):
         is_pair = isinstance(states, tuple | list)
         return step.args[0], states[0] if is_pair else states, states[1] if is_pair else None
 
+    @abstractmethod
     def call(self, step: Step, run: Run) -> Call:
         """Return the arguments and the output at run time."""
-        raise NotImplementedError
 
+    @abstractmethod
     def arrived(self, step: Step, call: Call, relevances: Mapping[int, Tensor]) -> Arrived:
         """Bring the results' relevances into the shapes of `Call`."""
-        raise NotImplementedError
 
+    @abstractmethod
     def back(self, step: Step, coefficient: Tensor) -> Tensor:
         """Bring the input's coefficient into the input's shape."""
-        raise NotImplementedError
 
     def needs(self, step: Step) -> tuple[str, ...]:
         return (*step.inputs, step.output)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
@@ -25,7 +26,7 @@ from seqplrp.lrp.steps import (
 )
 
 
-class SharedByContribution(Handler):
+class SharedByContribution(Handler, ABC):
     """y = sum of linear functions of the inputs (+ constants): r_i = (what i contributes to y) / (y + eps sgn y) R.
 
     Source: METHODS.md, section 2, sums and averages.
@@ -33,9 +34,9 @@ class SharedByContribution(Handler):
 
     vanishing: ClassVar[Vanishing] = "always"
 
+    @abstractmethod
     def coefficients(self, step: Step, share: Tensor, run: Run) -> list[Tensor]:
         """Apply the adjoint of the operation to ``R / (y + eps sgn y)``: one tensor an input, of its shape."""
-        raise NotImplementedError
 
     def taken_by_constants(self, step: Step, share: Tensor, run: Run) -> Tensor | None:
         """Return what constants among the summands take (N,), as a bias does; None where there are none."""
