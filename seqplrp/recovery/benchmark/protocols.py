@@ -211,6 +211,7 @@ def _causal(subject: Subject, options: CausalOptions) -> Mapping[str, FloatArray
             scene.x,
             scene.targets,
             at.placed,
+            copies="motif",  # a net that is sure after one of two copies misses neither alone
             draws=options.draws,
             null_windows=options.null_windows,
             seed=scene.seed,
