@@ -366,7 +366,7 @@ def _infer_signs(graph: Graph, steps: Sequence[Step]) -> None:
         return by_value[value]
 
     for step in reversed(steps):  # readers first, so that the recursion stays shallow
-        vanishes(step.output)
+        step.vanishes = vanishes(step.output)
     for step in steps:
         reading = [reader for reader in readers.get(step.output, []) if step.output in reader.inputs]
         if (

@@ -160,6 +160,8 @@ class Step:
         The value to take for the output on the way back: the output itself, or the ReLU's where gated.
     output_nonnegative : bool
         Whether the output can't be negative.
+    vanishes : bool
+        Whether no relevance can arrive where the output is 0.
     reads_input : tuple of bool
         For each input, whether it is the explained input, moved: there a share stays a coefficient.
     pooled : bool
@@ -189,6 +191,7 @@ class Step:
     gated: bool = False
     value_of_output: str = ""
     output_nonnegative: bool = False
+    vanishes: bool = False
     reads_input: tuple[bool, ...] = ()
     pooled: bool = False
     padded_by: tuple[Step, ...] = ()

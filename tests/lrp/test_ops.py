@@ -18,7 +18,19 @@ from naive_lrp import matrix_of, share
 from torch import Tensor, nn
 
 import seqplrp as sp
-from seqplrp.lrp import Epsilon, Gamma, Pruning, Relative, Rule, ZPlus, make_plan, run_forward
+from seqplrp.lrp import (
+    Epsilon,
+    Flat,
+    Gamma,
+    Pruning,
+    Relative,
+    Rule,
+    WSquare,
+    ZBox,
+    ZPlus,
+    make_plan,
+    run_forward,
+)
 
 EPS = 1e-6
 Op = Callable[[Tensor], Tensor]
@@ -278,6 +290,32 @@ def test_what_sums_the_input_without_weights_is_part_of_the_first_layer(name: st
         if not isinstance(rule, Relative):
             per_sample = found.relevance.sum((1, 2)) - inner.relevance.sum((1, 2))
             assert (per_sample.abs() < 1e-11).all()
+
+
+@pytest.mark.parametrize("rule", [Flat(), WSquare(), ZBox(0.0, 2.0)], ids=repr)
+@pytest.mark.parametrize("name", list(SUMS_OF_THE_INPUT))
+def test_rules_without_coefficients_have_none_behind_a_sum_of_the_input_either(name: str, rule: Rule) -> None:
+    """They hand relevance to sums of 0, too; divided by that it would be millions, and centring would spread it."""
+    summed = SUMS_OF_THE_INPUT[name]
+    net = seeded(lambda: Calls(lambda s, x: s.conv(summed(x)).relu(), conv=nn.Conv1d(4, 6, 3)), seed=3)
+    found = back_through(net, one_hot(3, 10), None, rule)
+    assert found.coefficient is None
+    assert (found.ledger.rows[-1].numbers["unexplained"].abs() < 1e-12).all()
+
+
+def test_a_mean_of_the_input_beside_features_keeps_its_coefficients() -> None:
+    """Where a layer reads both, what arrives at the mean is relevance, but 0 where the mean is."""
+    net = seeded(
+        lambda: Calls(
+            lambda s, x: s.last(torch.cat([s.conv(x).relu().mean(2), x.mean(2)], 1)),
+            conv=nn.Conv1d(4, 6, 3),
+            last=nn.Linear(10, 2),
+        )
+    )
+    x = one_hot(3, 10)
+    found = back_through(net, x, signed(3, 2))
+    assert found.coefficient is not None
+    assert torch.equal(found.relevance, x * found.coefficient)
 
 
 def test_a_difference_of_the_input_is_shared_by_contribution() -> None:

@@ -89,7 +89,8 @@ class SummedInput(MoveHandler):
     Shared by contribution, ``x + flipped(x)`` would hand nothing on where it is 0, and the hypothetical contributions
     of the bases that are not there would be lost. So the layer that reads it is a first layer, as it is where the sum
     is part of its weights: a coefficient c of the sum is c of each summand, ``x c + flipped(x) c``. Relevance that does
-    not come as a coefficient is shared by contribution.
+    not come as a coefficient is shared by contribution. It stays relevance where it may fall on a sum of 0, as Flat and
+    ZBox have it: divided by that, it says nothing of what another base would have.
     """
 
     def __init__(self, sharing: SharedByContribution) -> None:
@@ -111,7 +112,13 @@ class SummedInput(MoveHandler):
         """Enter nothing: no constant stands beside the input, and no denominator takes a share."""
 
     def backward(self, step: Step, relevance: Tensor, run: Run, ledger: Ledger) -> list[Contribution]:
-        return self.sharing.backward(step, relevance, run, ledger)
+        parts = self.sharing.backward(step, relevance, run, ledger)
+        if step.vanishes:
+            return parts
+        return [
+            Contribution(relevance=run.values[name] * part.coefficient)
+            for name, part in zip(step.inputs, parts, strict=True)
+        ]
 
     def describe(self, step: Step) -> str:
         return "summed"
