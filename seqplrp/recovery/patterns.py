@@ -457,7 +457,8 @@ def _enrichment(
         if not mine.any() or not len(rest):
             return 1.0
         table = _log_odds(np.stack([(words[mine] == base).sum(axis=0) for base in range(4)], axis=1), background)
-        threshold = np.quantile(table[np.arange(len(table)), words[mine]].sum(axis=1), _WEAKEST)
+        # The same word, added up in another order, must not fall below itself.
+        threshold = np.quantile(table[np.arange(len(table)), words[mine]].sum(axis=1), _WEAKEST) - 1e-9
         rate = float((_best_scores(shuffled, table) >= threshold).mean())
         at = windows.table["start"].to_numpy()[rest, None] + np.arange(span[rest].max()) - len(table) // 2
         best = _best_scores_at(windows.letters, row[rest], at, table)

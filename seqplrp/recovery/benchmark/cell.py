@@ -23,6 +23,7 @@ from seqplrp.methods import Explainer, Method, Sweep
 from seqplrp.models import SequenceModel, check_architecture, load_model, save_training, train_model
 from seqplrp.recovery.benchmark.config import Architecture, BenchmarkConfig
 from seqplrp.recovery.benchmark.costs import Cost, measure_cost
+from seqplrp.recovery.benchmark.model_protocols import measured_whole, model_protocol_recipe
 from seqplrp.recovery.benchmark.protocols import Explain, Subject, measured, measures_of
 from seqplrp.recovery.benchmark.scenes import Candidates, Scene
 from seqplrp.recovery.benchmark.store import digest, file_name, gzipped, read_json, write_json, write_whole
@@ -90,6 +91,8 @@ def cell_recipe(config: BenchmarkConfig, cell: Cell, task: Mapping[str, Any], ve
         "cost": None if config.cost is None else dataclasses.asdict(config.cost),
         "logos": config.pictures.sequences,
     }
+    if config.model_protocols:  # no key otherwise, so that runs of before there were any go on
+        recipe["model_protocols"] = model_protocol_recipe(config.model_protocols)
     return _plain(recipe)
 
 
@@ -117,6 +120,8 @@ class Part:
     name, recipe : str
     values : mapping of str to ndarray, shape (N,)
         By measure.
+    of_model : mapping of str to mapping of str to float
+        What was measured of the model as a whole, by protocol and measure.
     examples : ndarray, shape (K, L)
         The maps of the first sequences.
     gini : ndarray, shape (N,)
@@ -129,6 +134,7 @@ class Part:
     name: str
     recipe: str
     values: Mapping[str, FloatArray]
+    of_model: Mapping[str, Mapping[str, float]]
     examples: FloatArray
     gini: FloatArray
     cost: Cost | None
@@ -149,6 +155,7 @@ def write_part(folder: Path, part: Part, recipe: str) -> None:
         "seconds": part.seconds,
         "cost": None if part.cost is None else dataclasses.asdict(part.cost),
         "measures": list(part.values),
+        "of_model": part.of_model,
     }
     buffer = io.BytesIO()
     # one array a measure would cost more in headers than in numbers
@@ -168,7 +175,9 @@ def read_part(folder: Path, name: str) -> tuple[Part, str] | None:
         return None
     cost = None if meta["cost"] is None else Cost(**meta["cost"])
     by_measure = dict(zip(meta["measures"], values, strict=True))
-    return Part(meta["name"], meta["recipe"], by_measure, examples, sparse, cost, meta["seconds"]), meta["cell"]
+    of_model = meta.get("of_model", {})  # parts of before there were protocols of whole models have none
+    part = Part(meta["name"], meta["recipe"], by_measure, of_model, examples, sparse, cost, meta["seconds"])
+    return part, meta["cell"]
 
 
 @dataclass(frozen=True)
@@ -279,24 +288,34 @@ class Worker:
         matched, started = self.config.matched, time.perf_counter()
         method, names = variant.method, (variant.name, variant.family)
         explain = None if method is None else _explaining(method)
-        values = measured(Subject(scene, relevance, explain), self.config.protocols, names)
+        subject = Subject(scene, relevance, explain)
+        values = measured(subject, self.config.protocols, names)
+        of_model = measured_whole(subject, self.config.model_protocols, names)
         cost = None if method is None or self.config.cost is None else measure_cost(scene, method, self.config.cost)
         seconds = shared + time.perf_counter() - started
-        self._write(variant.name, values, relevance, cost, seconds)
+        self._write(variant.name, values, of_model, relevance, cost, seconds)
         if matched is not None and variant in matched.methods:
             reference = read_part(self.folder, matched.to.name)
             assert reference is not None  # it is the first to be made
             cut = match_gini(relevance, reference[0].gini, ignore=scene.unknown).relevance
             cut = np.nan_to_num(cut)  # a map without a goal: all measures of a map of zeros are undefined
             name = cut_name(variant, matched.to)
-            values = measured(Subject(scene, cut, None), self.config.protocols, names, map_alone=True)
-            self._write(name, values, cut, None, 0.0)
+            subject = Subject(scene, cut, None)
+            values = measured(subject, self.config.protocols, names, map_alone=True)
+            of_model = measured_whole(subject, self.config.model_protocols, names)
+            self._write(name, values, of_model, cut, None, 0.0)
 
     def _write(
-        self, name: str, values: Mapping[str, FloatArray], relevance: FloatArray, cost: Cost | None, seconds: float
+        self,
+        name: str,
+        values: Mapping[str, FloatArray],
+        of_model: Mapping[str, Mapping[str, float]],
+        relevance: FloatArray,
+        cost: Cost | None,
+        seconds: float,
     ) -> None:
         examples, sparse = relevance[: self.config.pictures.sequences], gini(relevance)
-        part = Part(name, recipes_of(self.config)[name], values, examples, sparse, cost, seconds)
+        part = Part(name, recipes_of(self.config)[name], values, of_model, examples, sparse, cost, seconds)
         write_part(self.folder, part, self._hash)
 
     def _finish(
@@ -333,6 +352,7 @@ class Worker:
                 "measures": list(measures_of(self.config.protocols)),
                 "seconds": training_seconds + sum(part.seconds for part in parts),
                 "costs": {part.name: dataclasses.asdict(part.cost) for part in parts if part.cost is not None},
+                "of_model": {part.name: _finite(part.of_model) for part in parts if part.of_model},
                 "examples": [] if scene is None else _examples(scene, self.config.pictures.sequences),
             },
         )
@@ -386,6 +406,14 @@ def _examples(scene: Scene, most: int) -> list[dict[str, Any]]:
             }
         )
     return found
+
+
+def _finite(of_model: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, float | None]]:
+    """Return values as JSON can hold them: None where one is undefined."""
+    return {
+        protocol: {measure: value if np.isfinite(value) else None for measure, value in values.items()}
+        for protocol, values in of_model.items()
+    }
 
 
 def _plain(content: Any) -> Any:

@@ -10,6 +10,7 @@ from typing import Any
 from seqplrp.errors import SeqplrpError
 from seqplrp.models import TrainOptions, check_architecture
 from seqplrp.recovery.benchmark.entries import Entry, read_entries
+from seqplrp.recovery.benchmark.model_protocols import MODEL_PROTOCOLS
 from seqplrp.recovery.benchmark.protocols import PROTOCOLS, Options
 from seqplrp.recovery.benchmark.tasks import BenchmarkTask, read_task
 from seqplrp.recovery.benchmark.variants import Variant, read_variants, variant_named
@@ -125,7 +126,9 @@ class BenchmarkConfig:
         The method that is tested against its peers.
     peers : tuple of Variant
     protocols : mapping of str to Options
-        What is measured, with its settings.
+        What is measured of each sequence, with its settings.
+    model_protocols : mapping of str to Options
+        What is measured of each model as a whole, with its settings.
     cost : CostOptions or None
     matched : MatchedSparsity or None
     pictures : PictureOptions
@@ -144,6 +147,7 @@ class BenchmarkConfig:
     default: Variant
     peers: tuple[Variant, ...]
     protocols: Mapping[str, Options]
+    model_protocols: Mapping[str, Options]
     cost: CostOptions | None
     matched: MatchedSparsity | None = None
     pictures: PictureOptions = field(default_factory=PictureOptions)
@@ -165,17 +169,19 @@ def read_config(path: Path | str) -> BenchmarkConfig:
     {group, kind: chipseq, directory, factor, motif, p_value}); ``architectures`` (NAME: {architecture, options,
     training}); ``seeds``; ``training``; ``learned``; ``sequences``; ``common`` (center and reverse_complement of every
     method that does not set its own); ``methods`` (NAME: {method, FIELD: VALUE}, where a list makes one method of each
-    value); ``default``; ``peers``; ``protocols``; ``matched_sparsity`` ({to, methods}); ``cost``; ``pictures``.
+    value); ``default``; ``peers``; ``protocols`` (NAME: OPTIONS, of `PROTOCOLS` and
+    `MODEL_PROTOCOLS`); ``matched_sparsity`` ({to, methods}); ``cost``; ``pictures``.
 
     Raises
     ------
     SeqplrpError
-        With file, line and key, for every key or value that can't be.
+        With file, line and key, for every key or value that can't be, and for a protocol whose library is missing.
     """
     root = read_entries(path)
     given = root.mapping(KEYS, _REQUIRED)
     variants = read_variants(given["methods"], given.get("common"))
     default = variant_named(variants, given["default"])
+    protocols, model_protocols = _protocols(given["protocols"], variants)
     config = BenchmarkConfig(
         name=given["name"].text() if "name" in given else Path(path).stem,
         description=given["description"].text() if "description" in given else "",
@@ -191,7 +197,8 @@ def read_config(path: Path | str) -> BenchmarkConfig:
         variants=variants,
         default=default,
         peers=_peers(given["peers"], variants, default),
-        protocols=_protocols(given["protocols"], variants),
+        protocols=protocols,
+        model_protocols=model_protocols,
         cost=_cost(given.get("cost")),
         matched=_matched(given.get("matched_sparsity"), variants),
         pictures=_pictures(given.get("pictures"), variants),
@@ -201,16 +208,24 @@ def read_config(path: Path | str) -> BenchmarkConfig:
     return config
 
 
-def _protocols(entry: Entry, variants: tuple[Variant, ...]) -> dict[str, Options]:
-    found: dict[str, Options] = {}
+def _protocols(entry: Entry, variants: tuple[Variant, ...]) -> tuple[dict[str, Options], dict[str, Options]]:
+    """Read what is measured of each sequence, and what of each model as a whole."""
+    of_sequences: dict[str, Options] = {}
+    of_models: dict[str, Options] = {}
     names = [*dict.fromkeys(variant.family for variant in variants), *(variant.name for variant in variants)]
     for name, one in _some(entry).items():
-        protocol = PROTOCOLS[replace(one, value=name).choice(tuple(PROTOCOLS))]
-        found[name] = protocol.options() if one.value is None else one.made(protocol.options)
-        if found[name].methods:
+        replace(one, value=name).choice((*PROTOCOLS, *MODEL_PROTOCOLS))
+        kind = PROTOCOLS[name].options if name in PROTOCOLS else MODEL_PROTOCOLS[name].options
+        if name in MODEL_PROTOCOLS:
+            one.told(MODEL_PROTOCOLS[name].require)
+        options = kind() if one.value is None else one.made(kind)
+        if options.methods:
             for method in one.mapping()["methods"].items():
                 method.choice(names)
-    return found
+        (of_sequences if name in PROTOCOLS else of_models)[name] = options
+    if not of_sequences:
+        raise entry.error("measures nothing of single sequences", f"add one of {', '.join(PROTOCOLS)}")
+    return of_sequences, of_models
 
 
 def _some(entry: Entry) -> dict[str, Entry]:

@@ -76,8 +76,11 @@ def report_run(config: BenchmarkConfig, out: Path | str) -> Outcome:
     _write_table(summary.tests, folder / "tests.tsv")
     _write_table(summary.costs, folder / "costs.tsv")
     _write_table(summary.models, folder / "models.tsv")
+    for name, means in summary.of_models.items():
+        _write_table(means, folder / f"{name}_summary.tsv")
     reports = write_report(summary, draw_pictures(summary, folder), folder)
     tables = [folder / name for name in ("summary.tsv", "tests.tsv", "costs.tsv", "models.tsv", RESULTS_FILE)]
+    tables += [folder / name for one in summary.of_models for name in (f"{one}.tsv", f"{one}_summary.tsv")]
     return Outcome(None, summary, [*reports, *tables, folder / "pictures"])
 
 

@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from seqplrp.evaluate import Measure
 from seqplrp.recovery.benchmark.cell import NOT_LEARNED, NOTHING_SCORED
 from seqplrp.recovery.benchmark.claims import claims_of
+from seqplrp.recovery.benchmark.model_protocols import MODEL_PROTOCOLS, library_versions
 from seqplrp.recovery.benchmark.pictures import Picture, shown_measures
 from seqplrp.recovery.benchmark.summary import ALL, SIGNIFICANT, Summary, in_scope, records
 from seqplrp.recovery.benchmark.versions import versions
@@ -94,6 +96,8 @@ def _group(summary: Summary, group: str) -> Iterator[Block]:
     yield from _test_table(summary, group)
     if summary.config.matched is not None:
         yield from _matched(summary, group)
+    for name in summary.of_models:
+        yield from _of_models(summary, group, name)
     yield from _claims(summary, group)
     yield from _by_task(summary, group)
 
@@ -237,6 +241,48 @@ def _matched(summary: Summary, group: str) -> Iterator[Block]:
     yield Grid(["measure", "peer, cut", "difference", "p, sequences", f"{matched.to.name} is"], rows)
 
 
+def _of_models(summary: Summary, group: str, name: str) -> Iterator[Block]:
+    """Show what a protocol of whole models gave, overall and by task."""
+    protocol, options = MODEL_PROTOCOLS[name], summary.config.model_protocols[name]
+    means = summary.of_models[name]
+    overall = in_scope(means, group)
+    if overall.empty:
+        return
+    scored = [int(one.manifest["scored"]) for one in summary.cells if _counts(one, group)]
+    used = [min(n, options.sequences) if options.sequences else n for n in scored]
+    yield Heading(protocol.title, 3)
+    yield Text(
+        f"{protocol.says} Each model's scored sequences are used together, {min(used)} to {max(used)} a model, "
+        f"{sum(used)} of {len(used)} models in all. Numbers are means over models, each counting the same; in "
+        "parentheses over how many models, where a value is undefined on others (as precision is where there is no "
+        f"pattern)."
+    )
+    yield _model_grid(summary, name, overall)
+    tasks = list(dict.fromkeys(means.loc[(means["group"] == group) & (means["task"] != ALL), "task"]))
+    for task in tasks if len(tasks) > 1 else []:
+        yield Text(f"{task}:")
+        yield _model_grid(summary, name, in_scope(means, group, task))
+
+
+def _model_grid(summary: Summary, name: str, means: pd.DataFrame) -> Grid:
+    measures = [one for one in MODEL_PROTOCOLS[name].measures if one.name in MODEL_PROTOCOLS[name].shown]
+    cells = {(row["method"], row["measure"]): row for row in records(means)}
+    best = {one.name: _best(means[means["measure"] == one.name], one.better) for one in measures}
+    rows = []
+    for method in (method for method in summary.methods if method in set(means["method"])):
+        texts = [_model_mean(cells[method, one.name]) for one in measures]
+        starred = [f"*{text}*" if method in best[one.name] else text for text, one in zip(texts, measures, strict=True)]
+        rows.append([method, *starred])
+    return Grid(["method", *(one.label for one in measures)], rows, strong=summary.config.default.name)
+
+
+def _model_mean(row: dict[str, Any]) -> str:
+    if not row["n"]:
+        return "undefined"
+    some = f" ({row['n']} of {row['models']})" if row["n"] < row["models"] else ""
+    return f"{row['mean']:.3g}{some}"
+
+
 def _claims(summary: Summary, group: str) -> Iterator[Block]:
     claims = claims_of(summary, group)
     if claims:
@@ -296,7 +342,7 @@ def _reading(summary: Summary) -> Iterator[Block]:
             f"{measure.label} ({measure.better} is better): {measure.meaning}"
             if measure.better != "neither"
             else f"{measure.label}: {measure.meaning}"
-            for measure in summary.measures.values()
+            for measure in (*summary.measures.values(), *_model_measures(summary))
         ]
     )
     yield Text(
@@ -307,8 +353,13 @@ def _reading(summary: Summary) -> Iterator[Block]:
         "timed beside gradient x input on the same sequences; the ratio is what carries over to other machines."
     )
     yield Text("Our implementation of PLRP is reconstructed from secondary sources (METHODS, section 3).")
-    yield Text("Versions: " + ", ".join(f"{name} {number}" for name, number in versions().items()) + ".")
+    used = versions() | library_versions(list(config.model_protocols))
+    yield Text("Versions: " + ", ".join(f"{name} {number}" for name, number in used.items()) + ".")
     yield Text(f"To repeat: `seqplrp benchmark --config {config.source} --out DIR`")
+
+
+def _model_measures(summary: Summary) -> list[Measure]:
+    return [measure for name in summary.of_models for measure in MODEL_PROTOCOLS[name].measures]
 
 
 def _mean(row: dict[str, Any]) -> str:

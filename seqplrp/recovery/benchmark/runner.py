@@ -26,8 +26,18 @@ from seqplrp.recovery.benchmark.cell import (
     recipes_of,
 )
 from seqplrp.recovery.benchmark.config import BenchmarkConfig
+from seqplrp.recovery.benchmark.model_protocols import MODEL_PROTOCOLS
+from seqplrp.recovery.benchmark.model_tables import MODEL_COLUMNS, as_text, model_values
 from seqplrp.recovery.benchmark.scenes import Candidates
-from seqplrp.recovery.benchmark.store import differences, digest, joined_tables, locked, read_json, write_json
+from seqplrp.recovery.benchmark.store import (
+    differences,
+    digest,
+    joined_tables,
+    locked,
+    read_json,
+    write_json,
+    write_whole,
+)
 from seqplrp.recovery.benchmark.tasks import TaskData
 from seqplrp.recovery.benchmark.versions import versions
 
@@ -281,6 +291,18 @@ def _write_results(config: BenchmarkConfig, folder: Path) -> None:
     tables = [table for table in tables if (table.parent / MANIFEST_FILE).is_file()]
     joined_tables(tables, folder / RESULTS_FILE)
     _write_parquet(folder / RESULTS_FILE, tables)
+    _write_model_values(config, folder)
+
+
+def _write_model_values(config: BenchmarkConfig, folder: Path) -> None:
+    """Write what was measured of whole models, a table a protocol; none of an earlier state is left."""
+    manifests = [(cell, read_json(cell.folder(folder) / MANIFEST_FILE)) for cell in cells_of(config)]
+    finished = [(cell, manifest) for cell, manifest in manifests if manifest is not None]
+    for name in MODEL_PROTOCOLS:
+        if name in config.model_protocols:
+            write_whole(folder / f"{name}.tsv", as_text(model_values(config, name, finished)[list(MODEL_COLUMNS)]))
+        else:
+            (folder / f"{name}.tsv").unlink(missing_ok=True)
 
 
 def _write_parquet(beside: Path, tables: Sequence[Path]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor
 
 from seqplrp.genomics import codes_to_one_hot
+from seqplrp.genomics.motifs import Motif
 from seqplrp.models import SequenceModel, predict
 from seqplrp.recovery.benchmark.tasks import TaskData
 from seqplrp.recovery.scoring import MISSED, NO_TRUTH, NOT_POSITIVE, SCORED
@@ -36,6 +38,8 @@ class Candidates:
         In a motif that supports the explained class; of no information, or unknown; in another motif.
     placed : DataFrame
         The motifs: ``record`` (row of these arrays), ``start``, ``end``, ``strand``, ``motif``, ``supports``.
+    matrices : mapping of str to Motif
+        The motifs by name.
     """
 
     ids: list[str]
@@ -46,6 +50,7 @@ class Candidates:
     ignore: BoolArray
     distractor: BoolArray
     placed: pd.DataFrame
+    matrices: Mapping[str, Motif]
 
     @classmethod
     def of(cls, task: TaskData, most: int, seed: int) -> Candidates:
@@ -68,7 +73,7 @@ class Candidates:
         ids = [data.ids[row] for row in rows]
         codes = np.ascontiguousarray(data.codes[rows])
         placed, truth, low, other = _masks(task, ids, [data.classes[i] for i in targets], codes.shape[1])
-        return cls(ids, codes, labels, targets, truth, low | (codes > 3), other, placed)
+        return cls(ids, codes, labels, targets, truth, low | (codes > 3), other, placed, task.matrices)
 
 
 @dataclass(frozen=True)
@@ -163,6 +168,7 @@ def _rows(of: Candidates, rows: npt.NDArray[np.intp]) -> Candidates:
         ignore=of.ignore[rows],
         distractor=of.distractor[rows],
         placed=placed.assign(record=number.loc[placed["record"]].to_numpy()).reset_index(drop=True),
+        matrices=of.matrices,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -23,6 +23,7 @@ from seqplrp.evaluate import (
 )
 from seqplrp.recovery.benchmark.cell import MANIFEST_FILE, SCORED, Cell, cells_of, cut_name, read_part, recipes_of
 from seqplrp.recovery.benchmark.config import BenchmarkConfig
+from seqplrp.recovery.benchmark.model_tables import model_means, model_values
 from seqplrp.recovery.benchmark.protocols import measures_of
 from seqplrp.recovery.benchmark.store import read_json
 from seqplrp.recovery.benchmark.tasks import GROUPS
@@ -80,6 +81,8 @@ class Summary:
         group, task, architecture, method, ms, ratio, low, high (of the ratio), preparing_s, models.
     models : DataFrame
         One row a cell: its model's measures, and how many sequences were scored and left out.
+    of_models : mapping of str to DataFrame
+        By protocol of whole models: group, task, architecture, then the columns of `model_means`.
     """
 
     config: BenchmarkConfig
@@ -92,6 +95,7 @@ class Summary:
     tests: pd.DataFrame
     costs: pd.DataFrame
     models: pd.DataFrame
+    of_models: Mapping[str, pd.DataFrame] = field(default_factory=dict)
 
     @property
     def groups(self) -> list[str]:
@@ -149,6 +153,7 @@ def summarise_cells(config: BenchmarkConfig, cells: list[FinishedCell]) -> Summa
         tests=_tests(config, rows, measures) if scored else pd.DataFrame(),
         costs=_costs(scored, methods) if scored else pd.DataFrame(),
         models=_models(cells),
+        of_models=_of_models(config, scored),
     )
 
 
@@ -285,6 +290,25 @@ def _costs(cells: Sequence[FinishedCell], methods: Sequence[str]) -> pd.DataFram
         return found.assign(low=ratio.min(), high=ratio.max(), models=ratio.size()).reset_index()
 
     return _at_all_levels(at)
+
+
+def _of_models(config: BenchmarkConfig, cells: Sequence[FinishedCell]) -> dict[str, pd.DataFrame]:
+    """Return the means of what was measured of whole models, by protocol; none where no model was."""
+    found = {}
+    for name in config.model_protocols:
+        values = model_values(config, name, ((one.cell, one.manifest) for one in cells))
+        if len(values):
+            means = partial(_means_by, values)
+            found[name] = _at_all_levels(means)
+    return found
+
+
+def _means_by(values: pd.DataFrame, by: tuple[str, ...]) -> pd.DataFrame:
+    parts = [
+        model_means(part).assign(**{name: str(one) for name, one in zip(by, key, strict=True)})
+        for key, part in values.groupby(list(by), sort=False)
+    ]
+    return pd.concat(parts, ignore_index=True)
 
 
 def _models(cells: Sequence[FinishedCell]) -> pd.DataFrame:

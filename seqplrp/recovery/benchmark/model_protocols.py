@@ -1,0 +1,273 @@
+"""What is measured of a method on a model as a whole, from all its maps at once: a few values, not one a sequence.
+
+To add one, write a frozen dataclass of its settings and a function from a `Subject` to a number by measure, and name
+both in `MODEL_PROTOCOLS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+
+from seqplrp.errors import SeqplrpError
+from seqplrp.evaluate import Measure
+from seqplrp.genomics.motifs import Motif, load_all
+from seqplrp.recovery.benchmark.protocols import Options, Subject
+from seqplrp.recovery.benchmark.scenes import Scene
+from seqplrp.recovery.discovery import Discovery, compare_with_truth
+from seqplrp.recovery.filter_report import ALIKE
+from seqplrp.recovery.patterns import FEWEST_SEQLETS, Pattern, find_patterns
+from seqplrp.recovery.seqlets import call_seqlets
+from seqplrp.recovery.tomtom import require_memelite
+
+
+@dataclass(frozen=True)
+class ModelProtocol:
+    """Something to measure of all maps that a method makes of a model.
+
+    Attributes
+    ----------
+    title : str
+        Its heading in reports.
+    says : str
+        For reports: what was done, and how its numbers are to be read.
+    measures : tuple of Measure
+        What it gives: `run` returns the value of each by its name; what it leaves out is undefined.
+    shown : tuple of str
+        The measures that reports show; tables have all.
+    run : callable
+        From a subject and the options.
+    options : type of Options
+    require : callable
+        Raises `SeqplrpError` where a library that it needs is not installed.
+    libraries : tuple of str
+        Those libraries, whose versions decide its values.
+    """
+
+    title: str
+    says: str
+    measures: tuple[Measure, ...]
+    shown: tuple[str, ...]
+    run: Callable[[Subject, Any], Mapping[str, float]]
+    options: type[Options]
+    require: Callable[[], None]
+    libraries: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class MotifOptions(Options):
+    """Motifs that a method's maps give: seqlets, patterns, likeness to the true motifs.
+
+    Parameters
+    ----------
+    fdr : float
+        Share of false ones among the seqlets that are called; see `seqplrp.recovery.call_seqlets`.
+    fewest : int
+        Seqlets that a pattern must have. A true motif that lies in fewer of the sequences is not asked for.
+    level : float
+        The q-value up to which two motifs count as alike; see `seqplrp.recovery.compare_with_truth`.
+    """
+
+    fdr: float = 0.2
+    fewest: int = FEWEST_SEQLETS
+    level: float = ALIKE
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("fdr", "level"):
+            if not 0 < getattr(self, name) <= 1:
+                raise SeqplrpError(name, f"is {getattr(self, name)}", "give a rate above 0 and up to 1")
+        if self.fewest < 2:
+            raise SeqplrpError("fewest", f"is {self.fewest}", "give a whole number of 2 or more")
+
+
+_ROUNDED = 1e-3
+"""Probabilities that differ by no more are the same but for the digits that a file kept; no two motifs of the library
+are as near to one another."""
+
+_FAMILY = "a relative that sequence hardly tells from it counts, too"
+MOTIF_MEASURES = (
+    Measure("motif_precision", "precision", "higher", "patterns that are most like a true motif, of all patterns"),
+    Measure("motif_recall", "recall", "higher", "true motifs that a pattern is most like, of all true motifs"),
+    Measure("motif_f1", "F1", "higher", "harmonic mean of precision and recall; 0 where no true motif is found"),
+    Measure("motif_precision_family", "precision, family", "higher", f"precision, where {_FAMILY}"),
+    Measure("motif_recall_family", "recall, family", "higher", f"recall, where {_FAMILY}; one pattern for each motif"),
+    Measure("motif_f1_family", "F1, family", "higher", "harmonic mean of these two"),
+    Measure(
+        "motif_rank",
+        "rank, median",
+        "lower",
+        "place of a true motif among the library's in likeness to the pattern that is most like it (the last where no "
+        "pattern is), median over the true motifs",
+    ),
+    Measure("motif_rank_worst", "rank, worst", "lower", "the same of the true motif that comes off worst"),
+    Measure("motif_q", "q, median", "lower", "TOMTOM's q-value of that likeness (1 where no pattern is like it)"),
+    Measure("motif_q_worst", "q, worst", "lower", "the same of the true motif that comes off worst"),
+    Measure(
+        "motif_similarity",
+        "matrix r",
+        "higher",
+        "Pearson correlation of the recovered matrix with the true one where they overlap, mean over the motifs found "
+        "(by family) alone",
+    ),
+    Measure("motif_coverage", "covered", "higher", "share of the true motif's information in that overlap, same mean"),
+    Measure("motif_patterns", "patterns", "neither", "patterns of positive relevance"),
+    Measure("motif_spurious", "spurious", "lower", "patterns that are like no true motif, nor a relative of one"),
+    Measure("motif_seqlets", "seqlets", "neither", "stretches in which positive relevance gathers"),
+    Measure("motif_true", "true motifs", "neither", "true motifs that were asked for"),
+)
+
+
+def _motifs(subject: Subject, options: MotifOptions) -> Mapping[str, float]:
+    """Find patterns of positive relevance in a method's maps, and hold them against the true motifs."""
+    scene, relevance = subject.scene, subject.relevance
+    seqlets = call_seqlets(relevance, fdr=options.fdr, seed=scene.seed)
+    patterns = find_patterns(seqlets, scene.candidates.codes, relevance, fewest=options.fewest)
+    found = [pattern for pattern in patterns if pattern.sign > 0]
+    counts = {
+        "motif_patterns": float(len(found)),
+        "motif_seqlets": float((seqlets["sign"] > 0).sum()),
+    }
+    truth = _true_motifs(scene)
+    asked = [sequences >= options.fewest for _, sequences in truth]
+    counts["motif_true"] = float(sum(asked))
+    if not any(asked):
+        return counts
+    return counts | _compared(found, [motif for motif, _ in truth], asked, options.level)
+
+
+def _true_motifs(scene: Scene) -> list[tuple[Motif, int]]:
+    """Return the motifs that support the explained classes, and in how many sequences each lies.
+
+    Motifs of one matrix under several names are one. What is in the library but for rounding is the library's own:
+    beside a twin of its own no pattern could be said to be most like it.
+    """
+    at, library = scene.candidates, load_all()
+    placed = at.placed[at.placed["supports"].astype(bool)]
+    motifs: list[Motif] = []
+    records: list[set[int]] = []
+    for name in sorted(set(placed["motif"])):
+        motif = next((one for one in library if _same_matrix(one, at.matrices[name])), at.matrices[name])
+        there = next((number for number, one in enumerate(motifs) if _same_matrix(one, motif)), len(motifs))
+        if there == len(motifs):
+            motifs.append(motif)
+            records.append(set())
+        records[there] |= set(placed.loc[placed["motif"] == name, "record"])
+    return [(motif, len(in_sequences)) for motif, in_sequences in zip(motifs, records, strict=True)]
+
+
+def _same_matrix(one: Motif, other: Motif) -> bool:
+    return one.width == other.width and np.allclose(one.probabilities, other.probabilities, rtol=0, atol=_ROUNDED)
+
+
+def _compared(
+    found: Sequence[Pattern], truth: Sequence[Motif], asked: Sequence[bool], level: float
+) -> dict[str, float]:
+    """Hold patterns against all true motifs; those that are too rare to be asked for are not spurious, either."""
+    everything = compare_with_truth(found, truth, level=level)
+    discovery = replace(everything, truth=everything.truth[np.asarray(asked)].reset_index(drop=True))
+    values = {"motif_spurious": float(len(discovery.spurious))}
+    for row in discovery.summary.to_dict(orient="records"):
+        suffix = "" if row["rule"] == "strict" else "_family"
+        values |= {f"motif_{name}{suffix}": float(row[name]) for name in ("precision", "recall", "f1")}
+    return values | _ranks(discovery, _library_size(truth)) | _likeness(discovery)
+
+
+def _ranks(discovery: Discovery, last: int) -> dict[str, float]:
+    # a motif that nothing is like must count, or a method would do better by finding less
+    rank, q = discovery.truth["rank"].fillna(last), discovery.truth["q"].fillna(1.0)
+    return {
+        "motif_rank": float(rank.median()),
+        "motif_rank_worst": float(rank.max()),
+        "motif_q": float(q.median()),
+        "motif_q_worst": float(q.max()),
+    }
+
+
+def _likeness(discovery: Discovery) -> dict[str, float]:
+    of_found = discovery.truth[discovery.truth["found"].astype(bool)]
+    return {
+        "motif_similarity": float(of_found["pearson"].mean()),
+        "motif_coverage": float(of_found["coverage"].mean()),
+    }
+
+
+def _library_size(truth: Sequence[Motif]) -> int:
+    """Count the library's motifs and the true ones that are not in it."""
+    library = load_all()
+    return len(library) + sum(not any(_same_matrix(motif, one) for one in library) for motif in truth)
+
+
+MODEL_PROTOCOLS: dict[str, ModelProtocol] = {
+    "motifs": ModelProtocol(
+        title="Which motifs would be discovered",
+        says=(
+            "From the maps alone, without the truth: stretches in which positive relevance gathers (seqlets) are "
+            "clustered into patterns, and each pattern is compared with the motif library by TOMTOM. A pattern is "
+            "right if what it is most like is a motif of the explained classes; by family, if it is a relative that "
+            "sequence hardly tells from it. True motifs are those that lie in enough of the sequences to make a "
+            "pattern."
+        ),
+        measures=MOTIF_MEASURES,
+        shown=(
+            "motif_precision",
+            "motif_recall",
+            "motif_f1",
+            "motif_f1_family",
+            "motif_rank",
+            "motif_rank_worst",
+            "motif_q_worst",
+            "motif_similarity",
+            "motif_patterns",
+            "motif_spurious",
+            "motif_true",
+        ),
+        run=_motifs,
+        options=MotifOptions,
+        require=require_memelite,
+        libraries=("memelite",),
+    )
+}
+"""Every protocol of whole models by the name that configurations use; none has the name of one of `PROTOCOLS`."""
+
+
+def measured_whole(
+    subject: Subject, chosen: Mapping[str, Options], names: tuple[str, ...]
+) -> dict[str, dict[str, float]]:
+    """Run protocols of whole models on a method's maps.
+
+    Parameters
+    ----------
+    subject : Subject
+    chosen : mapping of str to Options
+        By the names of `MODEL_PROTOCOLS`.
+    names : tuple of str
+        The method's name and its family's.
+
+    Returns
+    -------
+    dict
+        By protocol and measure, NaN where it is undefined; protocols that were not asked of the method are not there.
+    """
+    found = {}
+    for name, options in chosen.items():
+        if options.methods and not set(names) & set(options.methods):
+            continue
+        protocol = MODEL_PROTOCOLS[name]
+        values = protocol.run(subject.first(options.sequences), options)
+        found[name] = {one.name: float(values.get(one.name, np.nan)) for one in protocol.measures}
+    return found
+
+
+def model_protocol_recipe(chosen: Mapping[str, Options]) -> dict[str, Any]:
+    """Return all that decides what protocols of whole models give, as plain values."""
+    return {name: {**asdict(options), "versions": library_versions([name])} for name, options in chosen.items()}
+
+
+def library_versions(chosen: Sequence[str]) -> dict[str, str]:
+    """Return the versions of the libraries that protocols of whole models go by."""
+    return {library: version(library) for name in chosen for library in MODEL_PROTOCOLS[name].libraries}

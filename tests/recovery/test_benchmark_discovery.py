@@ -1,0 +1,334 @@
+"""Motifs discovered from a method's maps: the answer is known for maps that are the truth, or nothing of it."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import math
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from benchmark_runs import written
+
+import seqplrp as sp
+from seqplrp.genomics import codes_to_one_hot
+from seqplrp.genomics.motifs import Motif, load, load_all
+from seqplrp.genomics.simulation import load_task
+from seqplrp.recovery import call_seqlets, compare_with_truth, find_patterns
+from seqplrp.recovery.benchmark import read_config, report_run, run_cells, runner
+from seqplrp.recovery.benchmark.model_protocols import MODEL_PROTOCOLS, MotifOptions, measured_whole
+from seqplrp.recovery.benchmark.protocols import PROTOCOLS, Subject
+from seqplrp.recovery.benchmark.scenes import Candidates, Scene
+from seqplrp.recovery.benchmark.tasks import SimulatedTask
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """Models come out the same to the bit with the same number of threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def scene() -> Scene:
+    """150 sequences of three classes, each with its own motif (GABPA, USF1, JUND), and decoys (CTCF, HNF1A) in all."""
+    data = SimulatedTask("decoys", "development", 1, None, load_task("decoys"), n=30, test=150).load()
+    at = Candidates.of(data, 150, 1)
+    # nothing here asks the model anything
+    return Scene(None, at, codes_to_one_hot(at.codes), np.ones(len(at.ids)), 1, {})  # type: ignore[arg-type]
+
+
+def motifs_of(scene: Scene, relevance: np.ndarray, **options) -> dict[str, float]:
+    return measured_whole(Subject(scene, relevance, None), {"motifs": MotifOptions(**options)}, ("x", "x"))["motifs"]
+
+
+def true_map(scene: Scene) -> np.ndarray:
+    return scene.candidates.truth.astype(np.float64)
+
+
+def test_maps_that_are_the_truth_recover_every_planted_motif_and_nothing_else(scene) -> None:
+    found = motifs_of(scene, true_map(scene))
+    assert (found["motif_true"], found["motif_patterns"], found["motif_spurious"]) == (3, 3, 0)
+    for measure in ("precision", "recall", "f1"):
+        assert found[f"motif_{measure}"] == found[f"motif_{measure}_family"] == 1
+    assert (found["motif_rank"], found["motif_rank_worst"]) == (1, 1)
+    assert found["motif_q"] <= found["motif_q_worst"] < 1e-3
+    assert found["motif_similarity"] > 0.95
+    assert found["motif_coverage"] > 0.9
+
+
+def test_random_maps_recover_none_and_come_off_worst_rather_than_undefined(scene) -> None:
+    found = motifs_of(scene, np.random.default_rng(0).normal(size=scene.candidates.truth.shape))
+    assert (found["motif_patterns"], found["motif_recall"], found["motif_recall_family"]) == (0, 0, 0)
+    assert (found["motif_f1"], found["motif_f1_family"]) == (0, 0)
+    assert math.isnan(found["motif_precision"])
+    assert math.isnan(found["motif_similarity"])
+    assert found["motif_rank"] == found["motif_rank_worst"] == len(load_all())
+    assert found["motif_q"] == found["motif_q_worst"] == 1
+
+
+def test_the_motifs_of_other_classes_and_decoys_are_spurious(scene) -> None:
+    found = motifs_of(scene, scene.candidates.distractor.astype(np.float64))
+    assert found["motif_spurious"] == found["motif_patterns"] >= 2
+    assert (found["motif_precision"], found["motif_recall_family"]) == (0, 0)
+
+
+def test_one_true_motif_of_three_beside_a_decoy_is_a_third_and_a_half(scene) -> None:
+    """And finding one perfectly does not hide two that are missed: the worst rank is none of its own."""
+    at = scene.candidates
+    chosen = at.placed[at.placed["motif"].isin(["GABPA", "CTCF"])]
+    chosen = chosen[chosen["supports"] | (chosen["motif"] == "CTCF")]
+    relevance = np.zeros(at.truth.shape)
+    for row in chosen.itertuples():
+        relevance[row.record, row.start : row.end] = 1
+    found = motifs_of(scene, relevance)
+    assert (found["motif_patterns"], found["motif_spurious"]) == (2, 1)
+    assert (found["motif_precision"], found["motif_recall"]) == (0.5, pytest.approx(1 / 3))
+    assert found["motif_f1"] == pytest.approx(0.4)
+    assert found["motif_rank_worst"] > 1
+    assert found["motif_similarity"] > 0.95, "of what was found alone"
+
+
+def test_relevance_against_the_explained_class_is_no_motif_of_it(scene) -> None:
+    found = motifs_of(scene, -true_map(scene))
+    assert (found["motif_patterns"], found["motif_seqlets"], found["motif_recall"]) == (0, 0, 0)
+
+
+def test_values_are_those_of_the_public_functions(scene) -> None:
+    at, rng = scene.candidates, np.random.default_rng(3)
+    relevance = true_map(scene) * rng.exponential(size=at.truth.shape) + rng.normal(scale=0.2, size=at.truth.shape)
+    found = motifs_of(scene, relevance, fdr=0.1, fewest=25)
+    seqlets = call_seqlets(relevance, fdr=0.1, seed=1)
+    patterns = [one for one in find_patterns(seqlets, at.codes, relevance, fewest=25) if one.sign > 0]
+    by_hand = compare_with_truth(patterns, [load(name) for name in ("GABPA", "JUND", "USF1")])
+    strict, family = by_hand.summary.to_dict(orient="records")
+    assert found["motif_seqlets"] == (seqlets["sign"] > 0).sum()
+    assert found["motif_patterns"] == len(patterns) > 0
+    assert (found["motif_f1"], found["motif_f1_family"]) == (strict["f1"], family["f1"])
+    assert found["motif_rank"] == by_hand.truth["rank"].median()
+    assert found["motif_q_worst"] == by_hand.truth["q"].max()
+    assert found["motif_similarity"] == by_hand.truth.loc[by_hand.truth["found"], "pearson"].mean()
+
+
+def test_a_motif_too_rare_to_make_a_pattern_is_not_asked_for_and_not_spurious(scene) -> None:
+    at = scene.candidates
+    gabpa = at.placed.index[(at.placed["motif"] == "GABPA") & at.placed["supports"]]
+    rare = replace(scene, candidates=replace(at, placed=at.placed.drop(gabpa[19:])))
+    found = motifs_of(rare, true_map(scene))  # the maps still show it
+    assert (found["motif_true"], found["motif_patterns"], found["motif_spurious"]) == (2, 3, 0)
+    assert (found["motif_precision"], found["motif_recall"]) == (1, 1)
+    none = motifs_of(scene, true_map(scene), fewest=1000)
+    assert (none["motif_true"], none["motif_patterns"]) == (0, 0)
+    assert math.isnan(none["motif_recall"])
+
+
+def test_a_task_s_rounded_matrices_are_the_librarys_own(scene) -> None:
+    """Tasks and files keep six digits; beside an unrounded twin no pattern would be strictly right."""
+    at = scene.candidates
+    rounded = {name: Motif(name, np.round(one.probabilities, 4)) for name, one in at.matrices.items()}
+    again = replace(scene, candidates=replace(at, matrices=rounded))
+    assert motifs_of(again, true_map(scene)) == motifs_of(scene, true_map(scene))
+
+
+def test_a_true_motif_that_the_library_lacks_is_asked_for_all_the_same(scene) -> None:
+    at, rng = scene.candidates, np.random.default_rng(8)
+    novel = Motif("GABPA", 0.88 * np.eye(4)[rng.integers(0, 4, 10)] + 0.03)
+    other = replace(scene, candidates=replace(at, matrices={**at.matrices, "GABPA": novel}))
+    found = motifs_of(other, true_map(scene))
+    assert (found["motif_true"], found["motif_spurious"]) == (3, 1)
+    assert found["motif_recall"] == pytest.approx(2 / 3)
+
+
+def test_one_matrix_under_two_names_is_one_motif(scene) -> None:
+    at = scene.candidates
+    placed, names = at.placed.copy(), at.placed["motif"].to_numpy(dtype=object).copy()
+    names[np.flatnonzero(names == "GABPA")[::2]] = "ETS"
+    placed["motif"] = names
+    matrices = {**at.matrices, "ETS": Motif("ETS", at.matrices["GABPA"].probabilities)}
+    twice = replace(scene, candidates=replace(at, placed=placed, matrices=matrices))
+    assert motifs_of(twice, true_map(scene)) == motifs_of(scene, true_map(scene))
+
+
+def test_a_method_that_was_not_asked_has_no_values(scene) -> None:
+    options = {"motifs": MotifOptions(methods=("plrp",))}
+    subject = Subject(scene, true_map(scene), None)
+    assert measured_whole(subject, options, ("gxi", "gxi")) == {}
+    assert set(measured_whole(subject, options, ("plrp p=0.5", "plrp"))) == {"motifs"}
+
+
+def test_every_protocol_of_models_gives_what_it_names_and_no_name_is_taken_twice(scene) -> None:
+    assert not set(PROTOCOLS) & set(MODEL_PROTOCOLS)
+    for protocol in MODEL_PROTOCOLS.values():
+        names = [measure.name for measure in protocol.measures]
+        assert len(set(names)) == len(names)
+        assert set(protocol.shown) <= set(names)
+        given = protocol.run(Subject(scene, true_map(scene), None), protocol.options())
+        assert set(given) == set(names), "a perfect map leaves nothing undefined"
+
+
+def test_a_missing_library_is_told_when_the_description_is_read(tmp_path, monkeypatch) -> None:
+    real = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *a: None if name == "memelite" else real(name, *a))
+    path = written(tmp_path, protocols={"localisation": None, "motifs": None})
+    with pytest.raises(sp.SeqplrpError, match=r"tiny.yaml, line \d+, protocols.motifs: memelite: is not inst") as error:
+        read_config(path)
+    assert error.value.remedy == "pip install 'seqplrp[modisco]'"
+    read_config(written(tmp_path, protocols={"localisation": None}))  # what does not need it goes on without
+
+
+@pytest.mark.parametrize(
+    ("protocols", "told"),
+    [
+        ({"motifs": None}, r"protocols: measures nothing of single sequences; add one of localisation"),
+        ({"localisation": None, "motif": None}, r"protocols.motif: 'motif' is not known; did you mean 'motifs'"),
+        ({"localisation": None, "motifs": {"fdr": 0}}, r"protocols.motifs: fdr: is 0"),
+        ({"localisation": None, "motifs": {"level": 2}}, r"protocols.motifs: level: is 2"),
+        ({"localisation": None, "motifs": {"fewest": 1}}, r"protocols.motifs: fewest: is 1"),
+        ({"localisation": None, "motifs": {"draws": 1}}, r"protocols.motifs.draws: is not a known key"),
+        (
+            {"localisation": None, "motifs": {"methods": ["ism"]}},
+            r"protocols.motifs.methods: 'ism' is not known|s\[0\]",
+        ),
+    ],
+)
+def test_settings_that_can_not_be_are_told_with_their_place(tmp_path, protocols, told) -> None:
+    with pytest.raises(sp.SeqplrpError, match=told) as error:
+        read_config(written(tmp_path, protocols=protocols))
+    assert "tiny.yaml, line" in str(error.value)
+
+
+METHODS = {
+    "gxi": {"method": "gradient-x-input"},
+    "random": {"method": "random", "center": "none"},
+    "truth": {"method": "truth"},
+}
+RUN = {
+    "tasks": {"one": {"group": "report", "task": "task.yaml", "n": 500, "test": 120, "seed": 3}},
+    "sequences": 60,
+    "default": "gxi",
+    "peers": ["random"],
+    "protocols": {"localisation": None, "motifs": None},
+    "matched_sparsity": {"to": "truth", "methods": ["gxi"]},
+    "cost": False,
+    "pictures": {"sequences": 0},
+}
+
+
+@pytest.fixture
+def unchecked(monkeypatch):
+    """Leave out the trial of every method before the first cell: it has a test of its own, and costs a trace."""
+    monkeypatch.setattr(runner, "_try_methods", lambda *_: None)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """A finished and reported run, in ``out``; no test may change it."""
+    folder = tmp_path_factory.mktemp("discovery")
+    config = read_config(written(folder, methods=METHODS, **RUN))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(runner, "_try_methods", lambda *_: None)
+        run_cells(config, folder / "out")
+    report_run(config, folder / "out")
+    return folder
+
+
+def table(folder: Path) -> pd.DataFrame:
+    return pd.read_csv(folder / "motifs.tsv", sep="\t")
+
+
+def test_the_run_writes_one_row_a_model_method_and_measure(folder) -> None:
+    found = table(folder / "out")
+    assert list(found.columns) == ["task", "architecture", "seed", "method", "measure", "value"]
+    assert list(found["method"].unique()) == ["gxi", "random", "truth", "gxi | cut to truth"]
+    assert len(found) == 2 * 4 * len(MODEL_PROTOCOLS["motifs"].measures)
+    wide = found.pivot(index=["method", "seed"], columns="measure", values="value")
+    assert (wide.loc["truth", ["motif_precision", "motif_recall", "motif_f1", "motif_rank_worst"]] == 1).all(axis=None)
+    assert (wide.loc["random", ["motif_patterns", "motif_recall", "motif_f1"]] == 0).all(axis=None)
+    assert wide.loc["random", "motif_precision"].isna().all()
+
+
+def test_means_are_those_over_models_and_the_report_shows_them_in_words(folder) -> None:
+    out = folder / "out"
+    means = pd.read_csv(out / "motifs_summary.tsv", sep="\t")
+    means = means[(means["group"] == "report") & (means["task"] == "all") & (means["architecture"] == "all")]
+    by_hand = table(out).groupby(["method", "measure"])["value"].agg(["mean", "min", "max", "count"])
+    here = means.set_index(["method", "measure"])[["mean", "low", "high", "n"]].sort_index()
+    np.testing.assert_allclose(here.to_numpy(), by_hand.sort_index().to_numpy(), rtol=1e-5)
+    assert (means["models"] == 2).all()
+    report = (out / "report.md").read_text()
+    assert "### Which motifs would be discovered" in report
+    section = report.split("### Which motifs would be discovered")[1].split("\n#")[0]
+    scored = pd.read_csv(out / "models.tsv", sep="\t")["scored"]
+    assert f"{scored.min()} to {scored.max()} a model, {scored.sum()} of 2 models" in section
+    (random,) = (line for line in section.splitlines() if line.startswith("| random "))
+    assert "undefined" in random
+    assert "memelite" in report
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_a_run_that_is_stopped_and_gets_a_method_later_ends_in_the_same_bytes(folder, tmp_path, monkeypatch) -> None:
+    """Stopped while a map of the second model is measured; then to the end with a method more."""
+    fewer = {name: METHODS[name] for name in ("gxi", "truth")}
+    config = read_config(written(tmp_path, methods=fewer, **{**RUN, "peers": []}))
+    out = _with_models_of(folder, tmp_path / "out")
+    with pytest.raises(KeyboardInterrupt):
+        run_cells(config, out, listener=_stop("seed 1", "gxi"))
+    assert (out / "cells" / "one" / "small" / "seed0" / "cell.json").exists()
+    doing: list[str] = []
+    config = read_config(written(tmp_path, methods=METHODS, **RUN))
+    run_cells(config, out, listener=lambda event: doing.append(f"{event.cell.seed} {event.doing}"))
+    assert doing == ["0 random", "0 ", "1 gxi", "1 random", "1 "], "what was measured is not measured again"
+    assert (out / "motifs.tsv").read_bytes() == (folder / "out" / "motifs.tsv").read_bytes()
+
+
+def _with_models_of(folder: Path, out: Path) -> Path:
+    """Return a directory that holds the run's trained models, and nothing else."""
+    for model in (folder / "out" / "cells").glob("*/*/*/model"):
+        shutil.copytree(model, out / model.relative_to(folder / "out"))
+    shutil.copy(folder / "out" / "benchmark.json", out)
+    return out
+
+
+def _stop(cell: str, doing: str):
+    def listen(event) -> None:
+        if cell in event.cell.name and event.doing == doing:
+            raise KeyboardInterrupt
+
+    return listen
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_other_settings_are_another_description_and_without_them_no_table_stays(folder, tmp_path) -> None:
+    shutil.copytree(folder / "out", tmp_path / "out")
+    out = tmp_path / "out"
+    stricter = {"localisation": None, "motifs": {"fdr": 0.05}}
+    with pytest.raises(sp.SeqplrpError, match=r"model_protocols.motifs.fdr was 0.2 and is 0.05"):
+        run_cells(read_config(written(tmp_path, methods=METHODS, **{**RUN, "protocols": stricter})), out)
+    without = read_config(written(tmp_path, methods=METHODS, **{**RUN, "protocols": {"localisation": None}}))
+    run_cells(without, out, again=True)
+    assert not (out / "motifs.tsv").exists()
+    report_run(without, out)
+    assert "motifs would be discovered" not in (out / "report.md").read_text()
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_parts_and_cells_of_before_there_were_protocols_of_models_are_still_finished(folder, tmp_path) -> None:
+    """A long run must not have to begin anew because the program learned to measure more."""
+    out = _with_models_of(folder, tmp_path / "out")
+    config = read_config(written(tmp_path, methods=METHODS, **{**RUN, "protocols": {"localisation": None}}))
+    run_cells(config, out)
+    for path in out.rglob("cell.json"):
+        manifest = json.loads(path.read_text())
+        assert "model_protocols" not in manifest["recipe"]
+        del manifest["of_model"]
+        path.write_text(json.dumps(manifest))
+    events: list[object] = []
+    run_cells(config, out, listener=events.append)
+    assert not events
