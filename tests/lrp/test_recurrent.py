@@ -368,6 +368,37 @@ class DanQ(nn.Module):
         return self.out(self.hidden(h.transpose(0, 1).flatten(1)).relu())
 
 
+STRANDS: dict[str, Callable[[nn.Module, Tensor], Tensor]] = {
+    "one after the other": lambda s, x: s.read(torch.cat([x, x.flip(1, 2)])).view(2, x.shape[0], -1).sum(0),
+    "in halves": lambda s, x: torch.add(*s.read(torch.cat([x, x.flip(1, 2)])).chunk(2)),
+    "side by side": lambda s, x: s.read(torch.stack([x, x.flip(1, 2)], 1).flatten(0, 1)).view(x.shape[0], 2, -1).sum(1),
+}
+
+
+@pytest.mark.parametrize("name", list(STRANDS))
+def test_both_strands_of_a_sequence_in_one_call_share_as_in_two(name: str) -> None:
+    """The operation then has two rows a sequence, whose biases and stabilisers make one entry of the ledger."""
+
+    def read(s: nn.Module, x: Tensor) -> Tensor:
+        return s.layer(x.transpose(1, 2))[0].mean(1)
+
+    layer = seeded(lambda: nn.LSTM(4, UNITS, bidirectional=True, batch_first=True))
+    apart = Calls(lambda s, x: read(s, x) + read(s, x.flip(1, 2)), layer=layer)
+    together = Calls(lambda s, x: STRANDS[name](s, x), layer=layer, read=Calls(read, layer=layer))
+    x = one_hot(3, 6)
+    R = signed(*apart(x).shape, seed=2)
+    found, expected = back_through(together, x, R), back_through(apart, x, R)
+    torch.testing.assert_close(found.relevance, expected.relevance, rtol=1e-11, atol=1e-13)
+    assert_balanced(found, R, 1e-12)
+    for column in ("bias", "stabiliser"):
+        torch.testing.assert_close(total_of(found, column), total_of(expected, column), rtol=1e-9, atol=1e-13)
+
+
+def total_of(found, column: str) -> Tensor:
+    """Sum a column of the ledger over the recurrent layers."""
+    return torch.stack([row.numbers[column] for row in found.ledger.rows if row.op == "lstm"]).sum(0)
+
+
 @cache
 def danq() -> nn.Module:
     return seeded(DanQ, seed=4)

@@ -9,8 +9,9 @@ over the input, the state before and the bias.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import Any, ClassVar
 
 import torch
@@ -18,6 +19,7 @@ from torch import Tensor
 from torch.nn.functional import linear
 
 from seqplrp.errors import SeqplrpError
+from seqplrp.lrp.batch import samples_in
 from seqplrp.lrp.graph import Ref
 from seqplrp.lrp.ledger import Ledger
 from seqplrp.lrp.steps import EPS, Contribution, Handler, Run, Step, Vanishing, register, stabilised
@@ -311,6 +313,10 @@ class Recurrent(Handler, ABC):
         """Bring the results' relevances into the shapes of `Call`."""
 
     @abstractmethod
+    def rows_at(self, step: Step, place: int) -> int:
+        """Return the axis that the batch is on in an argument, as `given` counts them."""
+
+    @abstractmethod
     def back(self, step: Step, coefficient: Tensor) -> Tensor:
         """Bring the input's coefficient into the input's shape."""
 
@@ -327,7 +333,9 @@ class Recurrent(Handler, ABC):
         arrived = self.arrived(step, call, relevances)
         shares = share_all(call, arrived)
         firsts = shares.first if call.first_cell is not None else shares.first + shares.first_cell
-        contributions, handed_on, bias = [], torch.zeros_like(shares.bias), shares.bias
+        summed = self._summing(step, run)
+        bias = summed(shares.bias)
+        contributions, handed_on = [], torch.zeros_like(bias)
         for place, argument in enumerate(self.given(step)):
             is_input = isinstance(argument, Ref) and argument.name in step.inputs
             if place == 0 and is_input:
@@ -336,7 +344,7 @@ class Recurrent(Handler, ABC):
                 continue
             else:
                 relevance = (call.values * shares.input, firsts, shares.first_cell)[place]
-                total = _sum(relevance)
+                total = summed(_sum(relevance))
                 contribution = Contribution(relevance=relevance.reshape(run.filled(argument).shape))
             if is_input:
                 contributions.append(contribution)
@@ -348,13 +356,24 @@ class Recurrent(Handler, ABC):
             step.path,
             step.op,
             self.describe(step),
-            relevance_out=torch.stack([_sum(tensor) for tensor in every]).sum(0),
+            relevance_out=summed(torch.stack([_sum(tensor) for tensor in every]).sum(0)),
             relevance_in=handed_on,
             bias=bias,
-            stabiliser=shares.stabiliser,
-            size=torch.stack([_sum(tensor.abs()) for tensor in every]).sum(0),
+            stabiliser=summed(shares.stabiliser),
+            size=summed(torch.stack([_sum(tensor.abs()) for tensor in every]).sum(0)),
         )
         return contributions
+
+    def _summing(self, step: Step, run: Run) -> Callable[[Tensor], Tensor]:
+        """Return what sums to (N,) what each row has; a sequence may have several, its two strands say."""
+        name, axis = step.inputs[0], step.input_batches[0] if step.input_batches else None
+        if axis is None:
+            return lambda rows: rows
+        places = [getattr(argument, "name", None) for argument in self.given(step)]
+        value = run.values[name]
+        lead = axis.lead // prod(value.shape[: self.rows_at(step, places.index(name))])
+        n = samples_in(value, axis)
+        return lambda rows: rows.view(lead, n, -1).sum((0, 2))
 
     def describe(self, step: Step) -> str:
         return f"gates held constant, Epsilon(eps={EPS:g})"
@@ -400,6 +419,9 @@ class Sequential(Recurrent):
             cell = relevances.get(2, torch.zeros_like(call.first_cell))
         return Arrived(torch.zeros_like(call.outputs) if outputs is None else outputs, last, cell)
 
+    def rows_at(self, step: Step, place: int) -> int:
+        return 0 if place == 0 and step.args[8] else 1
+
     def back(self, step: Step, coefficient: Tensor) -> Tensor:
         return coefficient.transpose(0, 1) if step.args[8] else coefficient
 
@@ -427,6 +449,9 @@ class Cell(Recurrent):
         if call.first_cell is not None:
             cell = relevances[1].unsqueeze(0) if 1 in relevances else none
         return Arrived(outputs, none, cell)
+
+    def rows_at(self, step: Step, place: int) -> int:
+        return 0
 
     def back(self, step: Step, coefficient: Tensor) -> Tensor:
         return coefficient[0]
