@@ -26,12 +26,23 @@ def numerics(*, tf32: bool, deterministic: bool) -> Iterator[None]:
     Raises
     ------
     SeqplrpError
-        Where an explanation inside another one, in the callable that is told its progress say, asks for other settings.
+        Where an explanation inside another one, in the callable that is told its progress say, asks for other settings;
+        or where a fixed order is asked for, and torch has none for an operation.
     """
     asked = Settings(tf32, deterministic)
     # autocast is each thread's own
     with _SHARED.held(asked), torch.autocast("cpu", enabled=False), torch.autocast("cuda", enabled=False):
-        yield
+        try:
+            yield
+        except RuntimeError as error:
+            operation, is_it, _ = str(error).partition(" does not have a deterministic implementation")
+            if not is_it:
+                raise
+            raise SeqplrpError(
+                "deterministic",
+                f"torch's {operation} has no fixed order of sums",
+                "leave it out, or use another method",
+            ) from error
 
 
 @dataclass(frozen=True)

@@ -256,3 +256,17 @@ def test_explanations_with_other_settings_at_once_leave_the_process_as_it_was() 
     assert len(seen) == 4 * 5 * 3
     assert all(strict is explainer.deterministic for strict, explainer in seen)
     assert now() == before
+
+
+def test_an_operation_that_torch_can_not_run_in_a_fixed_order_is_an_error_with_a_remedy() -> None:
+    """tangermeme's rule for max pools unpools; that is so on a CPU, too."""
+    pytest.importorskip("tangermeme")
+    net = torch.nn.Sequential(
+        torch.nn.Conv1d(4, 3, 3), torch.nn.ReLU(), torch.nn.MaxPool1d(2), torch.nn.Flatten(), torch.nn.Linear(27, 1)
+    )
+    x = sequences(2, 20)
+    method = sp.DeepLIFTSHAP(n_shuffles=2)
+    with pytest.raises(sp.SeqplrpError, match=r"deterministic: torch's max_unpool.* has no fixed order of sums"):
+        sp.explain(net, x, method=method, deterministic=True)
+    assert not torch.are_deterministic_algorithms_enabled()
+    assert sp.explain(net, x, method=method).relevance.shape == x.shape
