@@ -266,7 +266,8 @@ def test_means_are_those_over_models_and_the_report_shows_them_in_words(folder) 
     assert "### Which motifs would be discovered" in report
     section = report.split("### Which motifs would be discovered")[1].split("\n#")[0]
     scored = pd.read_csv(out / "models.tsv", sep="\t")["scored"]
-    assert f"{scored.min()} to {scored.max()} a model, {scored.sum()} of 2 models" in section
+    assert f"{scored.min()} to {scored.max()} a model, {scored.sum()} in all, of 2 models" in section
+    assert "Settings: fdr 0.2, fewest 20, level 0.05." in section
     (random,) = (line for line in section.splitlines() if line.startswith("| random "))
     assert "undefined" in random
     assert "memelite" in report

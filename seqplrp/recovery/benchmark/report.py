@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from seqplrp.recovery.benchmark.cell import NOT_LEARNED, NOTHING_SCORED
 from seqplrp.recovery.benchmark.claims import claims_of
 from seqplrp.recovery.benchmark.model_protocols import MODEL_PROTOCOLS, library_versions
 from seqplrp.recovery.benchmark.pictures import Picture, shown_measures
+from seqplrp.recovery.benchmark.protocols import Options
 from seqplrp.recovery.benchmark.summary import ALL, SIGNIFICANT, Summary, in_scope, records
 from seqplrp.recovery.benchmark.versions import versions
 
@@ -252,16 +253,23 @@ def _of_models(summary: Summary, group: str, name: str) -> Iterator[Block]:
     used = [min(n, options.sequences) if options.sequences else n for n in scored]
     yield Heading(protocol.title, 3)
     yield Text(
-        f"{protocol.says} Each model's scored sequences are used together, {min(used)} to {max(used)} a model, "
-        f"{sum(used)} of {len(used)} models in all. Numbers are means over models, each counting the same; in "
-        "parentheses over how many models, where a value is undefined on others (as precision is where there is no "
-        f"pattern)."
+        f"{protocol.says} All scored sequences of a model are used together: {min(used)} to {max(used)} a model, "
+        f"{sum(used)} in all, of {len(used)} models. Numbers are means over models, each counting the same; in "
+        "parentheses over how many, where a value is undefined on others (as precision is where there is no pattern). "
+        f"Settings: {_settings(options)}."
     )
     yield _model_grid(summary, name, overall)
     tasks = list(dict.fromkeys(means.loc[(means["group"] == group) & (means["task"] != ALL), "task"]))
     for task in tasks if len(tasks) > 1 else []:
         yield Text(f"{task}:")
         yield _model_grid(summary, name, in_scope(means, group, task))
+
+
+def _settings(options: Options) -> str:
+    return ", ".join(f"{name} {value}" for name, value in asdict(options).items() if name not in _WHAT_OF)
+
+
+_WHAT_OF = ("sequences", "methods")  # what is measured, not how
 
 
 def _model_grid(summary: Summary, name: str, means: pd.DataFrame) -> Grid:
