@@ -20,7 +20,7 @@ from seqplrp.genomics import codes_to_one_hot
 from seqplrp.genomics.motifs import Motif, load, load_all
 from seqplrp.genomics.simulation import load_task
 from seqplrp.recovery import call_seqlets, compare_with_truth, find_patterns
-from seqplrp.recovery.benchmark import read_config, report_run, run_cells, runner
+from seqplrp.recovery.benchmark import outcome, read_config, report_run, run_cells, runner
 from seqplrp.recovery.benchmark.model_protocols import MODEL_PROTOCOLS, MotifOptions, measured_whole
 from seqplrp.recovery.benchmark.protocols import PROTOCOLS, Subject
 from seqplrp.recovery.benchmark.scenes import Candidates, Scene
@@ -234,8 +234,9 @@ def folder(tmp_path_factory) -> Path:
     config = read_config(written(folder, methods=METHODS, **RUN))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(runner, "_try_methods", lambda *_: None)
+        patch.setattr(outcome, "draw_pictures", lambda *_: [])  # slow, and not what is asked here
         run_cells(config, folder / "out")
-    report_run(config, folder / "out")
+        report_run(config, folder / "out")
     return folder
 
 
