@@ -115,9 +115,8 @@ def place_of(model: nn.Module, example: Tensor, device: str | torch.device | Non
         chosen = torch.device(device)
         torch.empty(0, device=chosen).tolist()  # not on a device without values
     except (RuntimeError, AssertionError, NotImplementedError, TypeError) as error:
-        raise SeqplrpError(
-            "device", f"{device!r} can't be used here ({str(error).splitlines()[0]})", "use 'cpu'"
-        ) from error
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise SeqplrpError("device", f"{device!r} can't be used here ({reason})", "use 'cpu'") from error
     return chosen, dtype
 
 

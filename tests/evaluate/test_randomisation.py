@@ -132,6 +132,15 @@ def test_a_model_that_can_not_be_copied_is_told_so() -> None:
         layer_randomisation(net, gradient_map, relevance=np.ones((6, 40)))
 
 
+def test_a_model_that_refuses_to_be_copied_without_a_word_is_named_too() -> None:
+    class Silent(nn.Linear):
+        def __deepcopy__(self, memo):
+            raise NotImplementedError
+
+    with pytest.raises(SeqplrpError, match=r"Silent: can't be copied \(NotImplementedError\)"):
+        layer_randomisation(Silent(4, 1), gradient_map, relevance=np.ones((6, 40)))
+
+
 def test_a_seed_repeats_its_weights_and_another_gives_others() -> None:
     net = trained()
     layers = layers_of(net, X[:1])
