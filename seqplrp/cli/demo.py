@@ -18,10 +18,10 @@ _TRAIN, _TEST, _EPOCHS = 6000, 600, 12
 _METHODS = {
     "gradient x input": ("gradient-x-input", "--method gradient-x-input"),
     "LRP-gamma": ("lrp-gamma", "--method lrp --rule gamma"),
-    "LRP-gamma, centred": ("lrp-gamma-centred", "--method lrp --rule gamma --center composition"),
-    "PLRP-lambda gamma, p 0.5, centred": ("plrp", "--method plrp --rule gamma --p 0.5 --center composition"),
+    "PLRP": ("plrp", "--method plrp"),
+    "PLRP, centred": ("plrp-centred", "--method plrp --center composition"),
 }
-"""Name in the table: directory, options. The third row tells what centring alone does."""
+"""Name in the table: directory, options. The last two rows differ in the centring alone."""
 
 _SHOWN = {"rma": "RMA", "rra": "RRA", "auprc": "AUPRC", "gini": "Gini"}
 

@@ -14,6 +14,10 @@ from torch import Tensor
 from seqplrp.errors import SeqplrpError
 
 
+DEFAULT_BUDGET = 0.5
+"""The share of the relevance that the whole network may prune where neither p nor a budget is given."""
+
+
 @dataclass(frozen=True)
 class Pruning:
     """How relevance is pruned at every activation that feeds a conv or a linear layer.
@@ -25,7 +29,8 @@ class Pruning:
         module-path patterns of the reading layers to such shares. p = 0 prunes nothing.
     budget : float, optional
         Largest share for the whole network; with n pruned activations on the longest path from input to output each
-        gets ``p = 1 - (1 - budget)^(1/n)``. Give `p` or `budget`, not both; neither means p = 0.5.
+        gets ``p = 1 - (1 - budget)^(1/n)``. Give `p` or `budget`, not both; neither means a budget of
+        0.5, chosen on the benchmark's development tasks.
     p_neg : float, optional
         The share for negative relevance; p/2 unless given.
     mode : {"lambda", "matrix"}
@@ -104,9 +109,7 @@ def shares_of(pruning: Pruning, readers: tuple[str, ...], depth: int) -> Shares:
     depth : int
         Number of pruned activations on the longest path from input to output.
     """
-    if pruning.budget is not None:
-        p = 1.0 - (1.0 - pruning.budget) ** (1.0 / max(depth, 1))
-    elif isinstance(pruning.p, Mapping):
+    if isinstance(pruning.p, Mapping):
         matches = (share for pattern, share in pruning.p.items() if any(fnmatchcase(r, pattern) for r in readers))
         found = next(matches, None)
         if found is None:
@@ -116,8 +119,11 @@ def shares_of(pruning: Pruning, readers: tuple[str, ...], depth: int) -> Shares:
                 "add a '*' pattern",
             )
         p = found
+    elif pruning.p is not None:
+        p = pruning.p
     else:
-        p = 0.5 if pruning.p is None else pruning.p
+        budget = DEFAULT_BUDGET if pruning.budget is None else pruning.budget
+        p = 1.0 - (1.0 - budget) ** (1.0 / max(depth, 1))
     return Shares(p, p / 2 if pruning.p_neg is None else pruning.p_neg)
 
 

@@ -139,7 +139,7 @@ class PLRP(LRP):
     rule, attention
         As in `LRP`; the rule is gamma (0.25) unless given.
     p, budget, p_neg, mode, threshold, gain, tau, prune_input
-        See `seqplrp.lrp.Pruning`; p = 0.5 where neither p nor budget is given.
+        See `seqplrp.lrp.Pruning`; a budget of 0.5 where neither p nor budget is given.
     center, reverse_complement
         See `Method`.
 

@@ -405,6 +405,14 @@ def test_a_budget_gives_every_activation_of_the_longest_path_its_part() -> None:
     assert torch.equal(by_budget, back_through(deep_net(), x, None, Gamma(), Pruning(p=p)).relevance)
 
 
+def test_without_p_or_budget_the_whole_network_may_prune_a_half() -> None:
+    x = one_hot(3, 24)
+    found = [back_through(deep_net(), x, None, Gamma(), pruning).relevance for pruning in (Pruning(), Pruning(p=0.5))]
+    half = back_through(deep_net(), x, None, Gamma(), Pruning(budget=0.5)).relevance
+    assert torch.equal(found[0], half)
+    assert not torch.equal(found[1], half), "a half at each of the three activations is more"
+
+
 @pytest.mark.parametrize(
     ("values", "where"),
     [

@@ -55,8 +55,10 @@ _Lines = dict[str, list[tuple[float, Variant]]]
 
 
 def _curve(means: pd.DataFrame, points: list[tuple[float, Variant]], measure: str) -> tuple[list[float], list[float]]:
+    """Return a sweep's points that were measured: a protocol may have been asked of some methods alone."""
     of = means[means["measure"] == measure].set_index("method")["mean"]
-    return [value for value, _ in points], [float(of[variant.name]) for _, variant in points]
+    there = [(value, float(of[variant.name])) for value, variant in points if variant.name in of.index]
+    return [value for value, _ in there], [mean for _, mean in there]
 
 
 def _rises(means: pd.DataFrame, lines: _Lines) -> Claim:
@@ -83,7 +85,7 @@ def _as_steep(means: pd.DataFrame, lines: _Lines) -> Claim:
     held, told = [], []
     for line, points in lines.items():
         p, values = _curve(means, points, "deletion_early")
-        if p[0] != 0 or not np.isfinite(values).all():
+        if len(p) < 2 or p[0] != 0 or not np.isfinite(values).all():
             continue
         steep = [value >= _AS_STEEP * values[0] for value in values[1:]]
         held += steep
