@@ -1,4 +1,4 @@
-"""The one error class for everything that a user can mend."""
+"""The one error class for everything that a user can mend, and how others' errors are told in it."""
 
 from __future__ import annotations
 
@@ -29,6 +29,23 @@ class SeqplrpError(ValueError):
     def __reduce__(self) -> tuple[type[SeqplrpError], tuple[str, str, str]]:
         # The default pickles the joined message alone, which would break errors that cross a process.
         return type(self), (self.where, self.what, self.remedy)
+
+
+def first_line(error: BaseException, *, kind: bool = False) -> str:
+    """Return the first line of an error's message that says something; the error's class where there is none.
+
+    Parameters
+    ----------
+    error : exception
+        Of another library, or of the user's own code: its message may have many lines, or be empty.
+    kind : bool
+        Whether the class is named before the line, too.
+    """
+    name = type(error).__name__
+    said = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
+    if not said:
+        return name
+    return f"{name}: {said}" if kind else said
 
 
 def _one_line(text: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from seqplrp.errors import SeqplrpError
+from seqplrp.errors import SeqplrpError, first_line
 from seqplrp.evaluate.draws import seed_from
 
 Reset = Callable[[nn.Module], None]
@@ -135,7 +135,7 @@ def _copied(model: nn.Module) -> nn.Module:
     except (RuntimeError, TypeError, NotImplementedError) as error:
         raise SeqplrpError(
             type(model).__name__,
-            f"can't be copied ({(str(error) or type(error).__name__).splitlines()[0]})",
+            f"can't be copied ({first_line(error)})",
             "make what can be: torch.nn.utils.weight_norm, for one, has a successor in torch.nn.utils.parametrizations",
         ) from error
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_unflatten
 
-from seqplrp.errors import SeqplrpError
+from seqplrp.errors import SeqplrpError, first_line
 from seqplrp.lrp.bounds import with_numbers_as_bounds
 from seqplrp.lrp.explained import TRACING, Explained, Layout, Others, Program, Target, evaluation_mode
 from seqplrp.lrp.graph import Graph, Node, Ref
@@ -85,7 +85,7 @@ def _traced(
             shown = " and ".join(str(tuple(tensor.shape)) for tensor in (example, *others))
             raise SeqplrpError(
                 type(model).__name__,
-                f"torch.export can't trace the model with an input {shown}: {_first_line(error)}",
+                f"torch.export can't trace the model with an input {shown}: {first_line(error, kind=True)}",
                 REMEDY,
             ) from error
     return _read(exported, model, by_target=target is not None)
@@ -132,7 +132,7 @@ def _program_graph(program: Program, example: Tensor, target: Target | None, oth
                 strict=False,
             ).run_decompositions({})
         except Exception as error:  # whatever the target raised
-            raise SeqplrpError("target", f"can't be traced: {_first_line(error)}", REMEDY) from error
+            raise SeqplrpError("target", f"can't be traced: {first_line(error, kind=True)}", REMEDY) from error
     return builder.finish(builder.read(scoring, behind=results))
 
 
@@ -169,11 +169,6 @@ def _quietly() -> Iterator[None]:
             yield
     finally:
         logging.disable(before)
-
-
-def _first_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[0] if lines else ''}"
 
 
 def _read(exported: torch.export.ExportedProgram, model: nn.Module, *, by_target: bool) -> Graph:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
-from seqplrp.errors import SeqplrpError
+from seqplrp.errors import SeqplrpError, first_line
 from seqplrp.lrp import Explained, evaluation_mode, output_of, run_forward
 from seqplrp.methods.base import Prepared
 from seqplrp.methods.batching import ran_out_of_memory
@@ -42,18 +42,14 @@ def _failures_told(model: nn.Module, x: Tensor) -> Iterator[None]:
         if mixed is not None:
             raise SeqplrpError(
                 type(model).__name__,
-                f"is of several dtypes: {mixed} ({_first_line(error)})",
+                f"is of several dtypes: {mixed} ({first_line(error)})",
                 "convert it as a whole: model.float() or model.double()",
             ) from error
         raise SeqplrpError(
             "X",
-            f"can't be run through the model with shape {tuple(x.shape)} ({_first_line(error)})",
+            f"can't be run through the model with shape {tuple(x.shape)} ({first_line(error)})",
             "give inputs of a shape that the model takes",
         ) from error
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).splitlines()), type(error).__name__)
 
 
 def _check_score(output: Tensor, n: int, where: str) -> None:

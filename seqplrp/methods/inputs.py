@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from seqplrp.errors import SeqplrpError
+from seqplrp.errors import SeqplrpError, first_line
 from seqplrp.methods.base import Chosen, Method
 
 
@@ -115,8 +115,7 @@ def place_of(model: nn.Module, example: Tensor, device: str | torch.device | Non
         chosen = torch.device(device)
         torch.empty(0, device=chosen).tolist()  # not on a device without values
     except (RuntimeError, AssertionError, NotImplementedError, TypeError) as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise SeqplrpError("device", f"{device!r} can't be used here ({reason})", "use 'cpu'") from error
+        raise SeqplrpError("device", f"{device!r} can't be used here ({first_line(error)})", "use 'cpu'") from error
     return chosen, dtype
 
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from seqplrp.errors import SeqplrpError
+from seqplrp.errors import SeqplrpError, first_line
 
 _LETTERS = torch.arange(4, dtype=torch.uint8)
 
@@ -74,6 +74,7 @@ def choose_device(name: str) -> torch.device:
         device = torch.device(name)
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        reason = str(error).split("\n", maxsplit=1)[0]
-        raise SeqplrpError("device", f"{name!r} can't be used ({reason})", "choose auto, cpu or cuda") from error
+        raise SeqplrpError(
+            "device", f"{name!r} can't be used ({first_line(error)})", "choose auto, cpu or cuda"
+        ) from error
     return device

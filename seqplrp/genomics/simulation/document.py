@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from seqplrp.errors import SeqplrpError
+from seqplrp.errors import SeqplrpError, first_line
 
 _MOST_NODES = 200_000  # aliases of aliases would otherwise unfold without end
 _TAGS = ("str", "int", "float", "bool", "null", "timestamp", "seq", "map")
@@ -194,7 +194,7 @@ def parse_document(text: str, source: str) -> Node:
         line = f", line {mark.line + 1}" if mark else ""
         raise SeqplrpError(f"{source}{line}", f"is no YAML: {error.problem}", "mend the text") from None
     except (yaml.YAMLError, RecursionError) as error:
-        what = str(error).splitlines()[0] if isinstance(error, yaml.YAMLError) else "nested too deeply"
+        what = first_line(error) if isinstance(error, yaml.YAMLError) else "nested too deeply"
         raise SeqplrpError(source, f"is no YAML: {what}", "mend the text") from None
     if root is None:
         raise SeqplrpError(source, "is empty", "describe a task; see the examples in examples/tasks")
