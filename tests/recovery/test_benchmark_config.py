@@ -122,7 +122,15 @@ BROKEN = {
     "empty sweep": ({"methods": {"x": {"method": "plrp", "p": []}}}, r"methods.x.p: is an empty list"),
     "default": ({"default": "plrp"}, r"default: 'plrp' is no method of this run; use one of plrp p=0, plrp p=0.5"),
     "peer": ({"peers": ["ism"]}, r"peers\[0\]: 'ism' is no method of this run"),
-    "default as peer": ({"peers": ["plrp p=0.5"]}, r"peers\[0\]: is the default itself"),
+    "default as peer": ({"peers": ["plrp p=0.5"]}, r"peers\[0\]: is the method itself"),
+    "default compared": ({"comparisons": {"plrp p=0.5": ["gxi"]}}, r"comparisons.plrp p=0.5: is the default"),
+    "compared with itself": ({"comparisons": {"matrix": ["matrix"]}}, r"comparisons.matrix\[0\]: is the method itself"),
+    "compared with none": ({"comparisons": {"matrix": []}}, r"comparisons.matrix: names no peer"),
+    "tested twice": (
+        {"comparisons": {"matrix": ["gxi"]}},
+        r"comparisons.matrix\[0\]: 'gxi' is tested already, under peers",
+    ),
+    "compared name": ({"comparisons": {"lrp": ["gxi"]}}, r"comparisons.lrp: 'lrp' is no method of this run"),
     "protocol": ({"protocols": {"roar!": {}}}, r"protocols.roar!: 'roar!' is not known"),
     "protocol option": (
         {"protocols": {"faithfulness": {"draw": 3}}},

@@ -14,6 +14,7 @@ from seqplrp.recovery.benchmark import read_config
 from seqplrp.recovery.benchmark import summary as summary_module
 from seqplrp.recovery.benchmark.cell import cells_of, recipes_of
 from seqplrp.recovery.benchmark.claims import claims_of
+from seqplrp.recovery.benchmark.config import Comparison
 from seqplrp.recovery.benchmark.protocols import measures_of
 from seqplrp.recovery.benchmark.report import as_html, as_markdown, report_blocks
 from seqplrp.recovery.benchmark.summary import (
@@ -155,6 +156,33 @@ def test_a_verdict_knows_which_way_is_better_and_when_nothing_can_be_said(config
     assert verdicts["zeros"] == {"not judged"}
 
 
+def test_other_methods_are_tested_against_peers_of_their_own(config) -> None:
+    named = {variant.name: variant for variant in config.variants}
+    more = replace(config, comparisons=(Comparison(named["matrix"], (named["random"],)),))
+    summary = invented(more, {"auprc": 0.2})
+    cells = [replace(one, values=one.values.copy()) for one in summary.cells]
+    auprc = list(summary.measures).index("auprc")
+    for one in cells:
+        one.values[:, summary.methods.index("matrix"), auprc] -= 0.4
+    summary = summarise_cells(more, cells)
+    tests = in_scope(summary.tests, "report")
+    found = tests[(tests["reference"] == "matrix") & (tests["measure"] == "auprc")]
+    assert found["other"].tolist() == ["random"]
+    assert found["p_holm"].tolist() == pytest.approx(found["p"].tolist()), "one peer: nothing to correct for"
+    assert found["verdict"].tolist() == ["worse"]
+    table = summary_rows(summary).set_index(["group", "task", "architecture", "method", "measure"])
+    assert table.index.is_unique
+    assert table.loc[("report", "all", "all", "random", "auprc"), "tested"] == "matrix"
+    text = as_markdown(list(report_blocks(summary, [])))
+    assert "### Where plrp p=0.5 loses" in text
+    assert "- AUPRC: -0." in text.split("### Where matrix loses")[1].split("###")[0]
+
+
+def test_a_run_without_peers_says_that_nothing_was_tested(config) -> None:
+    text = as_markdown(list(report_blocks(invented(replace(config, peers=(), matched=None), {}), [])))
+    assert "No peers are named, so nothing was tested." in text
+
+
 def test_the_report_names_every_loss_overall_and_in_single_places(both) -> None:
     summary = invented(both, {"auprc": 0.2, "rma": -0.2})
     cells = [replace(one, values=one.values.copy()) for one in summary.cells]
@@ -232,6 +260,19 @@ def test_claims_are_held_against_the_runs_numbers(config) -> None:
     assert worse["Gini rises with p"].verdict == "does not hold"
     steep = next(claim for says, claim in worse.items() if says.startswith("First deletion steps"))
     assert steep.verdict == "does not hold"
+
+
+def test_claims_look_at_what_was_measured_alone(config) -> None:
+    """A protocol may be asked of some methods of a sweep; that of one point shows no steepness."""
+    summary = invented(config, {"gini": 0.1})
+    cells = [replace(one, values=one.values.copy()) for one in summary.cells]
+    for one in cells:
+        early = list(summary.measures).index("deletion_early")
+        one.values[:, summary.methods.index("plrp p=0.5"), early] = np.nan
+    claims = {claim.says: claim for claim in claims_of(summarise_cells(config, cells), "report")}
+    steep = next(claim for says, claim in claims.items() if says.startswith("First deletion steps"))
+    assert (steep.verdict, steep.evidence) == ("open", "no sweep was measured at p = 0 and beyond")
+    assert claims["Gini rises with p"].verdict == "holds"
 
 
 def test_the_summary_table_has_means_costs_and_tests_of_each_method_once(config) -> None:

@@ -17,6 +17,7 @@ Verdict = Literal["holds", "does not hold", "in part", "open"]
 
 
 _AS_STEEP = 0.95
+_NO_SWEEP = "no sweep was measured at p = 0 and beyond"
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ def _as_steep(means: pd.DataFrame, lines: _Lines) -> Claim:
         held += steep
         told.append(f"{line}: " + ", ".join(f"{value:.2f} at p = {at:g}" for at, value in zip(p, values, strict=True)))
     says = f"First deletion steps as steep as LRP's (the early drop at least {100 * _AS_STEEP:.0f} % of it)"
-    return Claim(says, _verdict(held) if held else "open", "; ".join(told) or "no sweep has p = 0")
+    return Claim(says, _verdict(held) if held else "open", "; ".join(told) or _NO_SWEEP)
 
 
 def _lambda_beats_matrix(summary: Summary, means: pd.DataFrame) -> Iterator[Claim]:

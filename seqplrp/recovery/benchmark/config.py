@@ -28,6 +28,7 @@ KEYS = (
     "methods",
     "default",
     "peers",
+    "comparisons",
     "protocols",
     "matched_sparsity",
     "cost",
@@ -84,6 +85,22 @@ class MatchedSparsity:
 
 
 @dataclass(frozen=True)
+class Comparison:
+    """A method that is tested against others.
+
+    Parameters
+    ----------
+    reference : Variant
+        The method that is asked about.
+    peers : tuple of Variant
+        What it is tested against; Holm's correction is over them.
+    """
+
+    reference: Variant
+    peers: tuple[Variant, ...]
+
+
+@dataclass(frozen=True)
 class PictureOptions:
     """What is drawn.
 
@@ -125,6 +142,8 @@ class BenchmarkConfig:
     default : Variant
         The method that is tested against its peers.
     peers : tuple of Variant
+    comparisons : tuple of Comparison
+        What else is tested, such as the default on both strands against peers on both.
     protocols : mapping of str to Options
         What is measured of each sequence, with its settings.
     model_protocols : mapping of str to Options
@@ -151,6 +170,12 @@ class BenchmarkConfig:
     cost: CostOptions | None
     matched: MatchedSparsity | None = None
     pictures: PictureOptions = field(default_factory=PictureOptions)
+    comparisons: tuple[Comparison, ...] = ()
+
+    @property
+    def tested(self) -> tuple[Comparison, ...]:
+        """All that is tested: the default against its peers, then the further comparisons; none without peers."""
+        return tuple(one for one in (Comparison(self.default, self.peers), *self.comparisons) if one.peers)
 
     def train_options(self, architecture: Architecture, seed: int) -> TrainOptions:
         """Return how one model is trained."""
@@ -169,8 +194,9 @@ def read_config(path: Path | str) -> BenchmarkConfig:
     {group, kind: chipseq, directory, factor, motif, p_value}); ``architectures`` (NAME: {architecture, options,
     training}); ``seeds``; ``training``; ``learned``; ``sequences``; ``common`` (center and reverse_complement of every
     method that does not set its own); ``methods`` (NAME: {method, FIELD: VALUE}, where a list makes one method of each
-    value); ``default``; ``peers``; ``protocols`` (NAME: OPTIONS, of `PROTOCOLS` and
-    `MODEL_PROTOCOLS`); ``matched_sparsity`` ({to, methods}); ``cost``; ``pictures``.
+    value); ``default``; ``peers``; ``comparisons`` (NAME: [PEER, ...] of other methods that are tested, against peers
+    of their own); ``protocols`` (NAME: OPTIONS, of `PROTOCOLS` and `MODEL_PROTOCOLS`); ``matched_sparsity``
+    ({to, methods}); ``cost``; ``pictures``.
 
     Raises
     ------
@@ -202,6 +228,7 @@ def read_config(path: Path | str) -> BenchmarkConfig:
         cost=_cost(given.get("cost")),
         matched=_matched(given.get("matched_sparsity"), variants),
         pictures=_pictures(given.get("pictures"), variants),
+        comparisons=_comparisons(given.get("comparisons"), variants, default, given["peers"]),
     )
     for entry, architecture in zip(given["architectures"].mapping().values(), config.architectures, strict=True):
         entry.told(config.train_options(architecture, 0).validate)
@@ -269,8 +296,30 @@ def _peers(entry: Entry, variants: tuple[Variant, ...], default: Variant) -> tup
     peers = tuple(variant_named(variants, one) for one in entry.items())
     for one, peer in zip(entry.items(), peers, strict=True):
         if peer == default or peers.count(peer) > 1:
-            raise one.error("is the default itself" if peer == default else "is there twice", "leave it out")
+            raise one.error("is the method itself" if peer == default else "is there twice", "leave it out")
     return peers
+
+
+def _comparisons(
+    entry: Entry | None, variants: tuple[Variant, ...], default: Variant, peers: Entry
+) -> tuple[Comparison, ...]:
+    found: list[Comparison] = []
+    taken = {one.text(): "peers" for one in peers.items()}  # a summary's row has room for one test
+    for name, one in ({} if entry is None else entry.mapping()).items():
+        reference = variant_named(variants, replace(one, value=name))
+        if reference == default:
+            raise one.error("is the default, whose peers have a key of their own", "name them under peers")
+        of_this = _peers(one, variants, reference)
+        for peer in one.items():
+            if peer.text() in taken:
+                raise peer.error(
+                    f"{peer.text()!r} is tested already, under {taken[peer.text()]}", "leave it out of one"
+                )
+            taken[peer.text()] = f"comparisons.{name}"
+        if not of_this:
+            raise one.error("names no peer", "name at least one")
+        found.append(Comparison(reference, of_this))
+    return tuple(found)
 
 
 def _cost(entry: Entry | None) -> CostOptions | None:

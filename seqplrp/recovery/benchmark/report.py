@@ -14,6 +14,7 @@ import pandas as pd
 from seqplrp.evaluate import Measure
 from seqplrp.recovery.benchmark.cell import NOT_LEARNED, NOTHING_SCORED
 from seqplrp.recovery.benchmark.claims import claims_of
+from seqplrp.recovery.benchmark.config import Comparison
 from seqplrp.recovery.benchmark.model_protocols import MODEL_PROTOCOLS, library_versions
 from seqplrp.recovery.benchmark.pictures import Picture, shown_measures
 from seqplrp.recovery.benchmark.protocols import Options
@@ -90,11 +91,13 @@ def _title(group: str) -> str:
 
 
 def _group(summary: Summary, group: str) -> Iterator[Block]:
-    default = summary.config.default.name
     yield from _main_table(summary, group)
-    yield Heading(f"Where {default} loses", 3)
-    yield from _losses(summary, group)
-    yield from _test_table(summary, group)
+    if not summary.config.tested:
+        yield Text("No peers are named, so nothing was tested.")
+    for comparison in summary.config.tested:
+        yield Heading(f"Where {comparison.reference.name} loses", 3)
+        yield from _losses(summary, group, comparison)
+        yield from _test_table(summary, group, comparison)
     if summary.config.matched is not None:
         yield from _matched(summary, group)
     for name in summary.of_models:
@@ -150,20 +153,15 @@ def _best(of: pd.DataFrame, better: str) -> set[str]:
     return set(of.loc[of["mean"] == target, "method"])
 
 
-def _losses(summary: Summary, group: str) -> Iterator[Block]:
-    """Say wherever the tests find the default worse, overall first; nothing is left out."""
-    default = summary.config.default.name
-    tests = summary.tests
-    if tests.empty or not summary.config.peers:
-        yield Text("No peers are named, so nothing was tested.")
-        return
-    tests = tests[(tests["group"] == group) & (tests["reference"] == default) & tests["other"].isin(summary.compared)]
+def _losses(summary: Summary, group: str, comparison: Comparison) -> Iterator[Block]:
+    """Say wherever the tests find a method worse than a peer, overall first; nothing is left out."""
+    tests = _of_comparison(summary.tests[summary.tests["group"] == group], comparison)
     overall = in_scope(tests, group)
     lost, open_ = overall[overall["verdict"] == "worse"], overall[overall["verdict"] == "not told apart"]
     made = overall[overall["verdict"].isin(["better", "worse", "not told apart"])]
     yield Text(
-        f"Over all tasks and architectures, {len(made)} comparisons were made ({len(summary.config.peers)} peers; "
-        f"Holm's correction over the peers of each measure, {SIGNIFICANT:g}): {default} is better in "
+        f"Over all tasks and architectures, {len(made)} comparisons were made ({len(comparison.peers)} peers; "
+        f"Holm's correction over the peers of each measure, {SIGNIFICANT:g}): {comparison.reference.name} is better in "
         f"{int((made['verdict'] == 'better').sum())}, worse in {len(lost)}, and can't be told apart in {len(open_)}."
     )
     if len(lost):
@@ -194,13 +192,15 @@ def _in_one_place(summary: Summary, key: Any, rows: pd.DataFrame) -> str:
     return f"{task}, {architecture}: {'; '.join(told)}"
 
 
-def _test_table(summary: Summary, group: str) -> Iterator[Block]:
-    tests = in_scope(summary.tests, group) if not summary.tests.empty else summary.tests
-    default = summary.config.default.name
-    if tests.empty or not summary.config.peers:
-        return
-    tests = tests[(tests["reference"] == default) & tests["other"].isin(summary.compared)]
-    yield Heading(f"{default} against each peer", 3)
+def _of_comparison(tests: pd.DataFrame, comparison: Comparison) -> pd.DataFrame:
+    names = [peer.name for peer in comparison.peers]
+    return tests[(tests["reference"] == comparison.reference.name) & tests["other"].isin(names)]
+
+
+def _test_table(summary: Summary, group: str, comparison: Comparison) -> Iterator[Block]:
+    name = comparison.reference.name
+    tests = _of_comparison(in_scope(summary.tests, group), comparison)
+    yield Heading(f"{name} against each peer", 3)
     rows = [
         [
             summary.measures[row["measure"]].label,
@@ -213,7 +213,7 @@ def _test_table(summary: Summary, group: str) -> Iterator[Block]:
         for measure in shown_measures(summary, 9)
         for row in records(tests[tests["measure"] == measure])
     ]
-    yield Grid(["measure", "peer", "difference", "p, sequences", "p, models", f"{default} is"], rows)
+    yield Grid(["measure", "peer", "difference", "p, sequences", "p, models", f"{name} is"], rows)
 
 
 def _matched(summary: Summary, group: str) -> Iterator[Block]:

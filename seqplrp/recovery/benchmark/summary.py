@@ -76,7 +76,7 @@ class Summary:
         group, task, architecture (``all`` where not one alone), then the columns of `seqplrp.evaluate.summarise_runs`.
     tests : DataFrame
         group, task, architecture, then the columns of `seqplrp.evaluate.compare_runs` and ``verdict``; the reference is
-        the default, or what others were cut to.
+        the default, that of a further comparison, or what others were cut to.
     costs : DataFrame
         group, task, architecture, method, ms, ratio, low, high (of the ratio), preparing_s, models.
     models : DataFrame
@@ -223,8 +223,8 @@ def _at_all_levels(make: Callable[[tuple[str, ...]], pd.DataFrame]) -> pd.DataFr
 
 
 def _families(config: BenchmarkConfig) -> list[tuple[str, list[str]]]:
-    """Return what is tested: the default against its peers; what others were cut to against them."""
-    families = [(config.default.name, [peer.name for peer in config.peers])]
+    """Return what is tested: the default and others against their peers; what maps were cut to against the cut ones."""
+    families = [(one.reference.name, [peer.name for peer in one.peers]) for one in config.tested]
     if config.matched is not None:
         to = config.matched.to
         families.append((to.name, [cut_name(variant, to) for variant in config.matched.methods]))
@@ -348,9 +348,9 @@ def ranked(summary: Summary, group: str, measure: str) -> RankComparison | None:
 def summary_rows(summary: Summary) -> pd.DataFrame:
     """Return the table of ``summary.tsv``: means with what tests and costs say of each method.
 
-    One row a place, method and measure. Test columns say how the default does against this method (or, for a method
-    that was cut, what it was cut to does): ``tested`` names it, ``difference`` is its lead. They are empty for the
-    default itself and for methods that are no peers.
+    One row a place, method and measure. Test columns say how the method that is tested against this one does (the
+    default, the reference of a further comparison, or what this one was cut to): ``tested`` names it, ``difference`` is
+    its lead. They are empty for methods that are no peers.
     """
     keys = ["group", "task", "architecture"]
     table = summary.means
