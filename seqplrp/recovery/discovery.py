@@ -26,6 +26,9 @@ KINSHIP_OF_POORER = 0.75
 KINSHIP_OF_RICHER = 0.5
 """The same of the more informative one, so that a motif is no relative of every dimer it is a part of."""
 
+SAME_MATRIX = 1e-5
+"""Probabilities that differ by no more are the same: files keep six digits of them, and rows are made to sum to 1."""
+
 Grid = npt.NDArray[np.bool_]
 
 
@@ -103,7 +106,8 @@ def compare_with_truth(
         The motifs that should be found, under names of their own.
     library : sequence of Motif, optional
         What they could be mistaken for; the one that comes with the package unless given. True motifs that are not in
-        it are added.
+        it are added; a matrix that differs from one of its by no more than what files of six digits lose is that one,
+        whatever its name.
     level : float
         The q-value up to which two motifs count as alike.
 
@@ -177,14 +181,15 @@ def _library_with(truth: Sequence[Motif], library: Sequence[Motif]) -> tuple[lis
     known = list(library)
     at: list[int] = []
     for motif in truth:
-        same = [n for n, one in enumerate(known) if np.array_equal(one.probabilities, motif.probabilities)]
-        if not same:
-            same = [len(known)]
+        alike = [n for n, one in enumerate(known) if _same(one, motif)]
+        if not alike:
+            alike = [len(known)]
             known.append(motif)
-        if same[0] in at:
-            what = f"{motif.name!r} and {truth[at.index(same[0])].name!r} are one matrix"
+        number = min(alike, key=lambda n: float(np.abs(known[n].probabilities - motif.probabilities).max()))
+        if number in at:
+            what = f"{motif.name!r} and {truth[at.index(number)].name!r} are one matrix"
             raise SeqplrpError("truth", what, "give each true motif once")
-        at.append(same[0])
+        at.append(number)
     return known, at
 
 
@@ -243,7 +248,7 @@ def _found_table(
 
 
 def _same(one: Motif, other: Motif) -> bool:
-    return np.array_equal(one.probabilities, other.probabilities)
+    return one.width == other.width and np.allclose(one.probabilities, other.probabilities, rtol=0, atol=SAME_MATRIX)
 
 
 def _seqlets(one: Pattern | Motif) -> float:

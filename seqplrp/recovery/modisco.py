@@ -149,6 +149,7 @@ def run_modisco(
     extend: int = _EXTEND,
     leiden_runs: int = 2,
     most_seqlets: int = _MOST_SEQLETS,
+    fewest_seqlets: int = _FEWEST_IN_ALL,
     allow_sparse: bool = False,
 ) -> list[Pattern]:
     """Find motifs by TF-MoDISco-lite.
@@ -170,14 +171,16 @@ def run_modisco(
         Clusterings, each with a seed of its own, of which the best is kept; the same ones in every run.
     most_seqlets : int
         Of each sign, at most.
+    fewest_seqlets : int
+        A sign of no more is left out. TF-MoDISco's 100 suit thousands of peaks; of a few hundred sequences less will
+        do. A pattern has 20 or more either way.
     allow_sparse : bool
         Go on though TF-MoDISco's null has collapsed (`MOST_ZERO_WINDOWS`).
 
     Returns
     -------
     list of Pattern
-        As `find_patterns` orders and names them; matrices are cut to where they stand out from the background. A sign
-        of 100 seqlets or fewer is left out, as TF-MoDISco does.
+        As `find_patterns` orders and names them; matrices are cut to where they stand out from the background.
 
     Raises
     ------
@@ -203,7 +206,7 @@ def run_modisco(
         raise SeqplrpError("hypothetical", what, _REMEDY)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "modisco.h5" if out is None else Path(out)
-        _run(data, seqlets, path, most_seqlets, _settings(trim, extend, leiden_runs))
+        _run(data, seqlets, path, (fewest_seqlets, most_seqlets), _settings(trim, extend, leiden_runs))
         bases = data.one_hot.sum(axis=(0, 2)).astype(np.int64)
         return read_modisco(path, background=background_of(bases))
 
@@ -220,10 +223,17 @@ def _settings(trim: int, extend: int, runs: int) -> dict[str, int]:
     }
 
 
-def _run(data: ModiscoInput, seqlets: pd.DataFrame | None, path: Path, most: int, settings: dict[str, int]) -> None:
+def _run(
+    data: ModiscoInput,
+    seqlets: pd.DataFrame | None,
+    path: Path,
+    bounds: tuple[int, int],
+    settings: dict[str, int],
+) -> None:
     """Call modisco-lite, in its orientation (N, L, 4), and write its result."""
     from modiscolite import core, io, tfmodisco
 
+    fewest, most = bounds
     one_hot = np.ascontiguousarray(data.one_hot.transpose(0, 2, 1))
     hypothetical = np.ascontiguousarray(data.hypothetical.transpose(0, 2, 1))
     if seqlets is None:
@@ -233,7 +243,7 @@ def _run(data: ModiscoInput, seqlets: pd.DataFrame | None, path: Path, most: int
             sliding_window_size=_WINDOW,
             flank_size=_FLANK,
             max_seqlets_per_metacluster=most,
-            min_metacluster_size=_FEWEST_IN_ALL,
+            min_metacluster_size=fewest,
             **settings,
         )
     else:
@@ -243,7 +253,7 @@ def _run(data: ModiscoInput, seqlets: pd.DataFrame | None, path: Path, most: int
         found = []
         for sign in (1, -1):
             mine = seqlets[seqlets["sign"] == sign].sort_values("score", ascending=False, kind="stable").head(most)
-            if len(mine) <= _FEWEST_IN_ALL:
+            if len(mine) <= fewest:
                 found.append(None)
                 continue
             places = _widened(mine, one_hot.shape[1])

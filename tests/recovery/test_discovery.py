@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,7 @@ from scipy.spatial.distance import jensenshannon
 
 from seqplrp import PLRP, SeqplrpError, explain
 from seqplrp.genomics import codes_to_one_hot
-from seqplrp.genomics.motifs import Motif, load, load_all
+from seqplrp.genomics.motifs import Motif, load, load_all, read_motifs, write_meme
 from seqplrp.genomics.simulation import parse_task, simulate
 from seqplrp.models import TrainOptions, make_dataset, train_model
 from seqplrp.recovery import (
@@ -128,6 +129,30 @@ def test_true_motifs_outside_the_library_are_added_and_names_are_the_tasks_own()
     assert result.truth["found_strict"].tolist() == [True]
     under_another_name = Motif("ETS", load("GABPA").probabilities)
     assert compare_with_truth([drawn("GABPA")], [under_another_name]).truth["found_strict"].tolist() == [True]
+
+
+@pytest.mark.parametrize("name", ["GABPA", "CTCF", "USF1"])
+def test_a_true_matrix_of_six_digits_is_the_librarys_own_and_not_a_second_one(name, tmp_path) -> None:
+    """Beside a twin of its own one pattern would be most like either, by chance, and q-values would count one more."""
+    write_meme(tmp_path / "six.meme", [replace(load(name), name="mine", accession="")])
+    (rounded,) = read_motifs(tmp_path / "six.meme")
+    assert not np.array_equal(rounded.probabilities, load(name).probabilities)
+    found = [drawn(name, called="a"), drawn("SRF", called="b")]
+    own, other = (compare_with_truth(found, [truth]) for truth in (load(name), rounded))
+    assert other.truth["motif"].tolist() == ["mine"]
+    columns = [column for column in own.truth.columns if column not in ("motif", "accession")]
+    pd.testing.assert_frame_equal(own.truth[columns], other.truth[columns])
+    pd.testing.assert_frame_equal(own.found.drop(columns="truth"), other.found.drop(columns="truth"))
+    assert other.found["truth"].tolist() == ["mine", ""]
+    assert other.truth["relatives"].str.split(",").map(lambda names: name not in names).all()
+    with pytest.raises(SeqplrpError, match="are one matrix; give each true motif once"):
+        compare_with_truth([], [load(name), rounded])
+
+
+def test_a_true_matrix_that_is_only_near_one_of_the_library_is_another(tmp_path) -> None:
+    near = 0.999 * load("CTCF").probabilities + 0.001 / 4
+    result = compare_with_truth([drawn("CTCF")], [Motif("near", near)])
+    assert "CTCF" in result.truth["relatives"][0].split(",")
 
 
 def _words(family: str) -> set[str]:
