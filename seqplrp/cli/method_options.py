@@ -10,6 +10,7 @@ from typing import Any
 from seqplrp.cli.errors import as_options, option_of
 from seqplrp.cli.named_values import named_values
 from seqplrp.errors import SeqplrpError
+from seqplrp.genomics import REFERENCES
 from seqplrp.lrp import Rule, composite
 from seqplrp.methods import Method, options_of, parse_rule, resolve_method
 
@@ -68,14 +69,16 @@ def method_of(
                 f"is no option of the method {name}",
                 f"leave it out, or choose another --method ({name} has {has})",
             )
-    # references are functions, which nobody can type
-    free = [field for field in known if field not in (*every, "seed", "references")]
+    free = [field for field in known if field not in (*every, "seed")]
     others = _others(name, option or (), free)
+    named_references = {"references": _references(others["references"])} if "references" in others else {}
+    if name == "background" and not named_references:  # all sequences are DNA here, and no extra is needed for it
+        named_references = {"references": REFERENCES["shuffled"]}
     if "seed" in known and seed != 0:
         others["seed"] = seed
     named = {field: f"--option {field}" for field in others} | {"seed": "--seed"}
     with as_options("method", *given, **named):
-        return resolve_method(name, **given, **others), given | others
+        return resolve_method(name, **given, **(others | named_references)), given | others
 
 
 def _others(name: str, texts: Sequence[str], known: Sequence[str]) -> dict[str, Any]:
@@ -86,6 +89,13 @@ def _others(name: str, texts: Sequence[str], known: Sequence[str]) -> dict[str, 
             has = f"it has {', '.join(known)}" if known else "it has none"
             raise SeqplrpError(f"--option {field}", f"is no further setting of the method {name}", has)
     return found
+
+
+def _references(name: Any) -> Any:
+    """Return what draws references, by name: a function, which nobody can type."""
+    if name not in REFERENCES:
+        raise SeqplrpError("--option references", f"{name!r} is not known", f"choose {' or '.join(REFERENCES)}")
+    return REFERENCES[name]
 
 
 def described(name: str, given: Mapping[str, Any]) -> str:

@@ -13,9 +13,10 @@ from seqplrp.genomics.encoding import (
 )
 from seqplrp.genomics.fasta import Record, read_fasta, write_fasta
 from seqplrp.genomics.regions import Interval, read_bed, read_truth_bed, write_truth_bed
-from seqplrp.genomics.shuffles import dinucleotide_shuffle, shuffled_references
+from seqplrp.genomics.shuffles import REFERENCES, dinucleotide_shuffle, shuffled_references
 
 __all__ = [
+    "REFERENCES",
     "Interval",
     "Record",
     "codes_to_one_hot",

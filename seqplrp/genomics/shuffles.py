@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from functools import cache
 from itertools import product
 
@@ -81,6 +82,14 @@ def shuffled_references(x: Tensor, n: int, seed: int) -> Tensor:
     codes = encode(decode(x))
     shuffled = [dinucleotide_shuffle(np.tile(row, (n, 1)), np.random.default_rng(seed)) for row in codes]
     return torch.stack([codes_to_one_hot(one, x.dtype) for one in shuffled]).to(x.device)
+
+
+REFERENCES: Mapping[str, Callable[[Tensor, int, int], Tensor] | None] = {
+    "shuffled": shuffled_references,
+    "tangermeme": None,
+}
+"""What draws references of a sequence, by the names that configurations and the command line have for it; None leaves
+it to the method, which takes tangermeme's dinucleotide shuffles."""
 
 
 def _shuffle_rows(codes: npt.NDArray[np.uint8], rng: np.random.Generator) -> npt.NDArray[np.uint8]:

@@ -143,6 +143,18 @@ def test_options_make_the_method_that_they_name(run, external, options, method):
             sp.SmoothGrad(draws=3, over="saliency", seed=2),
         ),
         (["--option", "prune_input=true"], sp.PLRP(prune_input=True)),
+        (
+            ["--method", "background", "--option", "over=plrp", "--option", "n_shuffles=3", "--seed", "2"],
+            sp.Background(over="plrp", n_shuffles=3, references=sp.shuffled_references, seed=2),
+        ),
+        (
+            ["--method", "background", "--option", "references=tangermeme", "--option", "n_shuffles=2"],
+            sp.Background(n_shuffles=2),
+        ),
+        (
+            ["--method", "deeplift-shap", "--option", "references=shuffled", "--option", "n_shuffles=2"],
+            sp.DeepLIFTSHAP(n_shuffles=2, references=sp.shuffled_references),
+        ),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -171,7 +183,11 @@ def test_settings_without_an_option_of_their_own_and_the_seed_reach_the_method(r
         (["--method", "random", "--seed", "-1"], "--seed: "),
         (["--option", "sparsity"], "--option: 'sparsity' is not name=value; write it as n_shuffles=50"),
         (["--option", "prune_input=true", "--option", "prune-input=false"], "--option: gives 'prune_input' twice"),
-        (["--method", "background", "--option", "references=mine"], "--option references: is no further setting"),
+        (
+            ["--method", "background", "--option", "references=mine"],
+            "--option references: 'mine' is not known; choose shuffled or tangermeme",
+        ),
+        (["--method", "lrp", "--option", "references=shuffled"], "--option references: is no further setting"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

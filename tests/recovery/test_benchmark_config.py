@@ -49,6 +49,21 @@ def test_methods_over_methods_and_rules_by_layer_are_read(tmp_path) -> None:
     assert found["by-layer"].p == {"head*": 0.1, "*": 0.5}
 
 
+def test_references_are_named_and_a_background_s_are_shuffles_that_need_no_extra(tmp_path) -> None:
+    methods = {
+        "less": {"method": "background", "over": {"method": "plrp", "budget": 0.25}, "n_shuffles": 4},
+        "theirs": {"method": "background", "over": "lrp", "references": "tangermeme"},
+        "shap": {"method": "deeplift-shap", "references": "shuffled"},
+    }
+    found = {v.name: v.method for v in read_config(written(tmp_path, methods=methods, **_alone("less"))).variants}
+    over, own = sp.PLRP(budget=0.25), sp.shuffled_references
+    assert found == {
+        "less": sp.Background(over=over, n_shuffles=4, references=own, center="composition"),
+        "theirs": sp.Background(over="lrp", center="composition"),
+        "shap": sp.DeepLIFTSHAP(references=own, center="composition"),
+    }
+
+
 def test_methods_that_differ_in_pruning_alone_share_a_forward_pass(config) -> None:
     groups = [[variant.name for variant in group] for group in shared_passes(config.variants)]
     assert groups == [["gxi"], ["plrp p=0", "plrp p=0.5", "matrix"], ["random"], ["truth"]]
@@ -117,6 +132,10 @@ BROKEN = {
     "method": ({"methods": {"x": {"method": "plrb"}}}, r"methods.x.method: 'plrb' is not known; did you mean 'plrp'"),
     "field": ({"methods": {"x": {"method": "lrp", "p": 0.5}}}, r"methods.x.p: is no field of lrp"),
     "value": ({"methods": {"x": {"method": "plrp", "p": [0.5, 1.5]}}}, r"methods.x: p: 1.5 is not a share"),
+    "references": (
+        {"methods": {"x": {"method": "background", "references": "shuffle"}}},
+        r"methods.x.references: 'shuffle' is not known; did you mean 'shuffled'",
+    ),
     "rule": ({"methods": {"x": {"method": "lrp", "rule": "gama"}}}, r"methods.x.rule: rule: 'gama' is not known"),
     "truth's options": ({"methods": {"x": {"method": "truth", "p": 1}}}, r"methods.x.p: the truth has no options"),
     "empty sweep": ({"methods": {"x": {"method": "plrp", "p": []}}}, r"methods.x.p: is an empty list"),

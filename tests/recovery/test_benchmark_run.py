@@ -20,6 +20,7 @@ from benchmark_runs import written
 from sklearn.metrics import average_precision_score
 
 import seqplrp as sp
+from seqplrp.evaluate import gini
 from seqplrp.genomics import codes_to_one_hot, motifs
 from seqplrp.genomics.simulation import load_task, simulate
 from seqplrp.models import load_model
@@ -248,6 +249,23 @@ def test_methods_can_be_added_and_taken_away_and_only_what_is_new_is_done(folder
     assert set(pd.read_csv(out / "results.tsv.gz", sep="\t")["method"]) == {"random", "truth", "gxi"}
     run_cells(read_config(written(tmp_path, seeds=[0], methods=_FEW, **_RANDOM)), out, listener=doing.append)
     assert set(pd.read_csv(out / "results.tsv.gz", sep="\t")["method"]) == {"random", "truth"}
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_a_method_less_its_background_runs_and_its_maps_are_those_of_the_library(folder, tmp_path, monkeypatch) -> None:
+    """By its own shuffles: it must not need what the peers need."""
+    monkeypatch.setitem(sys.modules, "tangermeme", None)
+    out = started(folder, tmp_path)
+    less = {"method": "background", "over": {"method": "plrp", "p": 0.5}, "n_shuffles": 3}
+    alone = {"methods": {"less": less}, "default": "less", "peers": [], "matched_sparsity": None, "cost": False}
+    run_cells(read_config(written(tmp_path, seeds=[0], protocols={"sparsity": None}, **alone)), out)
+    found = of(pd.read_csv(out / "results.tsv.gz", sep="\t"), "less", "gini")
+    data = simulate(load_task(str(folder / "task.yaml")), n=540, seed=3)
+    x = codes_to_one_hot(data.sequences[[data.ids.index(id) for id in found.index]])
+    model = load_model(out / "cells" / "one" / "small" / "seed0" / "model")
+    method = sp.Background(over=sp.PLRP(p=0.5), n_shuffles=3, references=sp.shuffled_references, center="composition")
+    by_hand = gini(sp.explain(model, x, target=0, method=method).per_base.numpy())
+    np.testing.assert_allclose(found, by_hand, rtol=1e-5)
 
 
 @pytest.mark.usefixtures("unchecked")

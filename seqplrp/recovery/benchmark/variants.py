@@ -8,6 +8,7 @@ from itertools import product
 from typing import Any
 
 from seqplrp.errors import SeqplrpError
+from seqplrp.genomics import REFERENCES
 from seqplrp.methods import LRP, METHODS, PLRP, Method, options_of, parse_rule, resolve_method
 from seqplrp.recovery.benchmark.entries import Entry, as_number
 
@@ -117,6 +118,8 @@ def _method(which: str, options: Mapping[str, Entry], entry: Entry) -> Method:
         if key not in known:
             raise one.error(f"is no field of {which}", f"its fields are {', '.join(known)}")
     fields_given = {key: _value(key, one) for key, one in options.items()}
+    if which == "background":  # all sequences are DNA here
+        fields_given.setdefault("references", REFERENCES["shuffled"])
     return entry.told(lambda: resolve_method(which, **fields_given))
 
 
@@ -129,6 +132,8 @@ def _value(key: str, entry: Entry) -> Any:
         if isinstance(entry.value, dict):
             return {pattern: one.told(lambda one=one: parse_rule(one.text())) for pattern, one in entry.value.items()}
         return entry.told(lambda: parse_rule(entry.text()))
+    if key == "references":
+        return REFERENCES[entry.choice(tuple(REFERENCES))]
     if key == "center" and entry.value == "none":
         return None
     if isinstance(entry.value, dict):
