@@ -65,7 +65,10 @@ MethodOption = Annotated[
         help="Any other setting of the method, as n_shuffles=50, steps=100, sparsity=0.8, over=lrp (repeat the option)."
     ),
 ]
-Budget = Annotated[float | None, typer.Option(help="Share to prune over the whole network, instead of --p; 0.5 where neither is given.")]
+Budget = Annotated[
+    float | None,
+    typer.Option(help="Share to prune over the whole network, instead of --p; 0.5 where neither is given."),
+]
 NegativeShare = Annotated[
     float | None, typer.Option("--p-neg", help="Share of negative relevance; half of p if not given.")
 ]

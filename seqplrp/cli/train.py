@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import typer
 
 from seqplrp.cli.options import Device, Iupac, OverwriteDirectory
 
 if TYPE_CHECKING:
-    from seqplrp.models import SequenceData, TrainedModel
+    from seqplrp.models import Kind, SequenceData, TrainedModel
 
 
 _OPTIONS = (
@@ -109,7 +109,7 @@ def train(
         learning_rate=learning_rate,
         weight_decay=weight_decay,
         patience=patience,
-        class_weights=class_weights,  # type: ignore[arg-type]  # checked next
+        class_weights=cast(Literal["balanced", "none"], class_weights),  # checked next
         reverse_complement=reverse_complement,
         seed=seed,
         device=device,
@@ -159,8 +159,8 @@ def _read(data: Path | None, files: dict[str, Any], kind: str, reading: dict[str
     from seqplrp.models import ReadOptions, read_labelled_directory, read_positives_negatives
 
     options = ReadOptions(**reading)
-    if data is not None:
-        return read_labelled_directory(data, kind=kind, options=options)  # type: ignore[arg-type]  # checked there
+    if data is not None:  # the kind is checked there
+        return read_labelled_directory(data, kind=cast("Kind | Literal['auto']", kind), options=options)
     return read_positives_negatives(options=options, **files)
 
 

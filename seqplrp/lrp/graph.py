@@ -62,6 +62,12 @@ class Node:
         return op_name(self.op)
 
     @property
+    def overload(self) -> OpOverload:
+        """The operation, where it is known to be one of ATen's."""
+        assert isinstance(self.op, OpOverload)
+        return self.op
+
+    @property
     def call(self) -> int:
         """Which call of its own module the node runs in."""
         return self.calls[-1][1] if self.calls else 0

@@ -326,7 +326,7 @@ class Handler:
         """Run the operation."""
         result = step.call(run)
         if step.has_items:
-            return tuple(result)  # type: ignore[return-value]
+            return tuple(result)  # type: ignore[return-value]  # only handlers that know of items read it
         value: Tensor = result[0] if isinstance(result, tuple | list) else result
         return value
 

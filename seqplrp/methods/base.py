@@ -118,9 +118,6 @@ class Method(ABC):
     center: Center | None = None
     reverse_complement: bool = False
 
-    keeps_size: ClassVar[bool] = True
-    """Whether the map's size is the output's, so that maps of two strands can be averaged as they are."""
-
     gives_layers: ClassVar[bool] = False
     """Whether the method gives relevance at intermediate layers."""
 
@@ -129,6 +126,11 @@ class Method(ABC):
             raise SeqplrpError("center", f"{self.center!r} is not known", "use None, 'uniform' or 'composition'")
         if not isinstance(self.reverse_complement, bool):
             raise SeqplrpError("reverse_complement", f"{self.reverse_complement!r} is neither", "use True or False")
+
+    @property
+    def keeps_size(self) -> bool:
+        """Whether the map's size is the output's, so that maps of two strands can be averaged as they are."""
+        return True
 
     def prepare(self, model: nn.Module, graph: Graph, device: torch.device | None) -> Prepared:
         """Make a traced model ready; a method on the engine places its rules here."""

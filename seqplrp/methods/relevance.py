@@ -106,7 +106,7 @@ class LRP(Method):
         self.rules()  # a name that is none shows here
 
     @property
-    def keeps_size(self) -> bool:  # type: ignore[override]
+    def keeps_size(self) -> bool:
         """Whether the map's size is the output's; not so under the relative rule."""
         placed = self.rules()
         rules = placed.values() if isinstance(placed, Mapping) else (placed,)

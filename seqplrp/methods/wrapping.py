@@ -52,7 +52,7 @@ class Around(Method):
         return self.over
 
     @property
-    def keeps_size(self) -> bool:  # type: ignore[override]
+    def keeps_size(self) -> bool:
         """Whether the other method's maps have the size of the output."""
         return self.inner.keeps_size
 
@@ -79,10 +79,9 @@ class Mean:
         """Add one; all must be alike in having hypothetical contributions or not."""
         self.count += 1
         self.turned = found.turned
-        self.relevance = found.relevance.clone() if self.relevance is None else self.relevance.add_(found.relevance)
+        self.relevance = _added(self.relevance, found.relevance)
         if found.hypothetical is not None:
-            first = self.hypothetical is None
-            self.hypothetical = found.hypothetical.clone() if first else self.hypothetical.add_(found.hypothetical)  # type: ignore[union-attr]
+            self.hypothetical = _added(self.hypothetical, found.hypothetical)
         self.notes |= dict.fromkeys(found.notes)
 
     def of_relevance(self) -> Tensor:
@@ -93,3 +92,8 @@ class Mean:
     def of_hypothetical(self) -> Tensor | None:
         """Return the mean hypothetical contributions (N, ...), if there are such."""
         return None if self.hypothetical is None else self.hypothetical / self.count
+
+
+def _added(total: Tensor | None, one: Tensor) -> Tensor:
+    """Add to a sum that nobody else holds; the first makes it."""
+    return one.clone() if total is None else total.add_(one)

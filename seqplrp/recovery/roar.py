@@ -335,10 +335,10 @@ def evidence_for_prediction(method: str | Method, *, batch_size: int | None = No
                 "evidence_for_prediction", "a multi-label model predicts no one class", "write a function of your own"
             )
         explainer = Explainer(model, codes_to_one_hot(codes[:1]), chosen)
-        target = "predicted" if outputs > 1 else None
+        target: Literal["predicted"] | None = "predicted" if outputs > 1 else None
         found = []
         for part in np.array_split(codes, max(1, len(codes) // 2000)):
-            explanation = explainer(codes_to_one_hot(part), target, batch_size=batch_size)  # type: ignore[arg-type]
+            explanation = explainer(codes_to_one_hot(part), target, batch_size=batch_size)
             sign = np.where(explanation.output.numpy() < 0, -1.0, 1.0) if outputs == 1 else np.ones(len(part))
             found.append(explanation.per_base.numpy() * sign[:, None])
         return np.concatenate(found)

@@ -7,7 +7,7 @@ import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 
@@ -18,6 +18,7 @@ _TAGS = ("str", "int", "float", "bool", "null", "timestamp", "seq", "map")
 _LABEL = re.compile(r"[A-Za-z0-9_.:()+-]+")
 _RANGE = re.compile(r"\s*(\d{1,9})\s*-\s*(\d{1,9})\s*")
 # short exponents only: 1e999999999 is a number too, but an exact one would fill the memory
+_Word = TypeVar("_Word", bound=str)
 _NUMBER = re.compile(r"[+-]?(\d{1,30}/\d{1,30}|\d{0,30}\.?\d{0,30}([eE][+-]?\d{1,2})?)")
 
 
@@ -97,12 +98,13 @@ class Node:
             raise self.error(f"{text[:60]!r} cannot be a name", "use letters, digits and the signs _ . : ( ) + -")
         return text
 
-    def choice(self, allowed: Collection[str]) -> str:
+    def choice(self, allowed: Collection[_Word]) -> _Word:
         """Return one of a few texts."""
         text = self.text()
-        if text not in allowed:
-            raise self.error(f"{text[:60]!r} is not known", did_you_mean(text, allowed))
-        return text
+        for word in allowed:
+            if word == text:
+                return word
+        raise self.error(f"{text[:60]!r} is not known", did_you_mean(text, allowed))
 
     def flag(self) -> bool:
         """Return true or false."""

@@ -134,15 +134,12 @@ def simulate(
         If the task's background file cannot serve, its motifs cannot be told apart, or accidental hits cannot be
         removed.
     """
-    task = replace(
-        task,
-        n=_whole("n", n, task.n, 10_000, 1),
-        seed=_whole("seed", seed, task.seed, 0, 0),
-    )
-    if task.n * task.length > _MOST_BASES:  # type: ignore[operator]  # n was set above
+    count = _whole("n", n, task.n, 10_000, 1)
+    task = replace(task, n=count, seed=_whole("seed", seed, task.seed, 0, 0))
+    if count * task.length > _MOST_BASES:
         raise SeqplrpError(
             "n",
-            f"{task.n} sequences of {task.length} bp do not fit into the memory at once",
+            f"{count} sequences of {task.length} bp do not fit into the memory at once",
             f"make {_MOST_BASES // task.length} or fewer, in several runs with seeds of their own",
         )
     mix = Ingredients.of(task, fit_background(task.background, task.length))

@@ -27,7 +27,7 @@ import numpy.typing as npt
 from seqplrp.genomics.simulation.document import Node, Range
 
 Orientation = Literal["any", "same", "opposite"]
-ORIENTATIONS = ("any", "same", "opposite")
+ORIENTATIONS: tuple[Orientation, ...] = ("any", "same", "opposite")
 OTHERWISE = "otherwise"
 Bools = npt.NDArray[np.bool_]
 _FORMS = ("and", "or", "not", "pair", "count")
@@ -158,7 +158,7 @@ def parse_two_motifs(node: Node, motifs: Sequence[str]) -> tuple[str, str]:
 
 def parse_orientation(node: Node | None) -> Orientation:
     """Read an orientation; ``any`` if there is none."""
-    return "any" if node is None else node.choice(ORIENTATIONS)  # type: ignore[return-value]
+    return "any" if node is None else node.choice(ORIENTATIONS)
 
 
 def _motif(node: Node, motifs: Sequence[str]) -> str:

@@ -52,8 +52,8 @@ def _read_motif(name: str, node: Node, folder: Path) -> MotifUse:
         motif = _matrix_motif(entries)
     return MotifUse(
         _canonical(name, motif),
-        entries["instances"].choice(INSTANCES) if "instances" in entries else "sample",  # type: ignore[arg-type]
-        entries["strands"].choice(STRANDS) if "strands" in entries else "both",  # type: ignore[arg-type]
+        entries["instances"].choice(INSTANCES) if "instances" in entries else "sample",
+        entries["strands"].choice(STRANDS) if "strands" in entries else "both",
     )
 
 

@@ -17,13 +17,13 @@ from seqplrp.genomics.simulation.document import Range
 from seqplrp.genomics.simulation.grammar import Orientation, Otherwise, Rule, motifs_of, plain_rule
 
 Kind = Literal["binary", "multiclass", "multilabel"]
-KINDS = ("binary", "multiclass", "multilabel")
+KINDS: tuple[Kind, ...] = ("binary", "multiclass", "multilabel")
 Instances = Literal["sample", "strong", "consensus"]
-INSTANCES = ("sample", "strong", "consensus")
+INSTANCES: tuple[Instances, ...] = ("sample", "strong", "consensus")
 Strands = Literal["both", "forward", "reverse"]
-STRANDS = ("both", "forward", "reverse")
+STRANDS: tuple[Strands, ...] = ("both", "forward", "reverse")
 Action = Literal["remove", "flag", "keep"]
-ACTIONS = ("remove", "flag", "keep")
+ACTIONS: tuple[Action, ...] = ("remove", "flag", "keep")
 NO_CLASS = "none"
 PARTS = 1_000_000  # probabilities are kept as whole parts of this, so that a written task reads back exactly
 

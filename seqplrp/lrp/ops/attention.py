@@ -131,7 +131,7 @@ class _Arguments:
 
 
 def _arguments(step: Step) -> _Arguments:
-    names = [argument.name for argument in step.node.op._schema.arguments]  # type: ignore[attr-defined]
+    names = [argument.name for argument in step.node.overload._schema.arguments]
     given = {**dict(zip(names, step.args, strict=False)), **step.kwargs}
     if given.get("dropout_p"):
         raise SeqplrpError(
@@ -223,6 +223,12 @@ class _Shares:
     bias: Tensor
     stabiliser: Tensor
 
+    def handed_to(self, place: int) -> Tensor:
+        """Return the share of queries (0), keys (1) or values (2), whichever of them receive."""
+        share = (self.query, self.key, self.value)[place]
+        assert share is not None
+        return share
+
 
 def _share(attention: _Attention, share: Tensor, receives: Sequence[bool]) -> _Shares:
     """Pass ``R / (y + eps sgn y)`` of an attention's output y (..., L, E) on to those that receive."""
@@ -307,7 +313,7 @@ class Attention(Handler):
         handed_on, total = [], relevance.new_zeros((), dtype=torch.float64)
         places = [place for place in range(3) if receives[place]]
         for number, place in enumerate(places):
-            whole = torch.cat([(shares.query, shares.key, shares.value)[place] for shares in found])  # type: ignore[misc]
+            whole = torch.cat([shares.handed_to(place) for shares in found])
             contribution, part = step.share_out(number, _as_given(whole, run.shapes[parts[place].name]), run)
             handed_on.append(contribution)
             total = total + part

@@ -83,12 +83,12 @@ class Geometry:
         return pads
 
 
-def _sizes(value: object, dims: int, default: int) -> list[int]:
+def _sizes(value: int | Sequence[int] | None, dims: int, default: int) -> list[int]:
     if value is None:
         return [default] * dims
     if isinstance(value, int):
         return [value] * dims
-    sizes = [int(v) for v in value]  # type: ignore[attr-defined]
+    sizes = [int(v) for v in value]
     return sizes * dims if len(sizes) == 1 else sizes
 
 
@@ -134,6 +134,7 @@ class LinearHandler(Handler, ABC):
         arrived = relevance.relevance if isinstance(relevance, Winners) else relevance
         if isinstance(layer.rule, Relative):
             return _share_relative(step, layer, relevance, run, ledger), []
+        assert layer.rule is not None
         values = run.values[step.inputs[0]]
         parts = Parts(layer, values, nonnegative=step.inputs_nonnegative[0], present=_not_padding(step, values, run))
         bias = stabiliser = values.new_zeros(samples_in(values, step.input_batches[0]), dtype=torch.float64)
@@ -149,7 +150,7 @@ class LinearHandler(Handler, ABC):
             if not q.nonnegative:
                 sign = at_least_zero(q.denominator).mul_(2).sub_(1)
                 per_channel = _channel_sums(sign.mul_(share), layer, step.batch)
-            stabiliser = stabiliser + layer.rule.eps * per_channel.sum(1, dtype=torch.float64)  # type: ignore[union-attr]
+            stabiliser = stabiliser + layer.rule.eps * per_channel.sum(1, dtype=torch.float64)
         contribution, handed_on = parts.shared_out(step, run)
         ledger.add(
             step.path,

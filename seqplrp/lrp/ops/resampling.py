@@ -21,9 +21,9 @@ def _upsampled_back(step: Step, grad: Tensor, shape: torch.Size, options: int) -
     dims = len(shape) - 2
     rest = list(step.args[2:]) + [None] * dims
     given, scales = rest[:options], rest[options:]
-    if step.node.op._overloadname == "vec":  # type: ignore[attr-defined]
+    if step.node.overload._overloadname == "vec":
         scales = list(scales[0] or [None] * dims)
-    backward = getattr(aten, f"{step.node.op.overloadpacket.__name__}_backward")  # type: ignore[attr-defined]
+    backward = getattr(aten, f"{step.node.overload.overloadpacket.__name__}_backward")
     back: Tensor = backward(grad, list(grad.shape[2:]), list(shape), *given, *scales[:dims])
     return back
 

@@ -29,6 +29,7 @@ LONGEST_PERIOD = 64
 """Periods up to this are looked for by themselves; longer ones only where the model's strides name them."""
 
 _FEWEST_CYCLES = 4
+_ENDS: tuple[Literal["start", "end"], ...] = ("start", "end")
 _MOST_COMBS = 3
 
 
@@ -198,7 +199,7 @@ def _edges(mean: Floats, null: Floats, level: float, limits: AuditLimits) -> tup
     inner = np.array([_window_spread(mean[centre], w) for w in widths])
     told = (p <= limits.alpha) & (np.abs(seen) > 3 * inner) & (np.abs(seen) > limits.edge * level)
     found = []
-    for row, end in enumerate(("start", "end")):
+    for row, end in enumerate(_ENDS):
         if told[row].any():
             best = int(np.where(told[row], np.abs(seen / spread)[row], 0).argmax())
             from_end = mean if end == "start" else mean[::-1]
@@ -206,7 +207,7 @@ def _edges(mean: Floats, null: Floats, level: float, limits: AuditLimits) -> tup
             least = max(2 * float(null.std()), min(2 * float(inner[0]), 0.5 * level), 0.5 * limits.edge * level)
             extent = _extent(deviation, max(least, 0.25 * float(deviation[: widths[best]].max())))
             place = (0, extent) if end == "start" else (length - extent, length)
-            found.append(Edge(end, place, float(mean[slice(*place)].mean() / level), float(p[row, best])))  # type: ignore[arg-type]
+            found.append(Edge(end, place, float(mean[slice(*place)].mean() / level), float(p[row, best])))
     return tuple(found)
 
 
