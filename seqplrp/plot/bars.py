@@ -12,6 +12,8 @@ from matplotlib.figure import Figure
 from seqplrp.errors import SeqplrpError
 from seqplrp.evaluate import MEASURES, PROTOCOL_MEASURES
 from seqplrp.plot.figures import plain_text
+from seqplrp.plot.sweeps import measure_title
+from seqplrp.plot.tables import check_columns
 
 _BAR = "#9FB6CD"
 _HIGHLIGHT = "#D98E04"
@@ -81,9 +83,7 @@ def measure_bars(
 
 
 def _check(table: pd.DataFrame, measures: Sequence[str] | None, highlight: str | None) -> None:
-    missing = [c for c in _COLUMNS if c not in table.columns]
-    if missing:
-        raise SeqplrpError("table", f"has no column {missing[0]!r}", f"pass the columns {', '.join(_COLUMNS)}")
+    check_columns(table, _COLUMNS)
     if table.empty:
         raise SeqplrpError("table", "has no row", "pass at least one method and measure")
     twice = table[table.duplicated(["method", "measure"])]
@@ -126,9 +126,7 @@ def _draw_measure(ax: Axes, rows: Sequence[pd.Series | None], measure: str, high
 
 
 def _style(ax: Axes, measure: str) -> None:
-    known = _KNOWN.get(measure)
-    arrow = {"higher": " \u2191", "lower": " \u2193"}.get(known.better, "") if known else ""
-    plain_text(ax.set_title((known.label if known else measure) + arrow, fontsize=9, loc="left", pad=4))
+    plain_text(ax.set_title(measure_title(measure), fontsize=9, loc="left", pad=4))
     ax.spines[["top", "right", "bottom"]].set_visible(False)
     ax.spines["left"].set_color("#777777")
     ax.tick_params(axis="y", length=0)

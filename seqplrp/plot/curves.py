@@ -11,6 +11,7 @@ from matplotlib.ticker import MaxNLocator
 
 from seqplrp.errors import SeqplrpError
 from seqplrp.plot.figures import plain_text
+from seqplrp.plot.tables import check_columns
 
 _LOSSES = {"train_loss": ("training", "#9FB6CD"), "validation_loss": ("validation", "#22577A")}
 _MEASURES = {
@@ -69,8 +70,8 @@ def _draw(axes: Axes, history: pd.DataFrame, lines: Mapping[str, tuple[str, str]
 
 
 def _check(history: pd.DataFrame) -> None:
-    missing = [name for name in ("epoch", *_LOSSES, *_MEASURES) if name not in history.columns]
-    if missing:
-        raise SeqplrpError("history", f"lacks {', '.join(missing)}", "give the history that training wrote")
+    check_columns(
+        history, ("epoch", *_LOSSES, *_MEASURES), name="history", remedy="give the history that training wrote"
+    )
     if history.empty:
         raise SeqplrpError("history", "holds no epoch", "give the history that training wrote")

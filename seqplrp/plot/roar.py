@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from seqplrp.errors import SeqplrpError
 from seqplrp.plot.figures import plain_text
+from seqplrp.plot.tables import check_columns
 
 _COLUMNS = ("method", "input", "percent", "seed", "auroc")
 _CONTROLS = {"random": ("#888888", "--"), "truth": ("#111111", ":")}
@@ -39,9 +40,7 @@ def roar_curves(table: pd.DataFrame, *, title: str = "") -> Figure:
     SeqplrpError
         If a column is missing or there is no row.
     """
-    missing = [name for name in _COLUMNS if name not in table.columns]
-    if missing:
-        raise SeqplrpError("table", f"lacks {', '.join(missing)}", "give what run_roar() returned")
+    check_columns(table, _COLUMNS, remedy="give what run_roar() returned")
     if table.empty:
         raise SeqplrpError("table", "holds no row", "give what run_roar() returned")
     percents = sorted({0.0, *table["percent"]})

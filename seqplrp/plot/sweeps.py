@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from seqplrp.errors import SeqplrpError
 from seqplrp.evaluate import MEASURES, PROTOCOL_MEASURES, Measure
 from seqplrp.plot.figures import plain_text
+from seqplrp.plot.tables import check_columns
 
 COLOURS = ("#D98E04", "#22577A", "#7A9E7E", "#A23B72", "#5B3A8C", "#8C510A", "#4C9BB8", "#777777")
 """Line colours in the order of their use; with markers of their own, lines can be told apart without them."""
@@ -57,7 +58,9 @@ def sweep_curves(
     SeqplrpError
         If a column is missing or there is no row.
     """
-    _check(table, _COLUMNS)
+    check_columns(table, _COLUMNS)
+    if table.empty:
+        raise SeqplrpError("table", "has no row", "pass at least one")
     measures = list(pd.unique(table["measure"]))
     families = list(pd.unique(table["family"]))
     columns = max(1, min(columns, len(measures)))
@@ -133,11 +136,3 @@ def _legend(figure: Figure, axes: Sequence[Axes]) -> None:
     )
     for text in legend.get_texts():
         plain_text(text)
-
-
-def _check(table: pd.DataFrame, columns: Sequence[str]) -> None:
-    missing = [c for c in columns if c not in table.columns]
-    if missing:
-        raise SeqplrpError("table", f"has no column {missing[0]!r}", f"pass the columns {', '.join(columns)}")
-    if table.empty:
-        raise SeqplrpError("table", "has no row", "pass at least one")

@@ -17,6 +17,7 @@ from matplotlib.transforms import Bbox
 from seqplrp.errors import SeqplrpError
 from seqplrp.plot.figures import plain_text
 from seqplrp.plot.sweeps import COLOURS
+from seqplrp.plot.tables import check_columns
 
 _OTHERS = "#6E8FAF"
 _HIGHLIGHT = "#D98E04"
@@ -86,9 +87,7 @@ def trade_off(
 
 
 def _check(table: pd.DataFrame, log_x: bool) -> pd.DataFrame:
-    missing = [c for c in _COLUMNS if c not in table.columns]
-    if missing:
-        raise SeqplrpError("table", f"has no column {missing[0]!r}", f"pass the columns {', '.join(_COLUMNS)}")
+    check_columns(table, _COLUMNS)
     rows = table[table["x"].notna() & table["y"].notna()].reset_index(drop=True)
     if rows.empty:
         raise SeqplrpError("table", "has no row with both values", "pass at least one method that was measured")

@@ -75,6 +75,22 @@ def both_strands() -> nn.Module:
     return seeded(BothStrands, seed=5)
 
 
+class TimeFirst(nn.Module):
+    """Its inner layers have the batch on another axis than the first."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner, self.head = nn.Linear(4, 7), nn.Linear(7, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.inner(x.permute(2, 0, 1)).relu().mean(0))
+
+
+def time_first() -> nn.Module:
+    """(N, 4, L) -> (N, 3), the batch behind the positions within; a new one each time."""
+    return seeded(TimeFirst)
+
+
 @cache
 def sequences(n: int = 5, length: int = 20, seed: int = 0, dtype: torch.dtype = torch.float64) -> Tensor:
     """Random DNA with some N."""

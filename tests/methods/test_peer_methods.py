@@ -12,7 +12,7 @@ from itertools import product
 import numpy as np
 import pytest
 import torch
-from nets import classifier, seeded, sequences
+from nets import classifier, seeded, sequences, time_first
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -230,15 +230,7 @@ def test_threads_do_not_take_each_others_warnings_or_change_what_is_heard() -> N
 
 
 def test_a_batch_behind_another_axis_is_refused_by_what_pairs_inputs_in_front() -> None:
-    class TimeFirst(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.inner, self.head = nn.Linear(4, 7), nn.Linear(7, 3)
-
-        def forward(self, x: Tensor) -> Tensor:
-            return self.head(self.inner(x.permute(2, 0, 1)).relu().mean(0))
-
-    model = seeded(TimeFirst)
+    model = time_first()
     with pytest.raises(sp.SeqplrpError, match="relu has the batch behind another axis"):
         sp.explain(model, X, 1, "deeplift-shap")
     twin = nn.Sequential(nn.Conv1d(4, 7, 1), nn.ReLU(), nn.AdaptiveAvgPool1d(1), nn.Flatten(), nn.Linear(7, 3)).double()

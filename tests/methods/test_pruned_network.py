@@ -9,7 +9,7 @@ from functools import cache
 
 import pytest
 import torch
-from nets import binary, classifier, seeded, sequences, without_biases
+from nets import binary, classifier, seeded, sequences, time_first, without_biases
 from torch import Tensor, nn
 
 import seqplrp as sp
@@ -270,15 +270,7 @@ def test_a_branch_that_forward_detached_has_units_of_no_score() -> None:
 
 
 def test_units_with_the_batch_on_another_axis_are_told_apart_by_sequence() -> None:
-    class TimeFirst(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.inner, self.head = nn.Linear(4, 7), nn.Linear(7, 3)
-
-        def forward(self, x: Tensor) -> Tensor:
-            return self.head(self.inner(x.permute(2, 0, 1)).relu().mean(0))
-
-    model = seeded(TimeFirst)
+    model = time_first()
     for method in (sp.NeuronMCT(sparsity=0.8), sp.NeuronIntGrad(sparsity=0.8), sp.NeuronMCT(max_change=0.15)):
         whole = sp.explain(model, X, TARGETS, method)
         for n in range(len(X)):

@@ -13,6 +13,7 @@ from seqplrp.plot import distractor_picture
 from seqplrp.recovery.audit.findings import CAUSES, Cause, CheckResult, Finding
 from seqplrp.recovery.audit.profiles import AuditLimits, Floats
 from seqplrp.recovery.audit.subject import Backgrounds, Codes, Subject, planted, random_starts, share_on, word_of
+from seqplrp.recovery.audit.trial import Trial
 
 CHECK = "distractor"
 TITLE = "motifs that are present whatever the class: their mass"
@@ -49,24 +50,14 @@ class Distractor:
 
 
 def check_distractor(
-    subject: Subject,
-    backgrounds: Backgrounds,
-    distractors: Sequence[Motif],
-    used: Motif | None,
-    *,
-    named: bool,
-    n: int,
-    limits: AuditLimits,
-    rng: np.random.Generator,
+    trial: Trial, distractors: Sequence[Motif], used: Motif | None, *, named: bool, n: int
 ) -> CheckResult:
     """Write motifs into sequences with and without the motif that the model answers to, and see what they get.
 
     Parameters
     ----------
-    subject : Subject
-        What is audited.
-    backgrounds : Backgrounds
-        What they are written into: the one class.
+    trial : Trial
+        What is audited, and what they are written into: the one class.
     distractors : sequence of Motif
         The motifs in question.
     used : Motif, optional
@@ -75,21 +66,17 @@ def check_distractor(
         Whether a user said that they should not matter. Of others, one that the score may answer to is a note.
     n : int
         Sequences of each class.
-    limits : AuditLimits
-        When something is told.
-    rng : numpy.random.Generator
-        Of sequences and places.
     """
-    fitting = [motif for motif in distractors if motif.width <= subject.length // 2]
+    fitting = [motif for motif in distractors if motif.width <= trial.subject.length // 2]
     if not fitting:
         return CheckResult(
             CHECK, TITLE, "did not run: no motif that the model does not answer to fits the sequences", ran=False
         )
-    codes, free = _two_classes(backgrounds, used, n, rng)
-    found = _measured(subject, codes, free, fitting, rng)
-    findings = tuple(finding for one in found if (finding := _finding(one, limits, named=named)) is not None)
+    codes, free = _two_classes(trial.backgrounds, used, n, trial.rng)
+    found = _measured(trial.subject, codes, free, fitting, trial.rng)
+    findings = tuple(finding for one in found if (finding := _finding(one, trial.limits, named=named)) is not None)
     classes = f"half of them with {used.name}" if used is not None else "all of one class, as no motif moves the score"
-    summary = f"{len(found)} motifs in {len(codes)} sequences ({backgrounds.described}, {classes}): " + "; ".join(
+    summary = f"{len(found)} motifs in {len(codes)} sequences ({trial.backgrounds.described}, {classes}): " + "; ".join(
         f"{one.name} gets {100 * one.share:.1f} %, its letters scrambled {100 * one.scrambled:.1f} %" for one in found
     )
     return CheckResult(

@@ -20,8 +20,9 @@ from seqplrp.recovery.audit.position import (
     uneven_parts,
 )
 from seqplrp.recovery.audit.probes import t_statistic
-from seqplrp.recovery.audit.profiles import AuditLimits, Floats, examine, normalised
-from seqplrp.recovery.audit.subject import Backgrounds, Codes, Subject, planted, word_of
+from seqplrp.recovery.audit.profiles import Floats, normalised
+from seqplrp.recovery.audit.subject import Codes, Subject, planted, word_of
+from seqplrp.recovery.audit.trial import Trial
 
 CHECK = "offset"
 TITLE = "one motif moved through every offset"
@@ -41,50 +42,37 @@ _REMEDIES: Mapping[str, str] = {
 }
 
 
-def check_offset(
-    subject: Subject,
-    backgrounds: Backgrounds,
-    motif: Motif,
-    *,
-    n: int,
-    limits: AuditLimits,
-    strides: Mapping[int, str],
-    rng: np.random.Generator,
-) -> CheckResult:
+def check_offset(trial: Trial, motif: Motif, *, n: int) -> CheckResult:
     """Move a motif's consensus through backgrounds and see which share of |relevance| it gets at each offset.
 
     Parameters
     ----------
-    subject : Subject
-        What is audited.
-    backgrounds : Backgrounds
-        What the motif is written into.
+    trial : Trial
+        What is audited, and what the motif is written into.
     motif : Motif
         One that the model answers to.
     n : int
         Backgrounds.
-    limits, strides, rng
-        As in `check_position`.
     """
-    offsets = offsets_to_try(subject.length - motif.width + 1, tuple(strides))
+    offsets = offsets_to_try(trial.subject.length - motif.width + 1, tuple(trial.strides))
     if len(offsets) < _FEWEST_OFFSETS:
         return CheckResult(
             CHECK, TITLE, f"did not run: {motif.name} ({motif.width} bp) has {len(offsets)} offsets", ran=False
         )
-    sweep = _swept(subject, backgrounds.draw(n, rng), motif, offsets)
+    sweep = _swept(trial.subject, trial.backgrounds.draw(n, trial.rng), motif, offsets)
     rows = normalised(sweep.share)
     if len(rows) < _FEWEST_ROWS:
         if sweep.is_ignored:
             return CheckResult(CHECK, TITLE, sweep.summary, findings=(_does_not_follow(sweep),))
         return CheckResult(CHECK, TITLE, f"did not run: {motif.name} gets no relevance in any background", ran=False)
-    profile = examine(rows, rng, limits=limits, strides=tuple(strides))
-    parts = [_at_offsets(one, offsets) for one in uneven_parts(profile, strides, _OF, step=sweep.step)]
+    profile = trial.examined(rows)
+    parts = [_at_offsets(one, offsets) for one in uneven_parts(profile, trial.strides, _OF, step=sweep.step)]
     model = normalised(np.maximum(sweep.change * np.sign(sweep.change.mean()), 0))
     answers = model if len(model) >= _FEWEST_ROWS else None
     findings = [_does_not_follow(sweep)] if sweep.is_ignored else []
-    findings += [finding_of(CHECK, part, answers, limits, _REMEDIES) for part in parts]
+    findings += [finding_of(CHECK, part, answers, trial.limits, _REMEDIES) for part in parts]
     if answers is not None:
-        findings += _score_by_offset(sweep, answers, limits, strides, rng)
+        findings += _score_by_offset(sweep, answers, trial)
     return CheckResult(
         CHECK,
         TITLE,
@@ -203,13 +191,11 @@ def _at_offsets(part: Named, offsets: np.ndarray) -> Named:
     return replace(part, positions=places)
 
 
-def _score_by_offset(
-    sweep: _Sweep, model: Floats, limits: AuditLimits, strides: Mapping[int, str], rng: np.random.Generator
-) -> list[Finding]:
+def _score_by_offset(sweep: _Sweep, model: Floats, trial: Trial) -> list[Finding]:
     """Say whether the score itself answers to the motif more at some offsets, whatever the map does."""
-    profile = examine(model, rng, limits=limits, strides=tuple(strides))
+    profile = trial.examined(model)
     offsets = sweep.offsets
-    parts = uneven_parts(profile, strides, "change of the score", step=sweep.step)
+    parts = uneven_parts(profile, trial.strides, "change of the score", step=sweep.step)
     if not parts:
         return []
     smooth = np.convolve(profile.mean, np.full(5, 0.2), mode="valid")
@@ -221,7 +207,7 @@ def _score_by_offset(
         Finding(
             check=CHECK,
             name="score",
-            level="finding" if max(part.mass for part in parts) >= limits.mass else "note",
+            level="finding" if max(part.mass for part in parts) >= trial.limits.mass else "note",
             what=f"the score itself answers {ratio:.1f} times as much to {sweep.motif.name} near offset "
             f"{offsets[high + 2]} as near {offsets[low + 2]}, whatever the map shows: {said}",
             size=ratio,

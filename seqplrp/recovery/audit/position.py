@@ -16,18 +16,9 @@ import numpy as np
 
 from seqplrp.plot import profile_picture
 from seqplrp.recovery.audit.findings import CAUSES, Cause, CheckResult, Finding, Range, spoken
-from seqplrp.recovery.audit.profiles import (
-    AuditLimits,
-    Comb,
-    Edge,
-    Floats,
-    Profile,
-    Spot,
-    examine,
-    normalised,
-    slope_on,
-)
-from seqplrp.recovery.audit.subject import Backgrounds, Codes, Subject
+from seqplrp.recovery.audit.profiles import AuditLimits, Comb, Edge, Floats, Profile, Spot, normalised, slope_on
+from seqplrp.recovery.audit.subject import Codes, Subject
+from seqplrp.recovery.audit.trial import Trial
 
 CHECK = "position"
 TITLE = "|relevance| by position over shuffled sequences"
@@ -51,45 +42,30 @@ class Named:
     details: Mapping[str, Any]
 
 
-def check_position(
-    subject: Subject,
-    backgrounds: Backgrounds,
-    *,
-    n: int,
-    limits: AuditLimits,
-    strides: Mapping[int, str],
-    rng: np.random.Generator,
-) -> CheckResult:
+def check_position(trial: Trial, *, n: int) -> CheckResult:
     """Explain shuffled sequences and look for edges, combs and uneven stretches in the mean |relevance|.
 
     Parameters
     ----------
-    subject : Subject
+    trial : Trial
         What is audited.
-    backgrounds : Backgrounds
-        Where shuffled sequences come from.
     n : int
-        How many.
-    limits : AuditLimits
-        When something is told.
-    strides : mapping of int to str
-        The model's stride products and their layers.
-    rng : numpy.random.Generator
-        Of sequences, shifts and mutations.
+        Shuffled sequences.
     """
-    codes = backgrounds.draw(n, rng)
-    rows = normalised(subject.maps(codes).size)
+    codes = trial.backgrounds.draw(n, trial.rng)
+    rows = normalised(trial.subject.maps(codes).size)
     if len(rows) < FEWEST_ROWS:
         return CheckResult(
             CHECK, TITLE, f"did not run: {n - len(rows)} of {n} maps are zero at every position", ran=False
         )
-    profile = examine(rows, rng, limits=limits, strides=tuple(strides))
-    parts = uneven_parts(profile, strides, "mean |relevance|")
-    model = _mutation_rows(subject, codes, rng) if parts else None
-    findings = tuple(finding_of(CHECK, part, model, limits, _REMEDIES) for part in parts)
+    profile = trial.examined(rows)
+    parts = uneven_parts(profile, trial.strides, "mean |relevance|")
+    model = _mutation_rows(trial.subject, codes, trial.rng) if parts else None
+    findings = tuple(finding_of(CHECK, part, model, trial.limits, _REMEDIES) for part in parts)
     summary = (
-        f"{len(rows)} sequences ({backgrounds.described}); the interior varies by {100 * profile.variation:.1f} % "
-        f"beyond what noise explains (noise of one position: {100 * profile.noise / profile.level:.1f} %)"
+        f"{len(rows)} sequences ({trial.backgrounds.described}); the interior varies by "
+        f"{100 * profile.variation:.1f} % beyond what noise explains (noise of one position: "
+        f"{100 * profile.noise / profile.level:.1f} %)"
     )
     return CheckResult(
         CHECK,

@@ -31,6 +31,7 @@ from seqplrp.recovery.audit.subject import (
     random_starts,
     word_of,
 )
+from seqplrp.recovery.audit.trial import Trial
 
 SOURCE = "Landt-Hayen et al., arXiv 2302.12317, carried over to DNA"
 
@@ -254,36 +255,18 @@ def _made(
 ) -> CheckResult:
     subject, options, rng = asked.subject, asked.options, asked.rngs[check]
     limits, seed = options.limits, options.seed
+    trial = Trial(subject, asked.backgrounds, limits, asked.strides, rng)
     if check == position.CHECK:
-        return position.check_position(
-            subject, asked.backgrounds, n=options.sequences, limits=limits, strides=asked.strides, rng=rng
-        )
+        return position.check_position(trial, n=options.sequences)
     if check == offsets.CHECK:
         if asked.best is None:
             return CheckResult(
                 check, offsets.TITLE, "did not run: no motif that was tried moves the score (--motif)", ran=False
             )
-        return offsets.check_offset(
-            subject,
-            asked.backgrounds,
-            asked.best.motif,
-            n=options.backgrounds,
-            limits=limits,
-            strides=asked.strides,
-            rng=rng,
-        )
+        return offsets.check_offset(trial, asked.best.motif, n=options.backgrounds)
     if check == distractors.CHECK:
         used = None if asked.best is None else asked.best.motif
-        return distractors.check_distractor(
-            subject,
-            asked.backgrounds,
-            quiet,
-            used,
-            named=asked.named,
-            n=2 * options.backgrounds,
-            limits=limits,
-            rng=rng,
-        )
+        return distractors.check_distractor(trial, quiet, used, named=asked.named, n=2 * options.backgrounds)
     if check == permutation.CHECK:
         if retraining is None:
             return CheckResult(check, permutation.TITLE, permutation.NOT_RUN, ran=False)
