@@ -43,6 +43,7 @@ _PUBLIC = {
     "WSquare": "seqplrp.lrp",
     "ZBox": "seqplrp.lrp",
     "Relative": "seqplrp.lrp",
+    "ConservingRelative": "seqplrp.lrp",
     "composite": "seqplrp.lrp",
     "load_model": "seqplrp.models",
 }
@@ -53,6 +54,7 @@ __all__ = [
     "PLRP",
     "AlphaBeta",
     "Background",
+    "ConservingRelative",
     "DeepLIFTSHAP",
     "EnsembleExplanation",
     "Epsilon",
@@ -99,7 +101,18 @@ def __dir__() -> list[str]:
 
 if TYPE_CHECKING:
     from seqplrp.genomics import motifs, one_hot, read_fasta, reverse_complement, shuffled_references
-    from seqplrp.lrp import AlphaBeta, Epsilon, Flat, Gamma, Relative, WSquare, ZBox, ZPlus, composite
+    from seqplrp.lrp import (
+        AlphaBeta,
+        ConservingRelative,
+        Epsilon,
+        Flat,
+        Gamma,
+        Relative,
+        WSquare,
+        ZBox,
+        ZPlus,
+        composite,
+    )
     from seqplrp.methods import (
         ISM,
         LRP,

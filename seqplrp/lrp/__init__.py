@@ -20,6 +20,7 @@ from seqplrp.lrp.roles import AttentionWeights
 from seqplrp.lrp.rules import (
     AlphaBeta,
     Branch,
+    ConservingRelative,
     Epsilon,
     Flat,
     Gamma,
@@ -41,6 +42,7 @@ __all__ = [
     "AttentionWeights",
     "BatchAxis",
     "Branch",
+    "ConservingRelative",
     "Contribution",
     "Epsilon",
     "Explained",

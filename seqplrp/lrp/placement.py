@@ -10,7 +10,7 @@ from typing import Literal
 from seqplrp.errors import SeqplrpError
 from seqplrp.lrp.graph import Graph
 from seqplrp.lrp.ops.linear import Convolution, LinearHandler
-from seqplrp.lrp.rules import Epsilon, Gamma, Relative, Rule, ZBox, ZPlus
+from seqplrp.lrp.rules import ConservingRelative, Epsilon, Gamma, Relative, Rule, ZBox, ZPlus
 from seqplrp.lrp.steps import Step
 
 Rules = Rule | str | Mapping[str, Rule]
@@ -87,14 +87,17 @@ def composite(name: str, *, low: float = 0.0, high: float = 1.0, gamma: float = 
     -----
     ``epsilon``, ``gamma`` and ``relative`` are that rule everywhere. ``epsilon-plus``: z+ at convolutions, epsilon at
     linear layers (Lapuschkin et al. 2019). ``epsilon-gamma-box``: z-box at the first layers, gamma at the other
-    convolutions, epsilon at linear layers (Montavon et al. 2019). ``default``: what `PLRP` uses unless told otherwise.
+    convolutions, epsilon at linear layers (Montavon et al. 2019). ``default``: what `PLRP` uses unless told otherwise,
+    the conserving relative rule at the first layers and gamma at all others (ours; docs/benchmark.md).
     """
     if name not in COMPOSITES:
         raise SeqplrpError("rule", f"{name!r} is no composite", f"use one of {', '.join(COMPOSITES)}, or a rule")
     if name == "epsilon":
         return Epsilon()
-    if name in ("gamma", "default"):
+    if name == "gamma":
         return Gamma(gamma)
+    if name == "default":
+        return {"@first": ConservingRelative(), "*": Gamma(gamma)}
     if name == "relative":
         return Relative()
     if name == "epsilon-plus":
@@ -158,7 +161,7 @@ def place_rules(steps: Sequence[Step], layers: Mapping[str, LayerInfo], rules: R
         for key in rules:
             if not any(_matches(key, step, layers[step.output]) for step in steps if step.output in layers):
                 known = ", ".join(dict.fromkeys(f"{layer.path} ({layer.op})" for layer in layers.values()))
-                if key in ("@conv", "@first", "@last", "@linear"):
+                if key in ("@conv", "@first", "@last", "@linear", "*"):
                     continue  # a composite serves nets that have none
                 raise SeqplrpError(f"rule pattern {key!r}", "matches no layer", f"the layers are {known}")
 

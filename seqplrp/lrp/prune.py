@@ -13,7 +13,6 @@ from torch import Tensor
 
 from seqplrp.errors import SeqplrpError
 
-
 DEFAULT_BUDGET = 0.5
 """The share of the relevance that the whole network may prune where neither p nor a budget is given."""
 

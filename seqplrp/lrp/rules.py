@@ -51,6 +51,9 @@ class Branch:
         True where the denominator can't be negative, which spares the ledger a pass over it.
     is_forward : bool
         True where the denominator is the layer's own output z, which spares a forward pass.
+    weighted : bool
+        True where a sample's outputs first share their relevance anew, each sign among itself, in proportion to what
+        each has times the size of its stabilised denominator; so the division takes back nothing but a sign.
     """
 
     terms: tuple[Term, ...]
@@ -59,6 +62,7 @@ class Branch:
     outputs: Outputs = "all"
     nonnegative: bool = False
     is_forward: bool = False
+    weighted: bool = False
 
 
 @runtime_checkable
@@ -330,3 +334,35 @@ class Relative:
     def branches(self, weight: Tensor, bias: Tensor | None) -> tuple[Branch, ...]:
         """One branch, whose relevance is not divided by the output but by C."""
         return (Branch((Term("input", weight),), bias, is_forward=True),)
+
+
+@dataclass(frozen=True)
+class ConservingRelative:
+    r"""Relative LRP that adds up: one constant for each sign of the relevance that arrives.
+
+    ``r_i = a_i sum_j w_ij sgn(z_j) C_j R_j``, where ``C_j`` is one number for all outputs of a sample whose R_j has the
+    same sign, ``C = sum |R_j| / sum |R_j| (|z_j| + eps)`` over them. That is LRP-epsilon after each sign's relevance
+    was shared out anew in proportion to ``R_j (|z_j| + eps)``: outputs that are hardly active no longer pass on as much
+    as strong ones, as under `Relative`, and each sign's total is conserved but for the biases' share, as under
+    `Epsilon`.
+
+    Parameters
+    ----------
+    eps : float
+        Stabiliser, in the units of the layer's output.
+
+    Notes
+    -----
+    Ours, after Nyiri and Gibaru (arXiv 2501.14322); METHODS.md, section 2, has `Relative`, whose one constant keeps the
+    size of the relevance instead. In nets of ReLUs without biases the two give maps of one shape where all relevance
+    that arrives has one sign.
+    """
+
+    eps: float = 1e-6
+
+    def __post_init__(self) -> None:
+        _check_eps("ConservingRelative", self.eps)
+
+    def branches(self, weight: Tensor, bias: Tensor | None) -> tuple[Branch, ...]:
+        """One weighted branch, the layer itself."""
+        return (Branch((Term("input", weight),), bias, is_forward=True, weighted=True),)

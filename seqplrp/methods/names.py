@@ -9,7 +9,19 @@ from difflib import get_close_matches
 from typing import Any
 
 from seqplrp.errors import SeqplrpError
-from seqplrp.lrp import COMPOSITES, AlphaBeta, Epsilon, Flat, Gamma, Relative, Rule, WSquare, ZBox, ZPlus
+from seqplrp.lrp import (
+    COMPOSITES,
+    AlphaBeta,
+    ConservingRelative,
+    Epsilon,
+    Flat,
+    Gamma,
+    Relative,
+    Rule,
+    WSquare,
+    ZBox,
+    ZPlus,
+)
 from seqplrp.methods.background import Background
 from seqplrp.methods.base import Method
 from seqplrp.methods.floors import Random
@@ -55,6 +67,7 @@ RULES: dict[str, Callable[..., Rule]] = {
     "wsquare": WSquare,
     "zbox": ZBox,
     "relative": Relative,
+    "conserving-relative": ConservingRelative,
 }
 """Every rule by name."""
 

@@ -13,7 +13,6 @@ from seqplrp.errors import SeqplrpError
 from seqplrp.lrp import (
     AttentionWeights,
     Epsilon,
-    Gamma,
     Graph,
     Plan,
     Pruning,
@@ -137,7 +136,8 @@ class PLRP(LRP):
     Parameters
     ----------
     rule, attention
-        As in `LRP`; the rule is gamma (0.25) unless given.
+        As in `LRP`; unless given the composite ``default``: the conserving relative rule at the first layers, gamma
+        (0.25) at all others.
     p, budget, p_neg, mode, threshold, gain, tau, prune_input
         See `seqplrp.lrp.Pruning`; a budget of 0.5 where neither p nor budget is given.
     center, reverse_complement
@@ -149,7 +149,7 @@ class PLRP(LRP):
     secondary sources; METHODS.md, section 3.
     """
 
-    rule: Rules = field(default_factory=Gamma)
+    rule: Rules = "default"
     p: float | Mapping[str, float] | None = None
     budget: float | None = None
     p_neg: float | None = None

@@ -83,7 +83,7 @@ def quotients(
     same = pos(W) * pos(a) + neg(W) * neg(a)
     other = neg(W) * pos(a) + pos(W) * neg(a)
     linked = (W != 0) if connected is None else connected
-    if rule == "epsilon":
+    if rule in ("epsilon", "conserving"):
         return [Quotient(a * W, b, everywhere)]
     if rule == "gamma":
         return [
@@ -113,6 +113,19 @@ class Shared:
     scale: float = 1.0
 
 
+def shared_anew(rule: str, R: np.ndarray, d: np.ndarray, eps: float) -> np.ndarray:
+    """Under the conserving relative rule: each sign's relevance in proportion to R (|d| + eps), its total as before."""
+    if rule != "conserving":
+        return R
+    out = np.zeros_like(R)
+    for sign in (1, -1):
+        of_sign = np.where(sign * R > 0, R, 0)
+        weights = of_sign * (np.abs(d) + eps)
+        if weights.any():
+            out = out + weights * of_sign.sum() / weights.sum()
+    return out
+
+
 def share(rule: str, a: np.ndarray, W: np.ndarray, b: np.ndarray, R: np.ndarray, eps: float = 1e-6, **how) -> Shared:
     """Share R (outputs) among the inputs of a layer."""
     if rule == "relative":
@@ -122,7 +135,7 @@ def share(rule: str, a: np.ndarray, W: np.ndarray, b: np.ndarray, R: np.ndarray,
         return Shared(r / scale, scale=scale)
     out = Shared(np.zeros_like(a))
     for q in quotients(rule, a, W, b, **how):
-        s = np.where(q.serves, q.coefficient * R, 0) / stab(q.denominator, eps)
+        s = np.where(q.serves, q.coefficient * shared_anew(rule, R, q.denominator, eps), 0) / stab(q.denominator, eps)
         out.relevance = out.relevance + (q.numerators * s).sum(1)
         out.bias += float((q.beta * s).sum())
         out.stabiliser += float(((stab(q.denominator, eps) - q.denominator) * s).sum())
@@ -136,7 +149,7 @@ def share_again(
     eps = how.pop("eps", 1e-6)
     total, guarded = np.zeros_like(a), 0
     for q in quotients(rule, a, W, b, **how):
-        served = np.where(q.serves, q.coefficient * R, 0)
+        served = np.where(q.serves, q.coefficient * shared_anew(rule, R, q.denominator, eps), 0)
         k = (q.numerators * kept[:, None]).sum(0)
         d = q.denominator
         if tau > 0:

@@ -13,6 +13,7 @@ import seqplrp as sp
 from seqplrp.lrp import (
     AlphaBeta,
     Branch,
+    ConservingRelative,
     Contribution,
     Epsilon,
     Flat,
@@ -29,7 +30,7 @@ from seqplrp.lrp import (
 )
 from seqplrp.lrp.steps import HANDLERS, MoveHandler
 
-OURS = [Epsilon(), Gamma(), ZPlus(), AlphaBeta(), Flat(), WSquare(), ZBox(-3.0, 3.0), Relative()]
+OURS = [Epsilon(), Gamma(), ZPlus(), AlphaBeta(), Flat(), WSquare(), ZBox(-3.0, 3.0), Relative(), ConservingRelative()]
 
 
 @pytest.mark.parametrize("rule", OURS, ids=repr)

@@ -80,7 +80,8 @@ def test_shares_by_pattern_must_fit_the_model_too(p, where: str) -> None:
 def test_the_table_shows_every_step_its_rule_and_its_pruning() -> None:
     shown = repr(sp.Explainer(named_net(), X, method=sp.PLRP(p=0.5)))
     lines = [line.split() for line in shown.splitlines()]
-    assert ["1", "body.0", "conv1d", "Gamma(gamma=0.25,", "eps=1e-06)"] in lines
+    assert ["1", "body.0", "conv1d", "ConservingRelative(eps=1e-06)"] in lines
+    assert ["3", "body.2", "conv1d", "Gamma(gamma=0.25,", "eps=1e-06)"] in lines
     # two activations feed layers: the ReLU before body.2, and the one that head reads flattened
     assert sum("lambda" in line for line in lines[1:]) == 2
 

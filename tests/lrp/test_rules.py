@@ -18,6 +18,7 @@ from naive_lrp import (
     rescaled,
     share,
     share_again,
+    shared_anew,
     stab,
 )
 from torch import Tensor, nn
@@ -26,6 +27,7 @@ import seqplrp as sp
 from seqplrp.lrp import (
     AlphaBeta,
     Branch,
+    ConservingRelative,
     Epsilon,
     Flat,
     Gamma,
@@ -53,6 +55,7 @@ RULES: dict[str, tuple[Rule, str, dict]] = {
     "alphabeta 1.5 0.5": (AlphaBeta(1.5, 0.5), "alphabeta", {"alpha": 1.5, "beta": 0.5}),
     "alphabeta 1 0 is zplus": (AlphaBeta(1, 0, eps=0.05), "zplus", {"eps": 0.05}),
     "relative": (Relative(), "relative", {}),
+    "conserving relative": (ConservingRelative(eps=0.05), "conserving", {"eps": 0.05}),
     "flat": (Flat(eps=0.05), "flat", {"eps": 0.05}),
     "wsquare": (WSquare(eps=0.05), "wsquare", {"eps": 0.05}),
     "zbox": (ZBox(-4.0, 5.0, eps=0.05), "zbox", {"low": -4.0, "high": 5.0, "eps": 0.05}),
@@ -81,7 +84,7 @@ LAYERS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
     "linear on the last of three axes": (lambda: nn.Linear(5, 4), (3, 5)),
 }
 # every rule on the layers that differ most; the rules with the most terms on all
-THOROUGH = ("gamma", "epsilon", "flat", "zbox", "relative")
+THOROUGH = ("gamma", "epsilon", "flat", "zbox", "relative", "conserving relative")
 PAIRS = [
     (layer, rule)
     for number, layer in enumerate(LAYERS)
@@ -168,7 +171,8 @@ def test_coefficients_are_the_shares_of_a_base_that_would_be_present(rule: str) 
         terms = {name: value for name, value in how.items() if name != "eps"}
         present = quotients(naive, np.ones_like(a), d.W, d.b, **terms)
         for q, p in zip(quotients(naive, a, d.W, d.b, **terms), present, strict=True):
-            expected += p.numerators @ (np.where(q.serves, q.coefficient * r, 0) / stab(q.denominator, eps))
+            anew = shared_anew(naive, r, q.denominator, eps)
+            expected += p.numerators @ (np.where(q.serves, q.coefficient * anew, 0) / stab(q.denominator, eps))
     np.testing.assert_allclose(c, expected, rtol=1e-9, atol=1e-11)
 
 
@@ -306,3 +310,44 @@ def test_the_plan_keeps_a_rule_readable() -> None:
     plan = make_plan(trace(d.layer, signed(2, 9)), d.layer, Gamma(0.5))
     assert [row[3] for row in plan.table()] == ["Gamma(gamma=0.5, eps=1e-06)"]
     assert run_forward(plan, signed(2, 9)).values[plan.graph.output].shape == (2, 5)
+
+
+def test_the_conserving_relative_rule_keeps_each_signs_total_where_there_is_no_bias() -> None:
+    """And its map is R-LRP's but for the constant where all relevance that arrives has one sign."""
+    layer = seeded(lambda: nn.Conv1d(4, 6, 5, padding=2, bias=False), seed=4)
+    x, R = inputs((4, 12), "one-hot"), signed(3, 6, 12, seed=9)
+    found = back_through(layer, x, R, ConservingRelative(eps=0))
+    torch.testing.assert_close(found.relevance.sum((1, 2)), R.sum((1, 2)), rtol=1e-9, atol=1e-9)
+    with torch.no_grad():
+        active = R.abs() * (layer(x) > 0)
+    one_sign = back_through(layer, x, active, ConservingRelative(eps=0)).relevance
+    relative = back_through(layer, x, active, Relative()).relevance
+    scales = one_sign.sum((1, 2), keepdim=True) / relative.sum((1, 2), keepdim=True)
+    torch.testing.assert_close(one_sign, relative * scales, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("stride", [3, 1], ids=["windows apart", "overlapping windows"])
+def test_the_conserving_relative_rule_does_not_see_how_a_max_pool_is_written(stride: int) -> None:
+    """A unit that wins several windows, with relevance of either sign from them, counts by its whole relevance."""
+
+    class Pooled(nn.Module):
+        def __init__(self, readers: int) -> None:
+            super().__init__()
+            self.readers = readers
+            self.conv, self.last = nn.Conv1d(4, 5, 3), nn.Linear(5 * (10 // stride + 1), 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            z = self.conv(x).relu()
+            y = self.last(nn.functional.max_pool1d(z, 3, stride).flatten(1))
+            # read by another, too, the layer is not run at the pool's winners alone
+            return torch.cat([y, y[:, :1] if self.readers == 1 else z[:, :1, 0]], 1)
+
+    x, R = inputs((4, 15), "one-hot"), signed(3, 4, seed=2)
+    R[:, 3] = 0  # of what is there for the sake of its reader
+    nets = [seeded(lambda readers=readers: Pooled(readers), seed=6) for readers in (1, 2)]
+    maps = [
+        back_through(net, x, R, {"conv": ConservingRelative(), "last": Epsilon()}, Pruning(p=0)).relevance
+        for net in nets
+    ]
+    torch.testing.assert_close(maps[0], maps[1], rtol=1e-9, atol=1e-12)
+    assert bool((maps[0] != 0).any())

@@ -220,7 +220,29 @@ def _quotients(
                 # it can only be negative where z is, and there it shares nothing; but it must not cancel eps there
                 denominator = denominator.clamp_(min=0)
         nonnegative = branch.nonnegative or (branch.is_forward and step.gated)
+        if branch.weighted:
+            assert layer.rule is not None
+            shared = _weighted(shared, denominator, layer.rule.eps, winners, step.batch)
         yield Quotient(branch, shared, denominator, nonnegative, winners)
+
+
+def _weighted(
+    relevance: Tensor, denominator: Tensor, eps: float, winners: Winners | None, axis: BatchAxis | None
+) -> Tensor:
+    """Share each sign's relevance anew among a sample's outputs, in proportion to what each has times |d| + eps.
+
+    The sign is that of an output's whole relevance: a winner of several pooling windows counts once.
+    """
+    whole = relevance
+    if winners is not None:
+        whole = torch.cat([some.read(some.spread(relevance[rows])) for rows, some in winners.parts()])
+    weighted = denominator.abs().add_(eps).mul_(relevance)
+    result = torch.zeros_like(relevance)
+    for of_sign in (torch.gt(whole, 0), torch.lt(whole, 0)):
+        before, after = (per_sample_sum(one.masked_fill(~of_sign, 0), axis) for one in (relevance, weighted))
+        factor = torch.where(after != 0, before / after, 1.0).to(relevance.dtype)
+        result.addcmul_(weighted.masked_fill(~of_sign, 0), per_sample_factor(factor, relevance, axis))
+    return result
 
 
 def _share_relative(
