@@ -37,9 +37,15 @@ def benchmark(
     """Train models, explain them by many methods, and measure the explanations against what was planted or is known.
 
     A cell is one model: a task, an architecture and a training seed. Each is a file of rows; Ctrl-C or a crash loses
-    one method of one cell at most, and the same command goes on. Writes results.tsv.gz (one row a sequence, method and
-    measure; results.parquet, too, where pyarrow is installed), summary.tsv, tests.tsv, costs.tsv, models.tsv, pictures
-    and report.md and report.html.
+    one method of one cell at most, and the same command goes on.
+
+    Writes report.md and report.html with pictures/, and tables: results.tsv.gz (one row a sequence, method and measure;
+    results.parquet, too, where pyarrow is installed), summary.tsv (means with intervals), tests.tsv (the default
+    against each peer), costs.tsv and models.tsv. For each protocol of whole models that the configuration names, such
+    as motifs: motifs.tsv (one row a model, method and measure), motifs_summary.tsv (means over models),
+    motifs_patterns.tsv (one row a motif that was discovered: consensus, seqlets, the library motif it is most like, q)
+    and motifs_patterns/ (their matrices, one MEME file a model). benchmark.json marks the directory; cells/ holds each
+    trained model and what was measured of it, from which all else is made.
     """
     from seqplrp.cli.stopping import Stopped
     from seqplrp.recovery.benchmark import read_config, run_benchmark

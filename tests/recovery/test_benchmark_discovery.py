@@ -17,11 +17,27 @@ from benchmark_runs import written
 
 import seqplrp as sp
 from seqplrp.genomics import codes_to_one_hot
-from seqplrp.genomics.motifs import Motif, load, load_all
+from seqplrp.genomics.motifs import Motif, load, load_all, read_motifs
 from seqplrp.genomics.simulation import load_task
 from seqplrp.recovery import call_seqlets, compare_with_truth, find_patterns
-from seqplrp.recovery.benchmark import outcome, read_config, report_run, run_cells, runner
-from seqplrp.recovery.benchmark.model_protocols import MODEL_PROTOCOLS, MotifOptions, measured_whole
+from seqplrp.recovery.benchmark import (
+    model_protocols,
+    model_tables,
+    outcome,
+    read_config,
+    report_run,
+    run_cells,
+    runner,
+)
+from seqplrp.recovery.benchmark.cell import maps_of
+from seqplrp.recovery.benchmark.found_patterns import as_plain, from_plain
+from seqplrp.recovery.benchmark.model_protocols import (
+    MODEL_PROTOCOLS,
+    ModelFinding,
+    ModiscoOptions,
+    MotifOptions,
+    measured_whole,
+)
 from seqplrp.recovery.benchmark.protocols import PROTOCOLS, Subject
 from seqplrp.recovery.benchmark.scenes import Candidates, Scene
 from seqplrp.recovery.benchmark.tasks import SimulatedTask
@@ -46,6 +62,10 @@ def scene() -> Scene:
 
 
 def motifs_of(scene: Scene, relevance: np.ndarray, **options) -> dict[str, float]:
+    return found_in(scene, relevance, **options).values
+
+
+def found_in(scene: Scene, relevance: np.ndarray, **options) -> ModelFinding:
     return measured_whole(Subject(scene, relevance, None), {"motifs": MotifOptions(**options)}, ("x", "x"))["motifs"]
 
 
@@ -156,6 +176,66 @@ def test_one_matrix_under_two_names_is_one_motif(scene) -> None:
     assert motifs_of(twice, true_map(scene)) == motifs_of(scene, true_map(scene))
 
 
+def test_what_was_discovered_is_described_as_the_public_functions_say(scene) -> None:
+    at, relevance = scene.candidates, true_map(scene)
+    found = found_in(scene, relevance).patterns
+    patterns = find_patterns(call_seqlets(relevance, fdr=0.2, seed=1), at.codes, relevance)
+    by_hand = compare_with_truth(patterns, [load(name) for name in ("GABPA", "JUND", "USF1")]).found
+    table = pd.DataFrame(as_plain(found))
+    columns = ["pattern", "consensus", "bits", "best_match", "best_accession", "best_q", "kind", "truth"]
+    pd.testing.assert_frame_equal(table[columns], by_hand[columns].replace({"kind": {"true": "true motif"}}))
+    assert table["seqlets"].tolist() == [len(one) for one in patterns]
+    assert table["sequences"].tolist() == [len(set(one.members["sequence"])) for one in patterns]
+    assert set(table["best_match"]) == set(table["truth"]) == {"GABPA", "JUND", "USF1"}
+    for one, pattern in zip(found, patterns, strict=True):
+        motif = one.motif("x/y")
+        assert (motif.accession, motif.name, motif.nsites) == ("x/y", one.best_match, len(pattern))
+        np.testing.assert_array_equal(motif.probabilities, pattern.motif.probabilities)
+        np.testing.assert_array_equal(motif.background, pattern.motif.background)
+    assert from_plain(json.loads(json.dumps(as_plain(found), allow_nan=False))) == found
+
+
+def test_what_was_found_in_place_of_the_true_motif_has_its_name_and_what_is_like_nothing_its_letters(scene) -> None:
+    """As the control asks whose peaks carry another factor's motif."""
+    at = scene.candidates
+    decoy = at.placed[(at.placed["motif"] == "CTCF") & ~at.placed["supports"]]
+    relevance = np.zeros(at.truth.shape)
+    for row in decoy.itertuples():
+        relevance[row.record, row.start : row.end] = 1
+    (found,) = found_in(scene, relevance).patterns
+    assert (found.best_match, found.kind, found.truth) == ("CTCF", "other", "")
+    assert found.best_q < 1e-5
+    assert found.seqlets >= 20
+    unlike = replace(found, kind="unknown", best_q=0.8)
+    assert unlike.motif("a/b").name == found.consensus
+    none = replace(found, kind="unknown", best_match="", best_accession="", best_q=None)
+    assert from_plain(as_plain([none])) == (none,)
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["hypothetical", "the map alone"])
+def test_tf_modisco_sees_hypothetical_contributions_where_there_are_such(scene, monkeypatch, known) -> None:
+    given = []
+
+    def seen(data, **options):
+        given.append((data, options))
+        return []
+
+    monkeypatch.setattr(model_protocols, "run_modisco", seen)
+    relevance, x = true_map(scene), scene.x.numpy()
+    hypothetical = np.random.default_rng(0).normal(size=x.shape).astype(np.float32) if known else None
+    subject = Subject(scene, relevance, None, hypothetical)
+    options = ModiscoOptions(sequences=100, fewest=23, trim=15, extend=2)
+    measured_whole(subject, {"modisco": options}, ("x", "x"))
+    ((data, settings),) = given
+    expected = hypothetical[:100] if known else (x * relevance[:, None])[:100]
+    np.testing.assert_array_equal(data.hypothetical, expected)
+    np.testing.assert_array_equal(data.one_hot, x[:100])
+    assert (settings["fewest_seqlets"], settings["trim"], settings["extend"]) == (23, 15, 2)
+    assert (settings["seqlets"]["sign"] > 0).all()
+    expected_seqlets = call_seqlets(relevance[:100], fdr=0.2, seed=scene.seed)
+    assert len(settings["seqlets"]) == (expected_seqlets["sign"] > 0).sum()
+
+
 def test_a_method_that_was_not_asked_has_no_values(scene) -> None:
     options = {"motifs": MotifOptions(methods=("plrp",))}
     subject = Subject(scene, true_map(scene), None)
@@ -163,14 +243,20 @@ def test_a_method_that_was_not_asked_has_no_values(scene) -> None:
     assert set(measured_whole(subject, options, ("plrp p=0.5", "plrp"))) == {"motifs"}
 
 
-def test_every_protocol_of_models_gives_what_it_names_and_no_name_is_taken_twice(scene) -> None:
+def test_every_protocol_of_models_gives_what_it_names_and_no_name_is_taken_twice(scene, monkeypatch) -> None:
+    def lightly(data, *, seqlets, fewest_seqlets, **_):  # TF-MoDISco itself is asked in test_modisco.py
+        return find_patterns(seqlets, data.one_hot.argmax(axis=1), data.per_base, fewest=fewest_seqlets)
+
+    monkeypatch.setattr(model_protocols, "run_modisco", lightly)
     assert not set(PROTOCOLS) & set(MODEL_PROTOCOLS)
+    assert set(MODEL_PROTOCOLS) == {"motifs", "modisco"}
     for protocol in MODEL_PROTOCOLS.values():
         names = [measure.name for measure in protocol.measures]
         assert len(set(names)) == len(names)
         assert set(protocol.shown) <= set(names)
         given = protocol.run(Subject(scene, true_map(scene), None), protocol.options())
-        assert set(given) == set(names), "a perfect map leaves nothing undefined"
+        assert set(given.values) == set(names)
+        assert np.isfinite(list(given.values.values())).all(), "a perfect map leaves nothing undefined"
 
 
 def test_a_missing_library_is_told_when_the_description_is_read(tmp_path, monkeypatch) -> None:
@@ -181,6 +267,11 @@ def test_a_missing_library_is_told_when_the_description_is_read(tmp_path, monkey
         read_config(path)
     assert error.value.remedy == "pip install 'seqplrp[modisco]'"
     read_config(written(tmp_path, protocols={"localisation": None}))  # what does not need it goes on without
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *a: None if name == "modiscolite" else real(name, *a))
+    read_config(written(tmp_path, protocols={"localisation": None, "motifs": None}))
+    path = written(tmp_path, protocols={"localisation": None, "modisco": None})
+    with pytest.raises(sp.SeqplrpError, match=r"protocols.modisco: modisco-lite: is not installed"):
+        read_config(path)
 
 
 @pytest.mark.parametrize(
@@ -191,6 +282,8 @@ def test_a_missing_library_is_told_when_the_description_is_read(tmp_path, monkey
         ({"localisation": None, "motifs": {"fdr": 0}}, r"protocols.motifs: fdr: is 0"),
         ({"localisation": None, "motifs": {"level": 2}}, r"protocols.motifs: level: is 2"),
         ({"localisation": None, "motifs": {"fewest": 1}}, r"protocols.motifs: fewest: is 1"),
+        ({"localisation": None, "modisco": {"trim": 5}}, r"protocols.modisco: trim: is 5"),
+        ({"localisation": None, "modisco": {"extend": -1}}, r"protocols.modisco: extend: is -1"),
         ({"localisation": None, "motifs": {"draws": 1}}, r"protocols.motifs.draws: is not a known key"),
         (
             {"localisation": None, "motifs": {"methods": ["ism"]}},
@@ -255,6 +348,65 @@ def test_the_run_writes_one_row_a_model_method_and_measure(folder) -> None:
     assert wide.loc["random", "motif_precision"].isna().all()
 
 
+def test_the_run_writes_what_was_discovered_and_its_matrices(folder) -> None:
+    out = folder / "out"
+    found = pd.read_csv(out / "motifs_patterns.tsv", sep="\t", keep_default_na=False)
+    counts = table(out).query("measure == 'motif_patterns'").set_index(["seed", "method"])["value"]
+    rows = found.groupby(["seed", "method"]).size()
+    assert rows.to_dict() == counts[counts > 0].to_dict(), "one row a motif, none where nothing was found"
+    of_truth = found[found["method"] == "truth"]
+    assert of_truth["best_match"].tolist() == of_truth["truth"].tolist() == ["CTCF"] * 2
+    assert of_truth["kind"].tolist() == ["true motif"] * 2
+    assert (of_truth["best_q"].astype(float) < 1e-3).all()
+    assert of_truth["meme"].tolist() == ["truth/pos_0"] * 2
+    assert "gxi_|_cut_to_truth" in {meme.partition("/")[0] for meme in found["meme"]}
+    for seed, of_model in found.groupby("seed"):
+        motifs = {one.accession: one for one in read_motifs(out / "motifs_patterns" / f"one.small.seed{seed}.meme")}
+        assert list(motifs) == of_model["meme"].tolist()
+        for row in of_model.itertuples():
+            assert motifs[row.meme].iupac == row.consensus
+            assert motifs[row.meme].nsites == row.seqlets
+            assert motifs[row.meme].name == (row.best_match if row.kind != "unknown" else row.consensus)
+        planted = load("CTCF").consensus  # which is what each instance is
+        recovered = motifs["truth/pos_0"]
+        assert planted in recovered.consensus or planted in recovered.reverse_complement().consensus
+
+
+def test_hypothetical_contributions_of_a_run_are_those_of_its_maps(folder) -> None:
+    config = read_config(folder / "tiny.yaml")
+    model = sp.load_model(folder / "out" / "cells" / "one" / "small" / "seed0" / "model")
+    data = config.tasks[0].load()
+    scene = Scene.of(model, data.data.kind, Candidates.of(data, 8, 3), 3)
+    kinds = {one.name: one for one in config.variants}
+    (maps,) = maps_of(scene, [kinds["gxi"]])
+    np.testing.assert_allclose((scene.x.numpy() * maps.hypothetical).sum(1), maps.relevance, rtol=1e-5, atol=1e-6)
+    assert maps_of(scene, [kinds["truth"]])[0].hypothetical is None
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_where_a_model_s_motifs_were_not_kept_no_table_claims_that_none_were_found(folder, tmp_path) -> None:
+    shutil.copytree(folder / "out", tmp_path / "out")
+    out = tmp_path / "out"
+    (out / "cells" / "one" / "small" / "seed1" / "patterns.json").unlink()
+    events: list[object] = []
+    run_cells(read_config(written(tmp_path, methods=METHODS, **RUN)), out, listener=events.append)
+    assert not events, "a finished cell stays finished"
+    assert not (out / "motifs_patterns.tsv").exists()
+    assert not (out / "motifs_patterns").exists()
+    assert (out / "motifs.tsv").read_bytes() == (folder / "out" / "motifs.tsv").read_bytes()
+
+
+def test_methods_whose_names_make_one_word_keep_identifiers_of_their_own(tmp_path) -> None:
+    methods = {"a b": {"method": "gradient-x-input"}, "a_b": {"method": "saliency"}, "c d": {"method": "random"}}
+    config = read_config(
+        written(tmp_path, methods=methods, default="a b", peers=["a_b"], matched_sparsity=None, tasks=RUN["tasks"])
+    )
+    words = model_tables._words(config)
+    assert len(set(words.values())) == 3
+    assert words["c d"] == "c_d"
+    assert all(word.split() == [word] for word in words.values())
+
+
 def test_means_are_those_over_models_and_the_report_shows_them_in_words(folder) -> None:
     out = folder / "out"
     means = pd.read_csv(out / "motifs_summary.tsv", sep="\t")
@@ -287,7 +439,14 @@ def test_a_run_that_is_stopped_and_gets_a_method_later_ends_in_the_same_bytes(fo
     config = read_config(written(tmp_path, methods=METHODS, **RUN))
     run_cells(config, out, listener=lambda event: doing.append(f"{event.cell.seed} {event.doing}"))
     assert doing == ["0 random", "0 ", "1 gxi", "1 random", "1 "], "what was measured is not measured again"
-    assert (out / "motifs.tsv").read_bytes() == (folder / "out" / "motifs.tsv").read_bytes()
+    for path in (Path("motifs.tsv"), Path("motifs_patterns.tsv"), *_matrices(folder / "out")):
+        assert (out / path).read_bytes() == (folder / "out" / path).read_bytes()
+
+
+def _matrices(out: Path) -> list[Path]:
+    found = [path.relative_to(out) for path in (out / "motifs_patterns").iterdir()]
+    assert len(found) == 2
+    return found
 
 
 def _with_models_of(folder: Path, out: Path) -> Path:
@@ -315,7 +474,7 @@ def test_other_settings_are_another_description_and_without_them_no_table_stays(
         run_cells(read_config(written(tmp_path, methods=METHODS, **{**RUN, "protocols": stricter})), out)
     without = read_config(written(tmp_path, methods=METHODS, **{**RUN, "protocols": {"localisation": None}}))
     run_cells(without, out, again=True)
-    assert not (out / "motifs.tsv").exists()
+    assert not any((out / name).exists() for name in ("motifs.tsv", "motifs_patterns.tsv", "motifs_patterns"))
     report_run(without, out)
     assert "motifs would be discovered" not in (out / "report.md").read_text()
 

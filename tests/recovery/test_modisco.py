@@ -12,6 +12,7 @@ import pytest
 from seqplrp import SeqplrpError
 from seqplrp.genomics import codes_to_one_hot
 from seqplrp.genomics.motifs import load
+from seqplrp.genomics.simulation import load_task
 from seqplrp.genomics.tracks import RelevanceArrays
 from seqplrp.recovery import (
     MOST_ZERO_WINDOWS,
@@ -25,6 +26,10 @@ from seqplrp.recovery import (
     require_modisco,
     run_modisco,
 )
+from seqplrp.recovery.benchmark.model_protocols import ModiscoOptions, measured_whole
+from seqplrp.recovery.benchmark.protocols import Subject
+from seqplrp.recovery.benchmark.scenes import Candidates, Scene
+from seqplrp.recovery.benchmark.tasks import SimulatedTask
 
 LENGTH = 120
 
@@ -105,6 +110,32 @@ def test_by_its_own_seqlets_it_finds_the_motif_in_a_dense_map(sparse_run) -> Non
     data, _ = planted(["CTCF"], 160, seed=1)
     result = compare_with_truth(run_modisco(data, trim=20, extend=0), [load("CTCF")])
     assert result.truth["found_strict"].tolist() == [True]
+
+
+def test_a_sign_of_few_seqlets_is_left_out_and_how_few_can_be_said() -> None:
+    """The benchmark asks it of some dozen sequences."""
+    data, _ = planted(["CTCF"], 60, sparse=True)
+    seqlets = positive(data)
+    assert 50 < len(seqlets) < 100
+    assert run_modisco(data, seqlets=seqlets, trim=20, extend=0) == []
+    (found,) = run_modisco(data, seqlets=seqlets, trim=20, extend=0, fewest_seqlets=20)
+    result = compare_with_truth([found], [load("CTCF")])
+    assert result.truth["found_strict"].tolist() == [True]
+
+
+def test_the_benchmark_recovers_every_planted_motif_by_it_from_maps_that_are_the_truth() -> None:
+    data = SimulatedTask("decoys", "development", 1, None, load_task("decoys"), n=30, test=150).load()
+    at = Candidates.of(data, 150, 1)
+    # nothing here asks the model anything
+    scene = Scene(None, at, codes_to_one_hot(at.codes), np.ones(len(at.ids)), 1, {})  # type: ignore[arg-type]
+    subject = Subject(scene, at.truth.astype(float), None)
+    finding = measured_whole(subject, {"modisco": ModiscoOptions()}, ("truth", "truth"))["modisco"]
+    found = finding.values
+    assert (found["motif_true"], found["motif_spurious"]) == (3, 0)
+    assert (found["motif_precision"], found["motif_recall"], found["motif_rank_worst"]) == (1, 1, 1)
+    assert found["motif_similarity"] > 0.95
+    assert {one.best_match for one in finding.patterns} == {"GABPA", "JUND", "USF1"}
+    assert all(20 <= one.sequences <= one.seqlets for one in finding.patterns)
 
 
 def test_a_sparse_map_without_seqlets_is_refused_with_what_to_do() -> None:

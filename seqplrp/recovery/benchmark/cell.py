@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import io
 import json
@@ -23,7 +24,8 @@ from seqplrp.methods import Explainer, Method, Sweep
 from seqplrp.models import SequenceModel, check_architecture, load_model, save_training, train_model
 from seqplrp.recovery.benchmark.config import Architecture, BenchmarkConfig
 from seqplrp.recovery.benchmark.costs import Cost, measure_cost
-from seqplrp.recovery.benchmark.model_protocols import measured_whole, model_protocol_recipe
+from seqplrp.recovery.benchmark.found_patterns import FoundPattern, as_plain, from_plain
+from seqplrp.recovery.benchmark.model_protocols import ModelFinding, measured_whole, model_protocol_recipe
 from seqplrp.recovery.benchmark.protocols import Explain, Subject, measured, measures_of
 from seqplrp.recovery.benchmark.scenes import Candidates, Scene
 from seqplrp.recovery.benchmark.store import digest, file_name, gzipped, read_json, write_json, write_whole
@@ -35,6 +37,7 @@ Say = Callable[[str], None]
 
 ROWS_FILE = "rows.tsv.gz"
 MANIFEST_FILE = "cell.json"
+PATTERNS_FILE = "patterns.json"
 COLUMNS = ("task", "architecture", "seed", "sequence", "method", "measure", "value")
 _TRAINED_BY = ("seqplrp", "torch", "numpy")
 SCORED, NOT_LEARNED, NOTHING_SCORED = "scored", "did not learn", "no sequence to score"
@@ -122,6 +125,8 @@ class Part:
         By measure.
     of_model : mapping of str to mapping of str to float
         What was measured of the model as a whole, by protocol and measure.
+    patterns : mapping of str to tuple of FoundPattern
+        The motifs that were discovered, by protocol.
     examples : ndarray, shape (K, L)
         The maps of the first sequences.
     gini : ndarray, shape (N,)
@@ -135,6 +140,7 @@ class Part:
     recipe: str
     values: Mapping[str, FloatArray]
     of_model: Mapping[str, Mapping[str, float]]
+    patterns: Mapping[str, tuple[FoundPattern, ...]]
     examples: FloatArray
     gini: FloatArray
     cost: Cost | None
@@ -156,6 +162,7 @@ def write_part(folder: Path, part: Part, recipe: str) -> None:
         "cost": None if part.cost is None else dataclasses.asdict(part.cost),
         "measures": list(part.values),
         "of_model": part.of_model,
+        "patterns": {protocol: as_plain(found) for protocol, found in part.patterns.items()},
     }
     buffer = io.BytesIO()
     # one array a measure would cost more in headers than in numbers
@@ -176,7 +183,8 @@ def read_part(folder: Path, name: str) -> tuple[Part, str] | None:
     cost = None if meta["cost"] is None else Cost(**meta["cost"])
     by_measure = dict(zip(meta["measures"], values, strict=True))
     of_model = meta.get("of_model", {})  # parts of before there were protocols of whole models have none
-    part = Part(meta["name"], meta["recipe"], by_measure, of_model, examples, sparse, cost, meta["seconds"])
+    patterns = {protocol: from_plain(found) for protocol, found in meta.get("patterns", {}).items()}
+    part = Part(meta["name"], meta["recipe"], by_measure, of_model, patterns, examples, sparse, cost, meta["seconds"])
     return part, meta["cell"]
 
 
@@ -279,21 +287,21 @@ class Worker:
     def _explain(self, scene: Scene, variants: Sequence[Variant]) -> None:
         """Explain a scene by methods of one forward pass, measure the maps, write the parts."""
         started = time.perf_counter()
-        maps = relevance_of(scene, variants)
+        maps = maps_of(scene, variants)
         shared = (time.perf_counter() - started) / len(variants)
-        for variant, relevance in zip(variants, maps, strict=True):
-            self._measure(scene, variant, relevance, shared)
+        for variant, one in zip(variants, maps, strict=True):
+            self._measure(scene, variant, one, shared)
 
-    def _measure(self, scene: Scene, variant: Variant, relevance: FloatArray, shared: float) -> None:
-        matched, started = self.config.matched, time.perf_counter()
+    def _measure(self, scene: Scene, variant: Variant, maps: Maps, shared: float) -> None:
+        matched, started, relevance = self.config.matched, time.perf_counter(), maps.relevance
         method, names = variant.method, (variant.name, variant.family)
-        explain = None if method is None else _explaining(method)
-        subject = Subject(scene, relevance, explain)
+        explain = None if method is None else _explaining(method, scene.model)
+        subject = Subject(scene, relevance, explain, maps.hypothetical)
         values = measured(subject, self.config.protocols, names)
-        of_model = measured_whole(subject, self.config.model_protocols, names)
+        found = measured_whole(subject, self.config.model_protocols, names)
         cost = None if method is None or self.config.cost is None else measure_cost(scene, method, self.config.cost)
         seconds = shared + time.perf_counter() - started
-        self._write(variant.name, values, of_model, relevance, cost, seconds)
+        self._write(variant.name, values, found, relevance, cost, seconds)
         if matched is not None and variant in matched.methods:
             reference = read_part(self.folder, matched.to.name)
             assert reference is not None  # it is the first to be made
@@ -302,20 +310,23 @@ class Worker:
             name = cut_name(variant, matched.to)
             subject = Subject(scene, cut, None)
             values = measured(subject, self.config.protocols, names, map_alone=True)
-            of_model = measured_whole(subject, self.config.model_protocols, names)
-            self._write(name, values, of_model, cut, None, 0.0)
+            found = measured_whole(subject, self.config.model_protocols, names)
+            self._write(name, values, found, cut, None, 0.0)
 
     def _write(
         self,
         name: str,
         values: Mapping[str, FloatArray],
-        of_model: Mapping[str, Mapping[str, float]],
+        found: Mapping[str, ModelFinding],
         relevance: FloatArray,
         cost: Cost | None,
         seconds: float,
     ) -> None:
         examples, sparse = relevance[: self.config.pictures.sequences], gini(relevance)
-        part = Part(name, recipes_of(self.config)[name], values, of_model, examples, sparse, cost, seconds)
+        of_model = {protocol: one.values for protocol, one in found.items()}
+        patterns = {protocol: one.patterns for protocol, one in found.items()}
+        recipe = recipes_of(self.config)[name]
+        part = Part(name, recipe, values, of_model, patterns, examples, sparse, cost, seconds)
         write_part(self.folder, part, self._hash)
 
     def _finish(
@@ -328,6 +339,8 @@ class Worker:
     ) -> None:
         """Write the rows, then the manifest that says that they are whole."""
         write_whole(self.folder / ROWS_FILE, gzipped(self._rows(scene, parts)))
+        if self.config.model_protocols:
+            write_json(self.folder / PATTERNS_FILE, _patterns(parts))
         metrics = model.config.metrics["test"]["macro"]
         write_json(
             self.folder / MANIFEST_FILE,
@@ -370,21 +383,41 @@ class Worker:
         return "\n".join(lines) + "\n"
 
 
-def relevance_of(scene: Scene, variants: Sequence[Variant]) -> list[FloatArray]:
-    """Explain a scene by methods that share a forward pass: (N, L) of each, per base."""
+@dataclass(frozen=True)
+class Maps:
+    """A method's maps: relevance per base (N, L), and of all four bases (N, 4, L) where the method has them."""
+
+    relevance: FloatArray
+    hypothetical: npt.NDArray[np.float32] | None = None
+
+
+def maps_of(scene: Scene, variants: Sequence[Variant]) -> list[Maps]:
+    """Explain a scene by methods that share a forward pass."""
     first = variants[0].method
     if first is None:
-        return [scene.candidates.truth.astype(np.float64)]
+        return [Maps(scene.candidates.truth.astype(np.float64))]
     if len(variants) > 1:
         methods: list[Any] = [variant.method for variant in variants]
         found = Sweep(scene.model, scene.x[:1], methods)(scene.x, target=scene.targets)
     else:
         found = [Explainer(scene.model, scene.x[:1], first)(scene.x, target=scene.targets)]
-    return [one.per_base.to(torch.float64).numpy() for one in found]
+    return [
+        Maps(
+            one.per_base.to(torch.float64).numpy(),
+            one.hypothetical.to(torch.float32).numpy() if one.has_hypothetical else None,
+        )
+        for one in found
+    ]
 
 
-def _explaining(method: Method) -> Explain:
+def _explaining(method: Method, own: nn.Module) -> Explain:
+    """Explain the scene's own model, or one like it but for its weights, tracing either once: it is what takes long."""
+    stand_in = copy.deepcopy(own)
+
     def explain(model: nn.Module, x: Tensor, targets: Tensor) -> FloatArray:
+        if model is not own:
+            stand_in.load_state_dict(model.state_dict())
+            model = stand_in
         return Explainer(model, x[:1], method)(x, target=targets).per_base.to(torch.float64).numpy()
 
     return explain
@@ -406,6 +439,15 @@ def _examples(scene: Scene, most: int) -> list[dict[str, Any]]:
             }
         )
     return found
+
+
+def _patterns(parts: Sequence[Part]) -> dict[str, dict[str, Any]]:
+    """Return the motifs that were discovered, by method and protocol."""
+    return {
+        part.name: {protocol: as_plain(found) for protocol, found in part.patterns.items()}
+        for part in parts
+        if part.patterns
+    }
 
 
 def _finite(of_model: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, float | None]]:

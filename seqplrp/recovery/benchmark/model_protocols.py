@@ -1,28 +1,48 @@
 """What is measured of a method on a model as a whole, from all its maps at once: a few values, not one a sequence.
 
-To add one, write a frozen dataclass of its settings and a function from a `Subject` to a number by measure, and name
-both in `MODEL_PROTOCOLS`.
+To add one, write a frozen dataclass of its settings and a function from a `Subject` to a `ModelFinding`, and name both
+in `MODEL_PROTOCOLS`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from importlib.metadata import version
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from seqplrp.errors import SeqplrpError
 from seqplrp.evaluate import Measure
 from seqplrp.genomics.motifs import Motif, load_all
+from seqplrp.recovery.benchmark.found_patterns import FoundPattern, described
 from seqplrp.recovery.benchmark.protocols import Options, Subject
 from seqplrp.recovery.benchmark.scenes import Scene
 from seqplrp.recovery.discovery import Discovery, compare_with_truth
 from seqplrp.recovery.filter_report import ALIKE
+from seqplrp.recovery.modisco import modisco_input, require_modisco, run_modisco
 from seqplrp.recovery.patterns import FEWEST_SEQLETS, Pattern, find_patterns
 from seqplrp.recovery.seqlets import call_seqlets
 from seqplrp.recovery.tomtom import require_memelite
+
+
+@dataclass(frozen=True)
+class ModelFinding:
+    """What a protocol gives of a method's maps of a model.
+
+    Attributes
+    ----------
+    values : mapping of str to float
+        By measure.
+    patterns : tuple of FoundPattern
+        The motifs that were discovered.
+    """
+
+    values: Mapping[str, float]
+    patterns: tuple[FoundPattern, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -36,11 +56,11 @@ class ModelProtocol:
     says : str
         For reports: what was done, and how its numbers are to be read.
     measures : tuple of Measure
-        What it gives: `run` returns the value of each by its name; what it leaves out is undefined.
+        What it gives: `run` finds the value of each by its name; what it leaves out is undefined.
     shown : tuple of str
         The measures that reports show; tables have all.
     run : callable
-        From a subject and the options.
+        From a subject and the options to a `ModelFinding`.
     options : type of Options
     require : callable
         Raises `SeqplrpError` where a library that it needs is not installed.
@@ -52,7 +72,7 @@ class ModelProtocol:
     says: str
     measures: tuple[Measure, ...]
     shown: tuple[str, ...]
-    run: Callable[[Subject, Any], Mapping[str, float]]
+    run: Callable[[Subject, Any], ModelFinding]
     options: type[Options]
     require: Callable[[], None]
     libraries: tuple[str, ...] = ()
@@ -83,6 +103,26 @@ class MotifOptions(Options):
                 raise SeqplrpError(name, f"is {getattr(self, name)}", "give a rate above 0 and up to 1")
         if self.fewest < 2:
             raise SeqplrpError("fewest", f"is {self.fewest}", "give a whole number of 2 or more")
+
+
+@dataclass(frozen=True)
+class ModiscoOptions(MotifOptions):
+    """The same by TF-MoDISco, from the same seqlets.
+
+    Parameters
+    ----------
+    trim, extend : int
+        See `seqplrp.recovery.run_modisco`; for sequences of a thousand bases its own 30 and 10 are better.
+    """
+
+    trim: int = 20
+    extend: int = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name, least in (("trim", 6), ("extend", 0)):
+            if getattr(self, name) < least:
+                raise SeqplrpError(name, f"is {getattr(self, name)}", f"give a whole number of {least} or more")
 
 
 _ROUNDED = 1e-3
@@ -122,22 +162,45 @@ MOTIF_MEASURES = (
 )
 
 
-def _motifs(subject: Subject, options: MotifOptions) -> Mapping[str, float]:
+Finder = Callable[[Subject, pd.DataFrame, Any], list[Pattern]]
+
+
+def _motifs(subject: Subject, options: MotifOptions, find: Finder) -> ModelFinding:
     """Find patterns of positive relevance in a method's maps, and hold them against the true motifs."""
-    scene, relevance = subject.scene, subject.relevance
-    seqlets = call_seqlets(relevance, fdr=options.fdr, seed=scene.seed)
-    patterns = find_patterns(seqlets, scene.candidates.codes, relevance, fewest=options.fewest)
-    found = [pattern for pattern in patterns if pattern.sign > 0]
-    counts = {
-        "motif_patterns": float(len(found)),
-        "motif_seqlets": float((seqlets["sign"] > 0).sum()),
-    }
+    scene = subject.scene
+    seqlets = call_seqlets(subject.relevance, fdr=options.fdr, seed=scene.seed)
+    seqlets = seqlets[seqlets["sign"] > 0].reset_index(drop=True)
+    found = find(subject, seqlets, options)
     truth = _true_motifs(scene)
     asked = [sequences >= options.fewest for _, sequences in truth]
-    counts["motif_true"] = float(sum(asked))
-    if not any(asked):
-        return counts
-    return counts | _compared(found, [motif for motif, _ in truth], asked, options.level)
+    motifs = [motif for motif, _ in truth]
+    discovery = compare_with_truth(found, motifs, level=options.level)
+    values = {
+        "motif_patterns": float(len(found)),
+        "motif_seqlets": float(len(seqlets)),
+        "motif_true": float(sum(asked)),
+    }
+    if any(asked):
+        values |= _compared(discovery, asked, _library_size(motifs))
+    return ModelFinding(values, described(found, discovery))
+
+
+def _light(subject: Subject, seqlets: pd.DataFrame, options: MotifOptions) -> list[Pattern]:
+    return find_patterns(seqlets, subject.scene.candidates.codes, subject.relevance, fewest=options.fewest)
+
+
+def _modisco(subject: Subject, seqlets: pd.DataFrame, options: ModiscoOptions) -> list[Pattern]:
+    """Cluster by TF-MoDISco, from hypothetical contributions where the method has them, or else from the map alone."""
+    one_hot = subject.scene.x.numpy()
+    known = subject.hypothetical
+    found = run_modisco(
+        modisco_input(one_hot, one_hot * subject.relevance[:, None] if known is None else known),
+        seqlets=seqlets,
+        trim=options.trim,
+        extend=options.extend,
+        fewest_seqlets=options.fewest,
+    )
+    return [pattern for pattern in found if len(pattern) >= options.fewest]
 
 
 def _true_motifs(scene: Scene) -> list[tuple[Motif, int]]:
@@ -164,17 +227,14 @@ def _same_matrix(one: Motif, other: Motif) -> bool:
     return one.width == other.width and np.allclose(one.probabilities, other.probabilities, rtol=0, atol=_ROUNDED)
 
 
-def _compared(
-    found: Sequence[Pattern], truth: Sequence[Motif], asked: Sequence[bool], level: float
-) -> dict[str, float]:
-    """Hold patterns against all true motifs; those that are too rare to be asked for are not spurious, either."""
-    everything = compare_with_truth(found, truth, level=level)
+def _compared(everything: Discovery, asked: Sequence[bool], last: int) -> dict[str, float]:
+    """Return what the patterns are worth; true motifs too rare to be asked for are not spurious, either."""
     discovery = replace(everything, truth=everything.truth[np.asarray(asked)].reset_index(drop=True))
     values = {"motif_spurious": float(len(discovery.spurious))}
     for row in discovery.summary.to_dict(orient="records"):
         suffix = "" if row["rule"] == "strict" else "_family"
         values |= {f"motif_{name}{suffix}": float(row[name]) for name in ("precision", "recall", "f1")}
-    return values | _ranks(discovery, _library_size(truth)) | _likeness(discovery)
+    return values | _ranks(discovery, last) | _likeness(discovery)
 
 
 def _ranks(discovery: Discovery, last: int) -> dict[str, float]:
@@ -202,6 +262,26 @@ def _library_size(truth: Sequence[Motif]) -> int:
     return len(library) + sum(not any(_same_matrix(motif, one) for one in library) for motif in truth)
 
 
+_SHOWN = (
+    "motif_precision",
+    "motif_recall",
+    "motif_f1",
+    "motif_f1_family",
+    "motif_rank",
+    "motif_rank_worst",
+    "motif_q_worst",
+    "motif_similarity",
+    "motif_patterns",
+    "motif_spurious",
+    "motif_true",
+)
+
+
+def _require_both() -> None:
+    require_modisco()
+    require_memelite()
+
+
 MODEL_PROTOCOLS: dict[str, ModelProtocol] = {
     "motifs": ModelProtocol(
         title="Which motifs would be discovered",
@@ -213,31 +293,31 @@ MODEL_PROTOCOLS: dict[str, ModelProtocol] = {
             "pattern."
         ),
         measures=MOTIF_MEASURES,
-        shown=(
-            "motif_precision",
-            "motif_recall",
-            "motif_f1",
-            "motif_f1_family",
-            "motif_rank",
-            "motif_rank_worst",
-            "motif_q_worst",
-            "motif_similarity",
-            "motif_patterns",
-            "motif_spurious",
-            "motif_true",
-        ),
-        run=_motifs,
+        shown=_SHOWN,
+        run=partial(_motifs, find=_light),
         options=MotifOptions,
         require=require_memelite,
         libraries=("memelite",),
-    )
+    ),
+    "modisco": ModelProtocol(
+        title="Which motifs TF-MoDISco would discover",
+        says=(
+            "The same question, with TF-MoDISco in place of the light clustering: it gets the same seqlets, widened to "
+            "30 bases, with hypothetical contributions where a method has them and the map alone where it has none, "
+            "and its patterns are compared with the motif library in the same way."
+        ),
+        measures=MOTIF_MEASURES,
+        shown=_SHOWN,
+        run=partial(_motifs, find=_modisco),
+        options=ModiscoOptions,
+        require=_require_both,
+        libraries=("memelite", "modisco-lite"),
+    ),
 }
 """Every protocol of whole models by the name that configurations use; none has the name of one of `PROTOCOLS`."""
 
 
-def measured_whole(
-    subject: Subject, chosen: Mapping[str, Options], names: tuple[str, ...]
-) -> dict[str, dict[str, float]]:
+def measured_whole(subject: Subject, chosen: Mapping[str, Options], names: tuple[str, ...]) -> dict[str, ModelFinding]:
     """Run protocols of whole models on a method's maps.
 
     Parameters
@@ -251,15 +331,17 @@ def measured_whole(
     Returns
     -------
     dict
-        By protocol and measure, NaN where it is undefined; protocols that were not asked of the method are not there.
+        Of str to `ModelFinding`, by protocol: each measure has a value, NaN where it is undefined; protocols that were
+        not asked of the method are not there.
     """
     found = {}
     for name, options in chosen.items():
         if options.methods and not set(names) & set(options.methods):
             continue
         protocol = MODEL_PROTOCOLS[name]
-        values = protocol.run(subject.first(options.sequences), options)
-        found[name] = {one.name: float(values.get(one.name, np.nan)) for one in protocol.measures}
+        finding = protocol.run(subject.first(options.sequences), options)
+        values = {one.name: float(finding.values.get(one.name, np.nan)) for one in protocol.measures}
+        found[name] = replace(finding, values=values)
     return found
 
 

@@ -10,6 +10,7 @@ import pandas as pd
 
 from seqplrp.errors import SeqplrpError
 from seqplrp.recovery.benchmark.config import BenchmarkConfig
+from seqplrp.recovery.benchmark.model_tables import pattern_paths
 from seqplrp.recovery.benchmark.pictures import draw_pictures
 from seqplrp.recovery.benchmark.report import write_report
 from seqplrp.recovery.benchmark.runner import RESULTS_FILE, Listener, RunState, run_cells
@@ -81,6 +82,7 @@ def report_run(config: BenchmarkConfig, out: Path | str) -> Outcome:
     reports = write_report(summary, draw_pictures(summary, folder), folder)
     tables = [folder / name for name in ("summary.tsv", "tests.tsv", "costs.tsv", "models.tsv", RESULTS_FILE)]
     tables += [folder / name for one in summary.of_models for name in (f"{one}.tsv", f"{one}_summary.tsv")]
+    tables += [path for one in summary.of_models for path in pattern_paths(folder, one) if path.exists()]
     return Outcome(None, summary, [*reports, *tables, folder / "pictures"])
 
 

@@ -53,17 +53,21 @@ class Subject:
         Per base.
     explain : callable or None
         Explains other inputs, or another model, by the same method; None for maps that no method makes anew: the truth.
+    hypothetical : ndarray, shape (N, 4, L), or None
+        Contributions of all four bases, where the method has them.
     """
 
     scene: Scene
     relevance: FloatArray
     explain: Explain | None
+    hypothetical: npt.NDArray[np.float32] | None = None
 
     def first(self, most: int) -> Subject:
         """Return the first sequences alone; all of them where `most` is 0."""
         if most == 0 or most >= len(self.scene):
             return self
-        return Subject(self.scene.first(most), self.relevance[:most], self.explain)
+        hypothetical = None if self.hypothetical is None else self.hypothetical[:most]
+        return Subject(self.scene.first(most), self.relevance[:most], self.explain, hypothetical)
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,13 @@ from seqplrp.recovery.benchmark.cell import (
 )
 from seqplrp.recovery.benchmark.config import BenchmarkConfig
 from seqplrp.recovery.benchmark.model_protocols import MODEL_PROTOCOLS
-from seqplrp.recovery.benchmark.model_tables import MODEL_COLUMNS, as_text, model_values
+from seqplrp.recovery.benchmark.model_tables import (
+    MODEL_COLUMNS,
+    as_text,
+    model_patterns,
+    model_values,
+    write_patterns,
+)
 from seqplrp.recovery.benchmark.scenes import Candidates
 from seqplrp.recovery.benchmark.store import (
     differences,
@@ -295,14 +301,16 @@ def _write_results(config: BenchmarkConfig, folder: Path) -> None:
 
 
 def _write_model_values(config: BenchmarkConfig, folder: Path) -> None:
-    """Write what was measured of whole models, a table a protocol; none of an earlier state is left."""
+    """Write what was measured of whole models, tables of each protocol; none of an earlier state is left."""
     manifests = [(cell, read_json(cell.folder(folder) / MANIFEST_FILE)) for cell in cells_of(config)]
     finished = [(cell, manifest) for cell, manifest in manifests if manifest is not None]
     for name in MODEL_PROTOCOLS:
         if name in config.model_protocols:
             write_whole(folder / f"{name}.tsv", as_text(model_values(config, name, finished)[list(MODEL_COLUMNS)]))
+            write_patterns(config, name, model_patterns(config, name, finished, folder), folder)
         else:
             (folder / f"{name}.tsv").unlink(missing_ok=True)
+            write_patterns(config, name, None, folder)
 
 
 def _write_parquet(beside: Path, tables: Sequence[Path]) -> None:
