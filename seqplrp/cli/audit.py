@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from seqplrp.cli import options
+from seqplrp.cli.option_groups import MapOptions, ModelOptions, RunOptions, spread
 
 if TYPE_CHECKING:
     from seqplrp.cli.auditing import Found
@@ -18,7 +19,9 @@ def register(app: typer.Typer) -> None:
     app.command("audit")(audit)
 
 
+@spread
 def audit(
+    *,
     model: Annotated[
         list[str],
         typer.Option(
@@ -30,8 +33,8 @@ def audit(
     method: Annotated[
         str, typer.Option(help="As `seqplrp explain` takes it: plrp, lrp, gradient-x-input ...")
     ] = "plrp",
-    target: options.Target = None,
-    arg: options.FurtherInputs = None,
+    subject: ModelOptions,
+    weights: options.WeightFiles = None,
     fasta: Annotated[
         Path | None,
         typer.Option(help="Real sequences, to be shuffled and to be explained; random DNA stands in for them."),
@@ -69,26 +72,8 @@ def audit(
     fail_on_findings: Annotated[
         bool, typer.Option("--fail-on-findings", help="Exit with 1 if anything is found.")
     ] = False,
-    weights: options.WeightFiles = None,
-    trust_pickle: options.TrustPickle = False,
-    layout: options.Layout = "NCL",
-    rule: options.Rule = None,
-    attention: options.Attention = None,
-    option: options.MethodOption = None,
-    p: options.PrunedShare = None,
-    budget: options.Budget = None,
-    p_neg: options.NegativeShare = None,
-    mode: options.Mode = None,
-    threshold: options.Threshold = None,
-    gain: options.Gain = None,
-    tau: options.Tau = None,
-    center: options.Center = "none",
-    reverse_complement: options.BothStrands = False,
-    batch_size: options.BatchSize = None,
-    device: options.Device = "auto",
-    tf32: options.Tf32 = False,
-    deterministic: options.Deterministic = False,
-    iupac: options.Iupac = "reject",
+    settings: MapOptions,
+    running: RunOptions,
     seed: Annotated[int, typer.Option(min=0, help="Of everything that is drawn.")] = 0,
     overwrite: options.OverwriteDirectory = False,
 ) -> None:
@@ -101,26 +86,11 @@ def audit(
     """
     arguments = dict(locals())
     from seqplrp.cli.auditing import Looks, run
-    from seqplrp.cli.explaining import Request, as_json
-    from seqplrp.cli.method_options import described, method_of
+    from seqplrp.cli.method_options import described
     from seqplrp.cli.output import output_directory
+    from seqplrp.cli.request import Request
 
-    chosen_method, given = method_of(
-        method,
-        rule=rule,
-        p=p,
-        budget=budget,
-        p_neg=p_neg,
-        mode=mode,
-        threshold=threshold,
-        gain=gain,
-        tau=tau,
-        attention=attention,
-        option=option,
-        seed=seed,
-        center=center,
-        reverse_complement=reverse_complement or None,
-    )
+    chosen_method, given = settings.method(method, seed=seed)
     looks = Looks(
         motifs=tuple(motif or ()),
         distractors=tuple(distractor or ()),
@@ -135,26 +105,17 @@ def audit(
         backgrounds=backgrounds,
         described=described(method, given),
     )
-    request = Request(
-        models=tuple(model),
-        weights=tuple(weights or ()),
-        trust_pickle=trust_pickle,
+    request = Request.of(
+        subject,
+        running,
+        models=model,
+        weights=weights or (),
         fasta=fasta or Path(),  # run() is told whether there is one
-        iupac=iupac,
         method=chosen_method,
-        target=target,
-        formats=(),
-        batch_size=batch_size,
-        device=device,
-        layout=layout,
-        check=False,
-        tf32=tf32,
-        deterministic=deterministic,
+        arguments=arguments,
         seed=seed,
-        arguments=as_json(arguments),
-        further=tuple(arg or ()),
     )
-    read: list[Path | str | None] = [*model, fasta, *(weights or ()), *(arg or ()), data, positives]
+    read: list[Path | str | None] = [*model, fasta, *(weights or ()), *(subject.arg or ()), data, positives]
     with output_directory(out, command="audit", overwrite=overwrite, inputs=read) as stage:
         found = run(request, looks, stage, has_fasta=fasta is not None)
     _print(found)

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import platform
 import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -18,13 +15,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from seqplrp._version import __version__
 from seqplrp.cli.chunks import Example, Session
 from seqplrp.cli.console import progress
 from seqplrp.cli.errors import as_options
-from seqplrp.cli.explaining import Request, file_sha256, out_of_memory_told, read_records, weights_sha256
+from seqplrp.cli.explaining import out_of_memory_told
 from seqplrp.cli.further import read_further
 from seqplrp.cli.loading import Loaded, load_models
+from seqplrp.cli.provenance import provenance
+from seqplrp.cli.request import Request, read_records
 from seqplrp.errors import SeqplrpError
 from seqplrp.genomics import Record, codes_to_strings, encode
 from seqplrp.genomics.motifs import Motif, load, read_motifs
@@ -353,28 +351,14 @@ def _manifest(
     wall_seconds: float,
 ) -> dict[str, Any]:
     return {
-        "command": "audit",
-        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-        "versions": {
-            "seqplrp": __version__,
-            "python": platform.python_version(),
-            **{name: version(name) for name in ("torch", "numpy", "pandas", "scipy", "matplotlib")},
-        },
-        "arguments": request.arguments,
-        "method": repr(request.method),
-        "target": session.target,
-        "classes": session.classes,
-        "seed": request.seed,
-        "device": session.device,
-        "layout": request.settings().layout,
-        "tf32": request.tf32,
-        "deterministic": request.deterministic,
-        "models": [{"name": model.name, "weights_sha256": weights_sha256(model.module)} for model in models],
-        "input": {"path": str(request.fasta), "sha256": file_sha256(request.fasta)} if has_fasta else None,
-        "further_inputs": [
-            {"path": str(one.path), "sha256": file_sha256(one.path), "shape": list(one.values.shape)}
-            for one in session.further
-        ],
+        **provenance(
+            "audit",
+            request,
+            models,
+            session,
+            libraries=("torch", "numpy", "pandas", "scipy", "matplotlib"),
+            has_fasta=has_fasta,
+        ),
         "length": found.length,
         "motif": None if found.motif is None else found.motif.name,
         "checks": {result.check: result.status for result in found.results},

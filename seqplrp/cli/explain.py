@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from seqplrp.cli import options
+from seqplrp.cli.option_groups import MapOptions, ModelOptions, RunOptions, spread
 
 _FORMATS = "bigwig,bedgraph,npz,h5,tsv"
 
@@ -17,7 +18,9 @@ def register(app: typer.Typer) -> None:
     app.command("explain")(explain)
 
 
+@spread
 def explain(
+    *,
     model: Annotated[
         list[str],
         typer.Option(
@@ -33,33 +36,15 @@ def explain(
         str,
         typer.Option(
             help="plrp, lrp, r-lrp, neuron-mct, neuron-intgrad, gradient-x-input, gradient-correction, saliency, "
-            "smoothgrad, background, random; and, with seqplrp[peers], deeplift-shap, ism, integrated-gradients."
+            "smoothgrad, background, random; and, with the extra peers, deeplift-shap, ism, integrated-gradients."
         ),
     ] = "plrp",
-    target: options.Target = None,
-    arg: options.FurtherInputs = None,
-    formats: Annotated[str, typer.Option(help="What to write, with commas between.")] = _FORMATS,
+    subject: ModelOptions,
     weights: options.WeightFiles = None,
-    trust_pickle: options.TrustPickle = False,
-    layout: options.Layout = "NCL",
-    rule: options.Rule = None,
-    attention: options.Attention = None,
-    p: options.PrunedShare = None,
-    budget: options.Budget = None,
-    p_neg: options.NegativeShare = None,
-    mode: options.Mode = None,
-    threshold: options.Threshold = None,
-    gain: options.Gain = None,
-    tau: options.Tau = None,
-    option: options.MethodOption = None,
-    center: options.Center = "none",
-    reverse_complement: options.BothStrands = False,
-    batch_size: options.BatchSize = None,
+    formats: Annotated[str, typer.Option(help="What to write, with commas between.")] = _FORMATS,
+    settings: MapOptions,
+    running: RunOptions,
     check: options.Check = False,
-    device: options.Device = "auto",
-    tf32: options.Tf32 = False,
-    deterministic: options.Deterministic = False,
-    iupac: options.Iupac = "reject",
     seed: Annotated[int, typer.Option(help="For methods that draw at random.")] = 0,
     overwrite: options.OverwriteDirectory = False,
 ) -> None:
@@ -71,47 +56,26 @@ def explain(
     several models the mean is written, and its spread as relevance_spread.bw and in relevance.npz.
     """
     arguments = dict(locals())
-    from seqplrp.cli.explaining import Request, as_json, parse_formats, run
-    from seqplrp.cli.method_options import described, method_of
+    from seqplrp.cli.explaining import parse_formats, run
+    from seqplrp.cli.method_options import described
     from seqplrp.cli.output import output_directory
+    from seqplrp.cli.request import Request
 
     chosen = parse_formats(formats)
-    chosen_method, given = method_of(
-        method,
-        rule=rule,
-        p=p,
-        budget=budget,
-        p_neg=p_neg,
-        mode=mode,
-        threshold=threshold,
-        gain=gain,
-        tau=tau,
-        attention=attention,
-        option=option,
-        seed=seed,
-        center=center,
-        reverse_complement=reverse_complement or None,
-    )
-    request = Request(
-        models=tuple(model),
-        weights=tuple(weights or ()),
-        trust_pickle=trust_pickle,
+    chosen_method, given = settings.method(method, seed=seed)
+    request = Request.of(
+        subject,
+        running,
+        models=model,
+        weights=weights or (),
         fasta=fasta,
-        iupac=iupac,
         method=chosen_method,
-        target=target,
+        arguments=arguments,
         formats=chosen,
-        batch_size=batch_size,
-        device=device,
-        layout=layout,
         check=check,
-        tf32=tf32,
-        deterministic=deterministic,
         seed=seed,
-        arguments=as_json(arguments),
-        further=tuple(arg or ()),
     )
-    inputs: list[Path | str | None] = [*model, fasta, *(weights or ()), *(arg or ())]
+    inputs: list[Path | str | None] = [*model, fasta, *(weights or ()), *(subject.arg or ())]
     with output_directory(out, command="explain", overwrite=overwrite, inputs=inputs) as stage:
         result = run(request, stage)
     each = 1000 * result.explain_seconds / result.sequences

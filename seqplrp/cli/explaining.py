@@ -2,33 +2,27 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import platform
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any
 
 import torch
-from torch import nn
 
-from seqplrp._version import __version__
 from seqplrp.cli.chunks import Chunk, Example, Session, chunks_of
 from seqplrp.cli.console import progress
 from seqplrp.cli.errors import as_options
 from seqplrp.cli.further import FurtherInput, read_further
 from seqplrp.cli.loading import Loaded, load_models
 from seqplrp.cli.member import Settings
+from seqplrp.cli.provenance import provenance
+from seqplrp.cli.request import Request, read_records
 from seqplrp.errors import SeqplrpError
-from seqplrp.genomics import Record, read_fasta, tracks
-from seqplrp.lrp import Layout, Program
-from seqplrp.methods import Method
+from seqplrp.genomics import tracks
 
 FORMATS = ("bigwig", "bedgraph", "npz", "h5", "tsv")
 
@@ -38,86 +32,6 @@ _WRITERS: dict[str, tuple[str, Callable[[Path, tracks.Spool], None]]] = {
     "npz": ("relevance.npz", tracks.write_npz),
     "h5": ("relevance.h5", tracks.write_h5),
 }
-
-
-@dataclass(frozen=True)
-class Request:
-    """What is to be explained, with all resolved that can be without reading a file.
-
-    Parameters
-    ----------
-    models : tuple of str
-        Model directories, ``.pt2`` files or ``module:callable``; several are averaged.
-    weights : tuple of Path
-        Weights of the callables among them.
-    trust_pickle : bool
-        Whether these, and ``.pt2`` files, may be arbitrary pickles.
-    fasta : Path
-        The sequences.
-    iupac : str
-        Their policy for ambiguity codes.
-    method : Method
-        How to explain.
-    target : str, optional
-        An output's number, a class's name, "predicted" or ``module:function``.
-    formats : tuple of str
-        Of `FORMATS`.
-    batch_size : int, optional
-        Sequences at a time.
-    device : str
-        A torch device or "auto".
-    layout : str
-        What the models take: "NCL" or "NLC".
-    check : bool
-        Whether a ledger that does not add up is an error.
-    tf32, deterministic : bool
-        See `seqplrp.methods.Explainer`.
-    seed : int
-        For methods that draw at random.
-    arguments : dict
-        The command line, for the manifest.
-    further : tuple of Path
-        The models' further inputs, in their order.
-    """
-
-    models: tuple[str, ...]
-    weights: tuple[Path, ...]
-    trust_pickle: bool
-    fasta: Path
-    iupac: str
-    method: Method
-    target: str | None
-    formats: tuple[str, ...]
-    batch_size: int | None
-    device: str
-    layout: str
-    check: bool
-    tf32: bool
-    deterministic: bool
-    seed: int
-    arguments: dict[str, Any]
-    further: tuple[Path, ...] = ()
-
-    def settings(self) -> Settings:
-        """Return how to run the models.
-
-        Raises
-        ------
-        SeqplrpError
-            For a layout that is none.
-        """
-        layout = self.layout.upper()
-        if layout not in ("NCL", "NLC"):
-            raise SeqplrpError("--layout", f"{self.layout!r} is not known", "choose NCL or NLC")
-        device = self.device
-        return Settings(
-            layout=cast(Layout, layout),
-            device=("cuda" if torch.cuda.is_available() else None) if device == "auto" else device,
-            batch_size=self.batch_size,
-            check=self.check,
-            tf32=self.tf32,
-            deterministic=self.deterministic,
-        )
 
 
 @dataclass
@@ -189,16 +103,10 @@ class Prepared:
     models: tuple[Loaded, ...]
     session: Session
 
-
-def as_json(arguments: dict[str, Any]) -> dict[str, Any]:
-    """Return a command's arguments as JSON can hold them."""
-    return {name: _json(value) for name, value in arguments.items()}
-
-
-def _json(value: Any) -> Any:
-    if isinstance(value, list | tuple):
-        return [_json(item) for item in value]
-    return str(value) if isinstance(value, Path) else value
+    def provenance(self, command: str, libraries: Iterable[str]) -> dict[str, Any]:
+        """Return how the manifest of a command begins."""
+        begun = provenance(command, self.request, self.models, self.session, libraries=libraries)
+        return {**begun, "checked": self.request.check}
 
 
 def parse_formats(text: str) -> tuple[str, ...]:
@@ -269,13 +177,6 @@ def _scan(request: Request) -> Scan:
             "leave h5 out, or cut the records to one length",
         )
     return Scan(count, first_of_length)
-
-
-def read_records(request: Request) -> Iterator[Record]:
-    """Read the request's sequences, a record at a time."""
-    if request.iupac not in ("reject", "n"):
-        raise SeqplrpError("--iupac", f"{request.iupac!r} is not known", "choose reject or n")
-    return read_fasta(request.fasta, iupac=cast(Literal["reject", "n"], request.iupac))
 
 
 def _check_model_takes(model: Loaded, scan: Scan) -> None:
@@ -350,40 +251,10 @@ def check_unchanged(prepared: Prepared, sequences: int) -> None:
         raise SeqplrpError(prepared.request.fasta, "was changed while it was read", "run the command again")
 
 
-def provenance(prepared: Prepared, command: str, libraries: Iterable[str]) -> dict[str, Any]:
-    """Say what was explained, of what, how and by which versions: how every manifest begins."""
-    request, session = prepared.request, prepared.session
-    return {
-        "command": command,
-        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-        "versions": {
-            "seqplrp": __version__,
-            "python": platform.python_version(),
-            **{name: version(name) for name in libraries},
-        },
-        "arguments": request.arguments,
-        "method": repr(request.method),
-        "target": session.target,
-        "classes": session.classes,
-        "seed": request.seed,
-        "device": session.device,
-        "layout": request.settings().layout,
-        "tf32": request.tf32,
-        "deterministic": request.deterministic,
-        "checked": request.check,
-        "models": [{"name": model.name, "weights_sha256": weights_sha256(model.module)} for model in prepared.models],
-        "input": {"path": str(request.fasta), "sha256": file_sha256(request.fasta)},
-        "further_inputs": [
-            {"path": str(one.path), "sha256": file_sha256(one.path), "shape": list(one.values.shape)}
-            for one in session.further
-        ],
-    }
-
-
 def _manifest(prepared: Prepared, result: Result) -> dict[str, Any]:
     several = len(prepared.models) > 1
     return {
-        **provenance(prepared, "explain", ("torch", "numpy", "pandas", "h5py", "pyBigWig")),
+        **prepared.provenance("explain", ("torch", "numpy", "pandas", "h5py", "pyBigWig")),
         "sequences": result.sequences,
         "bases": result.bases,
         "negative_scores": result.negative_scores,
@@ -399,23 +270,6 @@ def _manifest(prepared: Prepared, result: Result) -> dict[str, Any]:
             **({"spread": "standard deviation over the models, n - 1 in the denominator"} if several else {}),
         },
     }
-
-
-def file_sha256(path: Path) -> str:
-    """Hash a file's bytes."""
-    with open(path, "rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
-
-
-def weights_sha256(model: nn.Module) -> str:
-    """Hash names, shapes and values of all weights, in the order of their names: the same for any file format."""
-    digest = hashlib.sha256()
-    weights = model.exported.state_dict if isinstance(model, Program) else model.state_dict()
-    for name, value in sorted(weights.items()):
-        array = value.detach().cpu().contiguous()
-        digest.update(f"{name} {array.dtype} {tuple(array.shape)}\n".encode())
-        digest.update(array.reshape(-1).view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
 
 
 @contextmanager

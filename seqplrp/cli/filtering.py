@@ -12,18 +12,11 @@ from typing import Any
 
 from seqplrp.cli.chunks import chunks_of
 from seqplrp.cli.console import progress
-from seqplrp.cli.explaining import (
-    Prepared,
-    Request,
-    check_unchanged,
-    file_sha256,
-    out_of_memory_told,
-    prepare,
-    provenance,
-    read_records,
-)
+from seqplrp.cli.explaining import Prepared, check_unchanged, out_of_memory_told, prepare
 from seqplrp.cli.further import rows_of
 from seqplrp.cli.member import check_ledger
+from seqplrp.cli.provenance import file_sha256
+from seqplrp.cli.request import Request, read_records
 from seqplrp.errors import SeqplrpError
 from seqplrp.genomics import Record, codes_to_one_hot, encode
 from seqplrp.genomics.motifs import Motif, load_all, read_motifs, write_meme
@@ -233,7 +226,7 @@ def _manifest(
     libraries = ["torch", "numpy", "pandas", "scipy"] + ["memelite"] * looks.match
     statuses = report.statuses()
     return {
-        **provenance(prepared, "filters", libraries),
+        **prepared.provenance("filters", libraries),
         "sequences": prepared.scan.sequences,
         "negative_scores": seen.negative_scores,
         "layers": [tally.layer for tally in seen.tallies],

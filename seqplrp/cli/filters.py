@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from seqplrp.cli import options
+from seqplrp.cli.option_groups import MethodOptions, ModelOptions, RunOptions, spread
 
 if TYPE_CHECKING:
     from seqplrp.recovery import FilterReport
@@ -20,7 +21,9 @@ def register(app: typer.Typer) -> None:
     app.command("filters")(filters)
 
 
+@spread
 def filters(
+    *,
     model: Annotated[
         str,
         typer.Argument(
@@ -32,8 +35,10 @@ def filters(
     fasta: Annotated[Path, typer.Argument(metavar="FASTA", help="DNA, plain or gzipped.")],
     out: Annotated[Path, typer.Option(help="The directory to write.")],
     method: Annotated[str, typer.Option(help="plrp, lrp or r-lrp.")] = "plrp",
-    target: options.Target = None,
-    arg: options.FurtherInputs = None,
+    subject: ModelOptions,
+    weights: Annotated[
+        Path | None, typer.Option(help="Weights for module:callable: safetensors or a saved state dict.")
+    ] = None,
     top: Annotated[int, typer.Option(min=1, help="Windows of each filter to make its matrix of.")] = 100,
     per_sequence: Annotated[
         int, typer.Option(min=1, help="How many of them one sequence may give; several do not overlap.")
@@ -43,27 +48,9 @@ def filters(
     ] = None,
     match: Annotated[bool, typer.Option("--match/--no-match", help="Compare filters with known motifs.")] = True,
     max_filters: Annotated[int, typer.Option(min=1, help="Leading filters to draw and to print.")] = 12,
-    weights: Annotated[
-        Path | None, typer.Option(help="Weights for module:callable: safetensors or a saved state dict.")
-    ] = None,
-    trust_pickle: options.TrustPickle = False,
-    layout: options.Layout = "NCL",
-    rule: options.Rule = None,
-    attention: options.Attention = None,
-    p: options.PrunedShare = None,
-    budget: options.Budget = None,
-    p_neg: options.NegativeShare = None,
-    mode: options.Mode = None,
-    threshold: options.Threshold = None,
-    gain: options.Gain = None,
-    tau: options.Tau = None,
-    option: options.MethodOption = None,
-    batch_size: options.BatchSize = None,
+    settings: MethodOptions,
+    running: RunOptions,
     check: options.Check = False,
-    device: options.Device = "auto",
-    tf32: options.Tf32 = False,
-    deterministic: options.Deterministic = False,
-    iupac: options.Iupac = "reject",
     overwrite: options.OverwriteDirectory = False,
 ) -> None:
     """Say which first-layer filters carry the relevance, and which known motifs they are like.
@@ -74,46 +61,25 @@ def filters(
     compile it.
     """
     arguments = dict(locals())
-    from seqplrp.cli.explaining import Request, as_json
     from seqplrp.cli.filtering import Looks, run
-    from seqplrp.cli.method_options import described, method_of
+    from seqplrp.cli.method_options import described
     from seqplrp.cli.output import output_directory
+    from seqplrp.cli.request import Request
 
     looks = Looks(top=top, per_sequence=per_sequence, motifs=motifs, match=match, drawn=max_filters)
     looks.check()
-    chosen_method, given = method_of(
-        method,
-        rule=rule,
-        p=p,
-        budget=budget,
-        p_neg=p_neg,
-        mode=mode,
-        threshold=threshold,
-        gain=gain,
-        tau=tau,
-        attention=attention,
-        option=option,
-    )
-    request = Request(
+    chosen_method, given = settings.method(method)
+    request = Request.of(
+        subject,
+        running,
         models=(model,),
         weights=() if weights is None else (weights,),
-        trust_pickle=trust_pickle,
         fasta=fasta,
-        iupac=iupac,
         method=chosen_method,
-        target=target,
-        formats=(),
-        batch_size=batch_size,
-        device=device,
-        layout=layout,
+        arguments=arguments,
         check=check,
-        tf32=tf32,
-        deterministic=deterministic,
-        seed=0,
-        arguments=as_json(arguments),
-        further=tuple(arg or ()),
     )
-    inputs: list[Path | str | None] = [model, fasta, weights, motifs, *(arg or ())]
+    inputs: list[Path | str | None] = [model, fasta, weights, motifs, *(subject.arg or ())]
     with (
         _arguments_by_place(),
         output_directory(out, command="filters", overwrite=overwrite, inputs=inputs) as stage,

@@ -1,0 +1,73 @@
+"""How every manifest begins: what was explained, of what, how and by which versions."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from seqplrp._version import __version__
+from seqplrp.cli.chunks import Session
+from seqplrp.cli.loading import Loaded
+from seqplrp.cli.request import Request
+from seqplrp.lrp import Program
+
+
+def provenance(
+    command: str,
+    request: Request,
+    models: Iterable[Loaded],
+    session: Session,
+    *,
+    libraries: Iterable[str],
+    has_fasta: bool = True,
+) -> dict[str, Any]:
+    """Return what a manifest says of the command, the models, the method, the input and the versions."""
+    return {
+        "command": command,
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": {
+            "seqplrp": __version__,
+            "python": platform.python_version(),
+            **{name: version(name) for name in libraries},
+        },
+        "arguments": request.arguments,
+        "method": repr(request.method),
+        "target": session.target,
+        "classes": session.classes,
+        "seed": request.seed,
+        "device": session.device,
+        "layout": request.settings().layout,
+        "tf32": request.tf32,
+        "deterministic": request.deterministic,
+        "models": [{"name": model.name, "weights_sha256": weights_sha256(model.module)} for model in models],
+        "input": {"path": str(request.fasta), "sha256": file_sha256(request.fasta)} if has_fasta else None,
+        "further_inputs": [
+            {"path": str(one.path), "sha256": file_sha256(one.path), "shape": list(one.values.shape)}
+            for one in session.further
+        ],
+    }
+
+
+def file_sha256(path: Path) -> str:
+    """Hash a file's bytes."""
+    with open(path, "rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def weights_sha256(model: nn.Module) -> str:
+    """Hash names, shapes and values of all weights, in the order of their names: the same for any file format."""
+    digest = hashlib.sha256()
+    weights = model.exported.state_dict if isinstance(model, Program) else model.state_dict()
+    for name, value in sorted(weights.items()):
+        array = value.detach().cpu().contiguous()
+        digest.update(f"{name} {array.dtype} {tuple(array.shape)}\n".encode())
+        digest.update(array.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
