@@ -41,8 +41,27 @@ def first_line(error: BaseException, *, kind: bool = False) -> str:
     kind : bool
         Whether the class is named before the line, too.
     """
-    name = type(error).__name__
     said = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
+    return _said(error, said, kind)
+
+
+def whole_message(error: BaseException, *, most: int | None = None, kind: bool = False) -> str:
+    """Return all of an error's message as one line; the error's class where there is none.
+
+    Parameters
+    ----------
+    error : exception
+        Of another library, or of the user's own code: its message may have many lines, or be empty.
+    most : int, optional
+        Letters of it, where it may be long.
+    kind : bool
+        Whether the class is named before the message, too.
+    """
+    return _said(error, " ".join(str(error).split())[:most], kind)
+
+
+def _said(error: BaseException, said: str, kind: bool) -> str:
+    name = type(error).__name__
     if not said:
         return name
     return f"{name}: {said}" if kind else said

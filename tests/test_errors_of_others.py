@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from seqplrp.errors import first_line
+from seqplrp.errors import first_line, whole_message
 
 
 @pytest.mark.parametrize(
@@ -20,3 +20,10 @@ from seqplrp.errors import first_line
 def test_an_error_is_told_by_the_first_line_that_says_something(error, plain, named):
     assert first_line(error) == plain
     assert first_line(error, kind=True) == named
+
+
+def test_a_whole_message_is_one_line_of_a_length() -> None:
+    error = RuntimeError("sizes differ:\n\t4 and  5\n")
+    assert whole_message(error) == "sizes differ: 4 and 5"
+    assert whole_message(error, most=5, kind=True) == "RuntimeError: sizes"
+    assert whole_message(AssertionError(), most=5, kind=True) == "AssertionError"

@@ -20,7 +20,7 @@ from seqplrp.cli.further import FurtherInput, rows_of
 from seqplrp.cli.loading import Loaded
 from seqplrp.cli.method_options import as_method_options
 from seqplrp.cli.targets import Score, scores_of
-from seqplrp.errors import SeqplrpError
+from seqplrp.errors import SeqplrpError, whole_message
 from seqplrp.genomics import Record, one_hot, reverse_complement
 from seqplrp.lrp import Layout, Program
 from seqplrp.methods import Explainer, Explanation, Method
@@ -141,10 +141,9 @@ class Member:
             *(f"{one.path} {_shape((None, *one.values.shape[1:]))}" for one in self._further),
         ]
         shapes = "sequences and --arg of the shapes" if self._further else "sequences of the length"
-        reason = " ".join(str(error).split())[:300]
         return SeqplrpError(
             place,
-            f"the model fails on {' and '.join(given)} ({type(error).__name__}: {reason})",
+            f"the model fails on {' and '.join(given)} ({whole_message(error, most=300, kind=True)})",
             f"give {shapes} that the model takes, or mend its forward",
         )
 

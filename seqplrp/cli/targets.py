@@ -9,7 +9,7 @@ from typing import Any, Literal
 from torch import Tensor
 from torch.utils._pytree import tree_leaves
 
-from seqplrp.errors import SeqplrpError
+from seqplrp.errors import SeqplrpError, whole_message
 from seqplrp.models import load_function
 
 Score = Callable[[Any], Tensor]
@@ -128,11 +128,9 @@ def _picked(output: Any, score: Score, spec: str | None) -> Tensor:
     except SeqplrpError:
         raise
     except Exception as error:  # a user's own function may raise anything
-        reason = " ".join(str(error).split())[:200]
+        told = whole_message(error, most=200, kind=True)
         raise SeqplrpError(
-            "--target",
-            f"{spec} fails on what the model gives, {_listed(output)} ({type(error).__name__}: {reason})",
-            remedy,
+            "--target", f"{spec} fails on what the model gives, {_listed(output)} ({told})", remedy
         ) from error
     if not isinstance(found, Tensor):
         raise SeqplrpError("--target", f"{spec} gives a {type(found).__name__}, no tensor", remedy)

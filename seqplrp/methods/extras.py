@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-from seqplrp.errors import SeqplrpError
+from seqplrp.errors import SeqplrpError, first_line
 
 
 def _imported(library: str, *modules: str, what: str) -> Any:
@@ -15,7 +15,7 @@ def _imported(library: str, *modules: str, what: str) -> Any:
         return importlib.import_module(library)
     except ImportError as error:
         raise SeqplrpError(
-            what, f"needs {library}, which can't be imported ({error})", "pip install 'seqplrp[peers]'"
+            what, f"needs {library}, which can't be imported ({first_line(error)})", "pip install 'seqplrp[peers]'"
         ) from error
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import Tensor
 
-from seqplrp.errors import SeqplrpError
+from seqplrp.errors import SeqplrpError, whole_message
 
 _TAKE_CODE_ALONG = {"copy", "cloudpickle", "dill"}
 """Modules that keep functions and classes, or pickle them by value (Ray's and joblib's do, too): a lambda is fine."""
@@ -32,7 +32,7 @@ def check_portable(parts: Mapping[str, object]) -> None:
         except Exception as error:  # whatever an object of the user's raises
             raise SeqplrpError(
                 name,
-                f"can't be pickled ({' '.join(str(error).split())})",
+                f"can't be pickled ({whole_message(error)})",
                 "define its classes and functions at the top of a module, not as a lambda or inside a function; or use "
                 "cloudpickle, which takes them along",
             ) from error

@@ -15,7 +15,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from seqplrp.errors import SeqplrpError
+from seqplrp.errors import SeqplrpError, whole_message
 from seqplrp.models.storage import load_weights, read_safetensors
 
 _NESTED = ("state_dict", "model_state_dict")
@@ -140,10 +140,9 @@ def _call(target: Any, spec: str) -> Any:
 
 
 def _failed(what: str, error: BaseException, option: str) -> SeqplrpError:
-    reason = " ".join(str(error).split())
     return SeqplrpError(
         option,
-        f"{what} failed with {type(error).__name__}: {reason}",
+        f"{what} failed with {whole_message(error, kind=True)}",
         "give a module and callable that work without arguments" if option == "--model" else "mend the module",
     )
 

@@ -23,7 +23,7 @@ from typing import Any
 
 import torch
 
-from seqplrp.errors import SeqplrpError
+from seqplrp.errors import SeqplrpError, whole_message
 
 TRUST = "give --trust-pickle (trust_pickle=True) if you trust it"
 
@@ -60,7 +60,7 @@ class Archive:
             what = "is cut short or damaged" if begun else "is no saved program: it is no zip archive"
             raise SeqplrpError(path, what, _remedy(begun)) from error
         except RuntimeError as error:  # encrypted, or packed in a way that Python's zipfile does not know
-            raise SeqplrpError(path, f"can't be unpacked ({_told(error)})", _remedy(begun)) from error
+            raise SeqplrpError(path, f"can't be unpacked ({whole_message(error, most=200)})", _remedy(begun)) from error
         try:  # as torch itself reads it, so that no entry is one thing here and another there
             self._reader = torch._C.PyTorchFileReader(io.BytesIO(content))
             self._names: list[str] = list(self._reader.get_all_records())
@@ -139,10 +139,6 @@ def _within(value: dict[str, Any] | list[Any]) -> Iterable[Any]:
     return value.values() if isinstance(value, dict) else value
 
 
-def _told(error: BaseException) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__
-
-
 def _remedy(begun: bool = False) -> str:
     if begun:
         return "copy or export it again"
@@ -199,7 +195,7 @@ def _check_only_tensors(archive: Archive, entry: str, content: bytes) -> None:
         raise SeqplrpError(
             archive.path,
             f"its entry {entry} is damaged, or asks for pickle: it can't be read as tensors "
-            f"({type(error).__name__}: {_told(error)})",
+            f"({whole_message(error, most=200, kind=True)})",
             f"copy or export it again, or {TRUST}",
         ) from error
 

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from seqplrp.errors import SeqplrpError
+from seqplrp.errors import SeqplrpError, first_line
 from seqplrp.genomics import Record, dinucleotide_shuffle, encode, read_fasta
 from seqplrp.models.config import KINDS, Advice, Kind
 from seqplrp.models.dataset import SPLITS, TEST, TRAIN, VALIDATION, Codes, SequenceData, make_dataset
@@ -335,7 +335,9 @@ def read_table(path: Path) -> pd.DataFrame:
         raise SeqplrpError(path, f"is no text in UTF-8 (byte {byte})", "save it as UTF-8, tab-separated") from error
     except csv.Error as error:
         where = f"{path}, line {reader.line_num}"
-        raise SeqplrpError(where, f"is not a tab-separated table ({error})", "check its quotes and columns") from error
+        raise SeqplrpError(
+            where, f"is not a tab-separated table ({first_line(error)})", "check its quotes and columns"
+        ) from error
     if not rows:
         raise SeqplrpError(path, "is empty", "give a table with the columns id and class")
     (first, header), *others = rows.items()

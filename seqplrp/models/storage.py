@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from seqplrp.errors import SeqplrpError
+from seqplrp.errors import SeqplrpError, whole_message
 from seqplrp.models.config import CONFIG_FILE, ModelConfig, read_config, write_config
 from seqplrp.models.programs import load_program
 from seqplrp.models.zoo import SequenceModel, build_model
@@ -92,8 +92,9 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
     try:
         return load_file(path)
     except (SafetensorError, OSError) as error:
-        reason = " ".join(str(error).split())
-        raise SeqplrpError(path, f"can't be read as safetensors ({reason})", "restore the file") from error
+        raise SeqplrpError(
+            path, f"can't be read as safetensors ({whole_message(error)})", "restore the file"
+        ) from error
 
 
 def load_weights(model: nn.Module, weights: dict[str, Tensor], where: object) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from seqplrp.errors import SeqplrpError
+from seqplrp.errors import SeqplrpError, first_line
 from seqplrp.genomics.tracks import RelevanceArrays, read_npz, read_regions
 from seqplrp.recovery.truth import Places
 
@@ -133,7 +133,7 @@ def _read_manifest(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise SeqplrpError(path, "there is no such file", remedy) from None
     except (OSError, ValueError) as error:
-        raise SeqplrpError(path, f"can't be read ({error})", "explain again") from error
+        raise SeqplrpError(path, f"can't be read ({first_line(error)})", "explain again") from error
     if not isinstance(content, dict) or "method" not in content:
         raise SeqplrpError(path, "is no manifest of `seqplrp explain`", remedy)
     return content
@@ -179,7 +179,7 @@ def _read_summary(path: Path, arrays: RelevanceArrays) -> pd.DataFrame | None:
         table["output"] = table["output"].astype(np.float64)
         fits = table["id"].tolist() == arrays.ids.tolist() and {"target", "class"} <= set(table.columns)
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError, KeyError, ValueError) as error:
-        raise SeqplrpError(path, f"is no table of `seqplrp explain` ({error})", "explain again") from error
+        raise SeqplrpError(path, f"is no table of `seqplrp explain` ({first_line(error)})", "explain again") from error
     if not fits:
         raise SeqplrpError(path, "holds other records than relevance.npz beside it", "explain again")
     return table

@@ -206,10 +206,7 @@ class _Study:
         if not path.exists():
             _write_atomically(path, json.dumps(described, indent=1).encode())
             return
-        try:
-            before = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise SeqplrpError(path, "is damaged", "remove the directory, or choose another") from error
+        before = _read_json(path, "remove the directory, or choose another")
         shared = {name: known for name, known in before.get("maps", {}).items() if name in described["maps"]}
         for what in ("data", "architecture", "options", "training", "truth"):
             if before.get(what) != described[what]:
@@ -242,10 +239,7 @@ class _Study:
         """Return one training's row, from its part file if it is there."""
         path = None if self.folder is None else self.folder / "parts" / cell.file
         if path is not None and path.exists():
-            try:
-                return dict(json.loads(path.read_text(encoding="utf-8")))
-            except ValueError as error:
-                raise SeqplrpError(path, "is damaged", "remove this file and run again") from error
+            return _read_json(path, "remove this file and run again")
         row = self._trained(cell)
         if path is not None:
             _write_atomically(path, json.dumps(row).encode())
@@ -500,6 +494,16 @@ def _digest(*arrays: npt.NDArray[Any]) -> str:
         digest.update(f"{array.dtype.str}{array.shape}".encode())
         digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()
+
+
+def _read_json(path: Path, remedy: str) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise SeqplrpError(path, "is damaged", remedy) from error
+    if not isinstance(content, dict):
+        raise SeqplrpError(path, "is damaged", remedy)
+    return content
 
 
 def _write_atomically(path: Path, content: bytes) -> None:

@@ -325,6 +325,23 @@ def test_malformed_tables_are_errors_that_name_the_file(tmp_path, reader, text):
         reader(path)
 
 
+@pytest.mark.parametrize(
+    ("reader", "line"),
+    [
+        (tracks.read_bedgraph, "7\tchr1\t1\t2\t0.5\n"),
+        (tracks.read_regions, "bin\tchr1\t0\t5\tn\t0\t+\n"),
+        (tracks.read_chrom_sizes, "chr1\t1000\t6\t60\t61\n"),
+    ],
+    ids=["bedGraph", "BED", "an index of FASTA"],
+)
+def test_columns_beside_those_of_the_format_are_not_read_as_others(tmp_path, reader, line):
+    """pandas would take the first columns for row names, and 60 for a contig of 61 bases."""
+    path = tmp_path / "file"
+    path.write_text(2 * line)
+    with pytest.raises(SeqplrpError, match=r"file: has more than \d columns; give "):
+        reader(path)
+
+
 def test_table_writer_appends_frames_under_one_header(tmp_path):
     frames = [
         pd.DataFrame({"id": ["NA", "b"], "value": [0.1, np.nan]}),

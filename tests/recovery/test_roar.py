@@ -176,9 +176,10 @@ def test_parts_of_another_study_are_not_mixed_in(tmp_path):
     with pytest.raises(SeqplrpError, match="holds other files"):
         run_roar(data, maps, options=options, out=tmp_path / "b")
     part = next((tmp_path / "a" / "parts").glob("m-*-20-0.json"))
-    part.write_text("{")
-    with pytest.raises(SeqplrpError, match="is damaged; remove this file"):
-        run_roar(data, maps, options=options, out=tmp_path / "a")
+    for damaged in ("{", "[1]"):
+        part.write_text(damaged)
+        with pytest.raises(SeqplrpError, match="is damaged; remove this file"):
+            run_roar(data, maps, options=options, out=tmp_path / "a")
     assert json.loads((tmp_path / "a" / "study.json").read_text())["architecture"] == "deepbind"
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from seqplrp.errors import SeqplrpError
+from seqplrp.errors import SeqplrpError, first_line
 from seqplrp.genomics.tracks.spool import FlatArray, Spool
 
 _BLOCK = 1 << 18
@@ -247,7 +247,7 @@ def read_h5(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray, np.nd
         with h5py.File(path, "r") as file:
             raw, shap, projected = (file[f"{name}/seq"][()] for name in ("raw", "shap", "projected_shap"))
     except (OSError, KeyError, TypeError, AttributeError) as error:
-        raise SeqplrpError(path, f"cannot be read ({error})", remedy) from error
+        raise SeqplrpError(path, f"cannot be read ({first_line(error)})", remedy) from error
     return raw, shap, projected
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyBigWig
 
-from seqplrp.errors import SeqplrpError
+from seqplrp.errors import SeqplrpError, first_line
 from seqplrp.genomics.tracks.spool import FlatArray, Spool
 
 if TYPE_CHECKING:
@@ -224,7 +224,7 @@ def _read_columns(path: str | os.PathLike[str], types: dict[str, str], remedy: s
 
     try:
         # A contig may be called NA or 1: the first column is text whatever it looks like.
-        return pd.read_csv(
+        table = pd.read_csv(
             path,
             sep="\t",
             header=None,
@@ -236,4 +236,7 @@ def _read_columns(path: str | os.PathLike[str], types: dict[str, str], remedy: s
     except OSError as error:
         raise SeqplrpError(path, (error.strerror or "cannot be read").lower(), "check the path") from error
     except ValueError as error:
-        raise SeqplrpError(path, f"cannot be read as a table ({error})", remedy) from error
+        raise SeqplrpError(path, f"cannot be read as a table ({first_line(error)})", remedy) from error
+    if not isinstance(table.index, pd.RangeIndex):  # pandas takes the first columns for an index then
+        raise SeqplrpError(path, f"has more than {len(types)} columns", remedy)
+    return table
