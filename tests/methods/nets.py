@@ -91,6 +91,32 @@ def time_first() -> nn.Module:
     return seeded(TimeFirst)
 
 
+class Deep(nn.Module):
+    """(N, 4, 24) -> (N, 3): a batch norm to fold, a ReLU before a pool, one layer that runs twice, a gate."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.norm, self.relu, self.pool = nn.Conv1d(4, 6, 5), nn.BatchNorm1d(6), nn.ReLU(), nn.MaxPool1d(2)
+        self.shared = nn.Conv1d(6, 6, 3, padding=1)
+        self.gate, self.sigmoid = nn.Conv1d(6, 6, 1), nn.Sigmoid()
+        self.flat, self.head = nn.Flatten(), nn.Linear(60, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.tail(self.pool(self.relu(self.norm(self.conv(x)))))
+
+    def tail(self, h: Tensor) -> Tensor:
+        h = self.shared(h).relu()
+        h = self.shared(h).relu()
+        return self.head(self.flat(h * self.sigmoid(self.gate(h))))
+
+
+@cache
+def deep() -> Deep:
+    model = seeded(Deep, seed=11)
+    model.norm.running_mean.normal_(0, 0.2, generator=torch.Generator().manual_seed(1))
+    return model
+
+
 @cache
 def sequences(n: int = 5, length: int = 20, seed: int = 0, dtype: torch.dtype = torch.float64) -> Tensor:
     """Random DNA with some N."""

@@ -11,12 +11,26 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
+
+import seqplrp as sp
 
 LENGTH = 30
 FREE_BATCH = ({0: torch.export.Dim.AUTO},)
 FREE = ({0: torch.export.Dim.AUTO, 2: torch.export.Dim.AUTO},)
+
+# entries of the archive that a saved program is
+PROGRAM = "models/model.json"
+WEIGHTS = "data/weights/model_weights_config.json"
+CONSTANTS = "data/constants/model_constants_config.json"
+INPUTS = "data/sample_inputs/model.pt"
+
+
+def dna(n: int, length: int = LENGTH) -> torch.Tensor:
+    letters = np.random.default_rng(5).choice(list("ACGTN"), size=(n, length))
+    return sp.one_hot(["".join(row) for row in letters])
 
 
 class Net(nn.Module):

@@ -11,14 +11,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from saved_programs import LENGTH, Marks, Net, in_json, pickled, rewritten, save, seeded
+from saved_programs import INPUTS, LENGTH, PROGRAM, WEIGHTS, Marks, Net, in_json, pickled, rewritten, save, seeded
 
 from seqplrp.errors import SeqplrpError
 from seqplrp.models import load_program, program_archive
 
-PROGRAM = "models/model.json"
-INPUTS = "data/sample_inputs/model.pt"
-WEIGHTS = "data/weights/model_weights_config.json"
 PART = "serialized_state_dict.pt"
 
 
