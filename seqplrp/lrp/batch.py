@@ -62,7 +62,7 @@ def per_sample_factor(factor: Tensor, like: Tensor, axis: BatchAxis | None = Non
     return from_samples(factor.view(-1, 1).expand(-1, axis.units), like, axis)
 
 
-_SAME_ORDER = {
+SAME_ORDER = (
     aten.view.default,
     aten.reshape.default,
     aten._unsafe_view.default,
@@ -72,8 +72,8 @@ _SAME_ORDER = {
     aten.squeeze.dim,
     aten.squeeze.dims,
     aten.unsqueeze.default,
-}
-"""Operations that leave the order of the entries as it is."""
+)
+"""Operations that give the same entries, in their order, another shape."""
 
 _ALONG = {
     aten.softmax.int: 1,
@@ -190,7 +190,7 @@ class _Follower:
 
     def lead(self, node: Node, sources: Sequence[str], sizes: tuple[int, ...], shape: tuple[int | None, ...]) -> int:
         first = sources[0]
-        if node.op in _SAME_ORDER:
+        if node.op in SAME_ORDER:
             return self.lead_of(first)
         if node.op in (aten.permute.default, aten.transpose.int, aten.t.default):
             return self.moved(node, first)

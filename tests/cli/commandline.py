@@ -1,6 +1,8 @@
-"""Small inputs for the tests of the command line."""
+"""Small inputs for the tests of the command line, and what is asked of every answer."""
 
 from __future__ import annotations
+
+import re
 
 import numpy as np
 
@@ -41,3 +43,20 @@ class Fixed(nn.Module):
 def random_dna(n: int, length: int, seed: int = 0) -> list[str]:
     letters = np.random.default_rng(seed).choice(list("ACGT"), size=(n, length))
     return ["".join(row) for row in letters]
+
+
+def explain(run, out, *arguments, fasta="x.fa", formats="npz,tsv"):
+    """Run `seqplrp explain` and check that it has nothing to say against it."""
+    done = run("explain", "--fasta", fasta, "--out", out, "--formats", formats, *arguments)
+    assert (done.code, done.err) == (0, ""), done.err
+    return done
+
+
+def refused(done, *patterns: str) -> str:
+    """Check the exit code, that the answer is one line of an error, and that each pattern is in it; return the line."""
+    assert (done.code, done.out) == (2, "")
+    assert re.fullmatch(r"error: .+: .+; .+\n", done.err), done.err
+    assert done.err.count("\n") == 1
+    for pattern in patterns:
+        assert re.search(pattern, done.err), done.err
+    return done.err

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from commandline import LENGTH, random_dna
+from commandline import LENGTH, random_dna, refused
 
 DNA = random_dna(3, LENGTH)
 GOOD = f">a\n{DNA[0]}\n>b\n{DNA[1]}\n"
@@ -27,16 +27,6 @@ def place(tmp_path, model_directory, monkeypatch):
     (tmp_path / "x.fa").write_text(GOOD)
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-def refused(done, *patterns):
-    """Check the one line and the exit code, and that each pattern is in it."""
-    assert done.code == 2
-    assert done.out == ""
-    assert re.fullmatch(r"error: .+: .+; .+\n", done.err), done.err
-    assert done.err.count("\n") == 1
-    for pattern in patterns:
-        assert re.search(pattern, done.err), done.err
 
 
 def explain(run, *extra):

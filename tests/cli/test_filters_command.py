@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from commandline import LENGTH, random_dna
+from commandline import LENGTH, random_dna, refused
 
 import seqplrp as sp
 from seqplrp.genomics import codes_to_strings, motifs, read_fasta, write_fasta
@@ -332,13 +332,6 @@ def test_a_handler_that_loses_relevance_is_found_out(run, place, monkeypatch):
     arguments = ["losing:Net", "x.fa", "--no-match", "--method", "lrp", "--rule", "epsilon"]
     refused(run("filters", *arguments, "--out", "out", "--check"), r"erf.*, record 's\d+': .*unexplained")
     filters(run, *arguments, "--out", "out")
-
-
-def refused(done, *patterns):
-    assert (done.code, done.out) == (2, "")
-    assert re.fullmatch(r"error: .+: .+; .+\n", done.err), done.err
-    for pattern in patterns:
-        assert re.search(pattern, done.err), done.err
 
 
 @pytest.mark.parametrize(

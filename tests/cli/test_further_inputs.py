@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from commandline import LENGTH, random_dna
+from commandline import LENGTH, explain, random_dna, refused
 from torch import nn
 
 import seqplrp as sp
@@ -124,18 +124,6 @@ def one_hot():
 
 def control(dtype=torch.float32):
     return torch.from_numpy(np.load("control.npy")).to(dtype)
-
-
-def explain(run, out, *arguments, fasta="x.fa", formats="npz,tsv"):
-    done = run("explain", "--fasta", fasta, "--out", out, "--formats", formats, *arguments)
-    assert (done.code, done.err) == (0, ""), done.err
-    return done
-
-
-def refused(done):
-    assert (done.code, done.out) == (2, "")
-    assert done.err.count("\n") == 1
-    return done.err
 
 
 def per_base(out):

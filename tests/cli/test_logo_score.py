@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from commandline import refused
 
 from seqplrp.cli import main
 from seqplrp.evaluate import MEASURES
@@ -61,13 +62,6 @@ def there(world, tmp_path, monkeypatch) -> Path:
     shutil.copytree(world, copy)
     monkeypatch.chdir(copy)
     return copy
-
-
-def refused(done, pattern: str) -> None:
-    assert done.code == 2
-    assert done.out == ""
-    assert re.fullmatch(r"error: .+: .+; .+\n", done.err), done.err
-    assert re.search(pattern, done.err), done.err
 
 
 def test_a_model_that_sees_the_motif_alone_gets_the_scores_of_one(run, there) -> None:

@@ -12,7 +12,7 @@ import pandas as pd
 import pyBigWig
 import pytest
 import torch
-from commandline import LENGTH, random_dna
+from commandline import LENGTH, explain, random_dna, refused
 from safetensors.torch import load_file, save_file
 from torch import nn
 
@@ -126,18 +126,6 @@ def here(nets, tmp_path, monkeypatch):
     monkeypatch.chdir(nets)
     monkeypatch.syspath_prepend(str(nets))
     return tmp_path / "out"
-
-
-def explain(run, out, *arguments, fasta="x.fa", formats="npz,tsv"):
-    done = run("explain", "--fasta", fasta, "--out", out, "--formats", formats, *arguments)
-    assert (done.code, done.err) == (0, ""), done.err
-    return done
-
-
-def refused(done):
-    assert (done.code, done.out) == (2, "")
-    assert done.err.count("\n") == 1
-    return done.err
 
 
 def one_hot(fasta="x.fa"):

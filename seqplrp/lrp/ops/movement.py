@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from seqplrp.errors import SeqplrpError
+from seqplrp.lrp.batch import SAME_ORDER
 from seqplrp.lrp.ledger import Ledger, per_sample_sum
 from seqplrp.lrp.ops.rearranging import COPIED, batch_at, check_sequences
 from seqplrp.lrp.steps import Contribution, Handler, MoveHandler, Run, Step, register
@@ -22,15 +23,7 @@ def _argument(step: Step, index: int, default: Any = None) -> Any:
 
 
 @register(
-    aten.view.default,
-    aten.reshape.default,
-    aten._unsafe_view.default,
-    aten.flatten.using_ints,
-    aten.unflatten.int,
-    aten.squeeze.default,
-    aten.squeeze.dim,
-    aten.squeeze.dims,
-    aten.unsqueeze.default,
+    *SAME_ORDER,
     aten.clone.default,
     aten.alias.default,
     aten.contiguous.default,
