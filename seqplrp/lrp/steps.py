@@ -64,12 +64,15 @@ class Winners:
         Where each winner stands in the flattened last axes of the layer's output; the same shape, 32 bits wide.
     shape : torch.Size
         Of the layer's output.
+    apart : bool
+        Whether the pool's windows lie apart, so that no unit wins twice.
     """
 
     relevance: Tensor
     value: Tensor
     indices: Tensor
     shape: torch.Size
+    apart: bool = False
 
     def parts(self) -> Iterator[tuple[slice, Winners]]:
         """Take the batch apart, so that the layer's whole output is there for some sequences at a time only."""
@@ -79,7 +82,7 @@ class Winners:
         for start in range(0, n, rows):
             some = slice(start, min(start + rows, n))
             shape = torch.Size((some.stop - start, *self.shape[1:]))
-            yield some, Winners(self.relevance[some], self.value[some], self.indices[some], shape)
+            yield some, Winners(self.relevance[some], self.value[some], self.indices[some], shape, self.apart)
 
     def read(self, whole: Tensor) -> Tensor:
         """Return a tensor of the layer's output's shape at the winners."""
@@ -92,6 +95,16 @@ class Winners:
     def spread(self, pooled: Tensor) -> Tensor:
         """Put what stands at the winners into place; windows that share a winner add up."""
         return spread(pooled, self.indices, self.shape)
+
+    def whole(self, pooled: Tensor) -> Tensor:
+        """Give every winner of several windows an equal part of what it has from all of them."""
+        if self.apart:
+            return pooled
+        found = []
+        for rows, some in self.parts():
+            total, wins = (some.read(some.spread(one)) for one in (pooled[rows], torch.ones_like(pooled[rows])))
+            found.append(total.div_(wins))
+        return torch.cat(found)
 
 
 def spread(pooled: Tensor, indices: Tensor, shape: torch.Size) -> Tensor:

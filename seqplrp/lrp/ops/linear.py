@@ -222,27 +222,25 @@ def _quotients(
         nonnegative = branch.nonnegative or (branch.is_forward and step.gated)
         if branch.weighted:
             assert layer.rule is not None
-            shared = _weighted(shared, denominator, layer.rule.eps, winners, step.batch)
+            # by the sign of an output's whole relevance, though it may win several windows of the pool
+            shared = shared if winners is None else winners.whole(shared)
+            shared = _weighted(shared, denominator, layer.rule.eps, nonnegative, step.batch)
         yield Quotient(branch, shared, denominator, nonnegative, winners)
 
 
-def _weighted(
-    relevance: Tensor, denominator: Tensor, eps: float, winners: Winners | None, axis: BatchAxis | None
-) -> Tensor:
-    """Share each sign's relevance anew among a sample's outputs, in proportion to what each has times |d| + eps.
-
-    The sign is that of an output's whole relevance: a winner of several pooling windows counts once.
-    """
-    whole = relevance
-    if winners is not None:
-        whole = torch.cat([some.read(some.spread(relevance[rows])) for rows, some in winners.parts()])
-    weighted = denominator.abs().add_(eps).mul_(relevance)
-    result = torch.zeros_like(relevance)
-    for of_sign in (torch.gt(whole, 0), torch.lt(whole, 0)):
-        before, after = (per_sample_sum(one.masked_fill(~of_sign, 0), axis) for one in (relevance, weighted))
-        factor = torch.where(after != 0, before / after, 1.0).to(relevance.dtype)
-        result.addcmul_(weighted.masked_fill(~of_sign, 0), per_sample_factor(factor, relevance, axis))
-    return result
+def _weighted(relevance: Tensor, denominator: Tensor, eps: float, nonnegative: bool, axis: BatchAxis | None) -> Tensor:
+    """Share each sign's relevance anew among a sample's outputs, in proportion to what each has times |d| + eps."""
+    weights = denominator + eps if nonnegative else denominator.abs().add_(eps)
+    weighted = weights.mul_(relevance)
+    scratch = torch.empty_like(relevance)
+    signs = []
+    for low, high in ((0, None), (None, 0)):
+        part = weighted.clamp(low, high)
+        before = per_sample_sum(torch.clamp(relevance, low, high, out=scratch), axis)
+        after = per_sample_sum(part, axis)
+        factor = torch.where(after != 0, before / after, 1.0).to(part.dtype)
+        signs.append(part.mul_(per_sample_factor(factor, part, axis)))
+    return signs[0].add_(signs[1])
 
 
 def _share_relative(

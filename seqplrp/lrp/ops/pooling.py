@@ -52,6 +52,16 @@ def _max_pooled(step: Step, values: Tensor) -> tuple[Tensor, Tensor]:
     return (pooled.squeeze(-2), indices.squeeze(-2)) if dims == 1 else (pooled, indices)
 
 
+def _apart(step: Step) -> bool:
+    """Whether no two of a max pool's windows have a position in common."""
+    if step.op.startswith("adaptive"):
+        return False
+    kernel, stride, _, dilation, _ = filled(step, None, None, 0, 1, False)
+    size, strides = _window(kernel, stride, _dims(step))
+    reach = [1 + (k - 1) * d for k, d in zip(size, sizes(dilation, _dims(step), 1), strict=True)]
+    return all(step_ >= whole for step_, whole in zip(strides, reach, strict=True))
+
+
 @register(
     aten.max_pool1d.default,
     aten.max_pool2d.default,
@@ -95,7 +105,7 @@ class MaxPool(Handler):
         shape = run.shapes[step.inputs[0]]
         indices = run.extras[step.output]
         if step.extra:  # a layer's outputs, whose ReLU was moved behind this pool; its value has this name
-            return [Contribution(winners=Winners(relevance, run.values[step.extra], indices, shape))]
+            return [Contribution(winners=Winners(relevance, run.values[step.extra], indices, shape, _apart(step)))]
         return [Contribution(relevance=spread(relevance, indices, shape))]
 
     def describe(self, step: Step) -> str:
