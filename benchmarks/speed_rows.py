@@ -362,6 +362,7 @@ METHODS: dict[str, tuple[sp.LRP, float, float]] = {
     "LRP gamma": (sp.LRP(rule=sp.Gamma(0.25)), 1.60, 2.0),
     "LRP zplus": (sp.LRP(rule=sp.ZPlus()), 1.60, 2.0),
     "PLRP lambda mass gamma": (sp.PLRP(rule=sp.Gamma(0.25), p=0.5), 1.80, 3.0),
+    "PLRP, its default": (sp.PLRP(), 1.80, 3.0),
     "PLRP matrix mass gamma": (sp.PLRP(rule=sp.Gamma(0.25), p=0.5, mode="matrix"), 3.2, 5.0),
 }
 """Ours: the method, and at most how many times gxi it may take on the Basset-size net and on the BPNet."""
