@@ -5,8 +5,8 @@ from __future__ import annotations
 import csv
 import gc
 import json
-import re
 import os
+import re
 import subprocess
 import sys
 from contextlib import suppress
