@@ -185,8 +185,8 @@ def run_modisco(
     Raises
     ------
     SeqplrpError
-        If modisco-lite is not installed, the sequences are shorter than 30 bases, or the maps are too sparse for
-        TF-MoDISco's null while no `seqlets` are given.
+        If modisco-lite is not installed, a number is none that can be, the sequences are shorter than 30 bases, or the
+        maps are too sparse for TF-MoDISco's null while no `seqlets` are given.
 
     Notes
     -----
@@ -194,6 +194,7 @@ def run_modisco(
     ``save_hdf5``. Window 20, flank 5, trim 30 and extension 10 are those of its command.
     """
     require_modisco()
+    _check_whole(most_seqlets=(most_seqlets, 1), fewest_seqlets=(fewest_seqlets, 0))
     if data.one_hot.shape[2] < _WINDOW + 2 * _FLANK:
         what = f"have {data.one_hot.shape[2]} bases"
         raise SeqplrpError("sequences", what, f"give {_WINDOW + 2 * _FLANK} or more, which TF-MoDISco's windows need")
@@ -211,10 +212,15 @@ def run_modisco(
         return read_modisco(path, background=background_of(bases))
 
 
-def _settings(trim: int, extend: int, runs: int) -> dict[str, int]:
-    for name, value, least in (("trim", trim, 6), ("extend", extend, 0), ("leiden_runs", runs, 1)):
+def _check_whole(**numbers: tuple[int, int]) -> None:
+    """Raise a SeqplrpError unless each value is a whole number of at least what stands beside it."""
+    for name, (value, least) in numbers.items():
         if isinstance(value, bool) or not isinstance(value, int) or value < least:
             raise SeqplrpError(name, f"is {value!r}", f"give a whole number of {least} or more")
+
+
+def _settings(trim: int, extend: int, runs: int) -> dict[str, int]:
+    _check_whole(trim=(trim, 6), extend=(extend, 0), leiden_runs=(runs, 1))
     return {
         "trim_to_window_size": trim,
         "initial_flank_to_add": extend,

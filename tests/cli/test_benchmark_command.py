@@ -72,6 +72,10 @@ def test_a_run_says_each_model_prints_the_means_and_writes_what_it_names(run, de
     for picture in re.findall(r"\]\((pictures/[^)]+)\)", report):
         assert (out / picture).stat().st_size > 1000
     assert "### Where plrp p=0.5 loses" in report
+    words = set(re.split(r"[\s,;():/|│]+", run("benchmark", "--help").out))
+    written = {path.name for path in out.iterdir() if not path.name.startswith(".")}
+    of_models = {f"motifs{end}" for end in (".tsv", "_summary.tsv", "_patterns.tsv", "_patterns")}
+    assert written | of_models <= {word.rstrip(".") for word in words}, "the help names every file"
     before = (out / "results.tsv.gz").stat().st_mtime_ns
     again = run("benchmark", "--config", described, "--out", out, "--cells", "0")
     assert again.code == 0

@@ -222,6 +222,22 @@ def test_arrays_that_are_no_input_are_told(one_hot, hypothetical, told) -> None:
         modisco_input(one_hot, hypothetical)
 
 
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"fewest_seqlets": -1}, "fewest_seqlets: is -1; give a whole number of 0 or more"),
+        ({"most_seqlets": 0}, "most_seqlets: is 0; give a whole number of 1 or more"),
+        ({"trim": 5}, "trim: is 5; give a whole number of 6 or more"),
+        ({"extend": 1.5}, "extend: is 1.5"),
+        ({"leiden_runs": True}, "leiden_runs: is True"),
+    ],
+)
+def test_numbers_that_can_not_be_are_told(options, told) -> None:
+    data, _ = planted(["CTCF"], 4)
+    with pytest.raises(SeqplrpError, match=told):
+        run_modisco(data, **options)
+
+
 def test_short_sequences_and_what_is_no_result_are_told(tmp_path) -> None:
     data = modisco_input(np.zeros((3, 4, 20)), np.zeros((3, 4, 20)))
     with pytest.raises(SeqplrpError, match="sequences: have 20 bases; give 30 or more"):
