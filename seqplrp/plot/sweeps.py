@@ -19,6 +19,7 @@ COLOURS = ("#D98E04", "#22577A", "#7A9E7E", "#A23B72", "#5B3A8C", "#8C510A", "#4
 """Line colours in the order of their use; with markers of their own, lines can be told apart without them."""
 
 _MARKERS = "osD^vP*X"
+_MOST_BANDS = 6  # of more lines, bands are one grey area
 _COLUMNS = ("family", "x", "measure", "mean", "low", "high")
 
 
@@ -31,7 +32,7 @@ def sweep_curves(
     columns: int = 3,
     title: str = "",
 ) -> Figure:
-    """Draw means with their intervals against a setting: a panel a measure, a line a family of methods.
+    """Draw means against a setting: a panel a measure, a line a family of methods; intervals for up to six of them.
 
     Parameters
     ----------
@@ -70,7 +71,7 @@ def sweep_curves(
     for ax, measure in zip(axes, measures):
         of = table[table["measure"] == measure]
         for number, family in enumerate(families):
-            _draw_line(ax, of[of["family"] == family], str(family), number)
+            _draw_line(ax, of[of["family"] == family], str(family), number, with_band=len(families) <= _MOST_BANDS)
         for number, (name, means) in enumerate((references or {}).items()):
             if np.isfinite(means.get(measure, np.nan)):
                 style = (0, ((4, 2), (1, 1.5), (5, 1.5, 1, 1.5), (2, 2))[number % 4])
@@ -92,14 +93,15 @@ def measure_title(measure: str, known: Mapping[str, Measure] | None = None) -> s
     return found.label + {"higher": " \u2191", "lower": " \u2193"}.get(found.better, "")
 
 
-def _draw_line(ax: Axes, rows: pd.DataFrame, family: str, number: int) -> None:
+def _draw_line(ax: Axes, rows: pd.DataFrame, family: str, number: int, *, with_band: bool) -> None:
     rows = rows[rows["mean"].notna()].sort_values("x")
     if rows.empty:
         return
     colour = COLOURS[number % len(COLOURS)]
     x = rows["x"].to_numpy(dtype=float)
     low, high = rows["low"].to_numpy(dtype=float), rows["high"].to_numpy(dtype=float)
-    ax.fill_between(x, low, high, color=colour, alpha=0.18, linewidth=0)
+    if with_band:
+        ax.fill_between(x, low, high, color=colour, alpha=0.18, linewidth=0)
     ax.plot(
         x,
         rows["mean"].to_numpy(dtype=float),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -32,6 +32,7 @@ def trade_off(
     y_label: str,
     log_x: bool = False,
     highlight: str | None = None,
+    named: Collection[str] | None = None,
     frontier: bool = False,
     title: str = "",
 ) -> Figure:
@@ -47,6 +48,8 @@ def trade_off(
         Whether the x axis is logarithmic, as for cost; x must then be above 0.
     highlight : str, optional
         A method whose point is coloured.
+    named : collection of str, optional
+        The methods whose names are written; the others are small pale points without intervals. All unless given.
     frontier : bool
         Draw the line of the methods that no other one beats in both (lower x, higher y).
     title : str
@@ -69,7 +72,9 @@ def trade_off(
     _draw_families(ax, rows)
     if frontier:
         _draw_frontier(ax, rows)
-    _draw_points(ax, rows, highlight)
+    told = rows if named is None else rows[rows["method"].isin(named)].reset_index(drop=True)
+    ax.plot(rows["x"], rows["y"], "o", markersize=3, color=_OTHERS, alpha=0.45, markeredgewidth=0, zorder=2)
+    _draw_points(ax, told, highlight)
     ax.margins(x=0.08, y=0.08)
     plain_text(ax.set_xlabel(x_label, fontsize=9))
     plain_text(ax.set_ylabel(y_label, fontsize=9))
@@ -82,7 +87,7 @@ def trade_off(
         ax.xaxis.set_minor_formatter(NullFormatter())
     if title:
         plain_text(ax.set_title(title, fontsize=10, fontweight="bold", loc="left"))
-    _name_points(figure, ax, rows, highlight)
+    _name_points(figure, ax, told, highlight)
     return figure
 
 
@@ -140,7 +145,7 @@ def _name_points(figure: Figure, ax: Axes, rows: pd.DataFrame, highlight: str | 
     """Write names beside the points, each where it covers the least of what is drawn already."""
     figure.draw_without_rendering()  # so that places in inches are known
     scale = figure.dpi / 72
-    points = ax.transData.transform(rows[["x", "y"]].to_numpy(dtype=float))
+    points = ax.transData.transform(rows[["x", "y"]].to_numpy(dtype=float).reshape(-1, 2))
     frame = ax.get_window_extent()
     taken = [(x - 4 * scale, y - 4 * scale, x + 4 * scale, y + 4 * scale) for x, y in points]
     crowded = np.argsort([-_near(points, i) for i in range(len(points))], kind="stable")

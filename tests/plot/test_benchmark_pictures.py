@@ -63,6 +63,23 @@ def test_every_method_with_both_values_is_a_named_point() -> None:
     assert bold == ["good"]
 
 
+def test_of_many_methods_some_are_named_and_all_are_points() -> None:
+    (ax,) = trade_off(trade(), x_label="cost", y_label="AUPRC", named={"good", "dear", "unknown"}).axes
+    assert {text.get_text() for text in ax.texts} == {"good", "dear"}
+    (points,) = [line for line in ax.get_lines() if line.get_markersize() == 3]
+    assert points.get_xdata().tolist() == [1.0, 2.0, 3.0, 50.0]
+    (bare,) = trade_off(trade(), x_label="cost", y_label="AUPRC", named=()).axes
+    assert not bare.texts
+
+
+def test_bands_are_drawn_for_few_lines_alone() -> None:
+    line = {"x": [0.0, 0.5], "measure": "auprc", "mean": [0.5, 0.6], "low": [0.4, 0.5], "high": [0.6, 0.7]}
+    for families, bands in ((6, 6), (7, 0)):
+        table = pd.concat([pd.DataFrame(line).assign(family=f"f{n}") for n in range(families)])
+        (ax,) = sweep_curves(table).axes
+        assert (len(ax.collections), len(ax.get_lines())) == (bands, families)
+
+
 def test_the_frontier_joins_what_no_cheaper_method_beats() -> None:
     (ax,) = trade_off(trade(), x_label="cost", y_label="AUPRC", frontier=True).axes
     (line,) = [line for line in ax.get_lines() if line.get_linewidth() == 5]

@@ -28,6 +28,8 @@ from seqplrp.recovery.benchmark.config import BenchmarkConfig
 from seqplrp.recovery.benchmark.summary import FinishedCell, Summary, in_scope, ranked
 from seqplrp.recovery.benchmark.variants import Variant
 
+_REFERENCES = 4  # horizontal lines in a panel, as many as can be told apart
+
 FIRST_MEASURES = (
     "auprc",
     "rra",
@@ -144,7 +146,10 @@ def _sweeps(summary: Summary, group: str) -> list[tuple[str, str, Figure | None]
         table = table.assign(measure=pd.Categorical(table["measure"], shown)).sort_values("measure", kind="stable")
         table = table.astype({"measure": object})
         others = [name for name in summary.compared if not any(v.name == name for p in lines.values() for _, v in p)]
-        references = {name: _means_of(means, name) for name in others[:4]}
+        # the default, where it is no point of a line, and the dearest methods, which configurations name last
+        first = [name for name in others if name == summary.config.default.name]
+        chosen = [*first, *[name for name in others if name not in first][len(first) - _REFERENCES :]]
+        references = {name: _means_of(means, name) for name in chosen}
         figure = sweep_curves(
             table, label=key, references=references, known=summary.measures, title=f"{group} tasks: against {key}"
         )
@@ -162,6 +167,7 @@ def _trade_offs(summary: Summary, group: str) -> list[tuple[str, str, Figure | N
     measures = [name for name in ("auprc", "rma") if name in summary.measures]
     families = {v.name: line for line, points in swept_families(summary.config).items() for _, v in points}
     default = summary.config.default.name
+    named = {v.name for one in summary.config.tested for v in (one.reference, *one.peers)} | {default}
     found: list[tuple[str, str, Figure | None]] = []
     for measure in measures:
         label = summary.measures[measure].label
@@ -183,9 +189,16 @@ def _trade_offs(summary: Summary, group: str) -> list[tuple[str, str, Figure | N
                 x_label="Gini (sparsity)",
                 y_label=label,
                 highlight=default,
+                named=named,
                 title=f"{group} tasks: sparsity against {label}",
             )
-            found.append((f"sparsity-{measure}", f"Sparsity against {label}; lines join methods of one sweep.", figure))
+            found.append(
+                (
+                    f"sparsity-{measure}",
+                    f"Sparsity against {label}; lines join methods of one sweep. What is tested is named.",
+                    figure,
+                )
+            )
         costs = in_scope(summary.costs, group) if not summary.costs.empty else pd.DataFrame()
         if not costs.empty:
             ratio = costs.set_index("method")["ratio"]
@@ -194,11 +207,14 @@ def _trade_offs(summary: Summary, group: str) -> list[tuple[str, str, Figure | N
                 x_label="cost, times gradient x input",
                 y_label=label,
                 highlight=default,
+                named=named,
                 log_x=True,
                 frontier=True,
                 title=f"{group} tasks: cost against {label}",
             )
-            caption = f"Cost against {label}; the grey line joins what no cheaper method beats."
+            caption = (
+                f"Cost against {label}; the grey line joins what no cheaper method beats. What is tested is named."
+            )
             found.append((f"cost-{measure}", caption, figure))
     return found
 
