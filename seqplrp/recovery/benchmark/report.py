@@ -367,7 +367,8 @@ def _reading(summary: Summary) -> Iterator[Block]:
 
 
 def _model_measures(summary: Summary) -> list[Measure]:
-    return [measure for name in summary.of_models for measure in MODEL_PROTOCOLS[name].measures]
+    """Return what protocols of whole models measure, each once: two of them may measure the same."""
+    return list(dict.fromkeys(m for name in summary.of_models for m in MODEL_PROTOCOLS[name].measures))
 
 
 def _mean(row: dict[str, Any]) -> str:
