@@ -57,12 +57,13 @@ Rule = Annotated[
 Attention = Annotated[str | None, typer.Option(help="Attention weights: held constant (lrp's own), or attnlrp.")]
 PrunedShare = Annotated[
     list[str] | None,
-    typer.Option(help="Share of relevance to prune at each layer, or PATTERN=SHARE (repeated). plrp's own: 0.5"),
+    typer.Option(help="Share of relevance to prune at each layer, or PATTERN=SHARE (repeated), instead of --budget."),
 ]
 MethodOption = Annotated[
     list[str] | None,
     typer.Option(
-        help="Any other setting of the method, as n_shuffles=50, steps=100, sparsity=0.8, over=lrp (repeat the option)."
+        help="Any other setting of the method, as n_shuffles=50, steps=100, sparsity=0.8, over=lrp, "
+        "references=shuffled (repeat the option)."
     ),
 ]
 Budget = Annotated[
