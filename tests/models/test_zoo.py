@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from seqplrp.errors import SeqplrpError
-from seqplrp.models import ALIASES, ARCHITECTURES, build_model, check_architecture
+from seqplrp.models import ALIASES, ARCHITECTURES, build_model, check_architecture, zoo
 
 LENGTH = {"deepsea": 200}  # its two pools of 4 without padding need more than 101 bases
 SMALL = {
@@ -33,6 +33,14 @@ def small_model(name: str, n_outputs: int = 3) -> torch.nn.Module:
 def test_every_architecture_gives_one_logit_per_output(name):
     model = small_model(name, n_outputs=3)
     assert model(random_dna(5, model.length)).shape == (5, 3)
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_the_classes_of_models_and_explainers_that_were_pickled_are_where_they_were(name):
+    """Pickles name `seqplrp.models.zoo`, where all of them once were written."""
+    for module in small_model(name).modules():
+        kind = type(module)
+        assert not kind.__module__.startswith("seqplrp") or getattr(zoo, kind.__name__) is kind
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)

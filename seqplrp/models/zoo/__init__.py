@@ -17,10 +17,10 @@ from seqplrp.models.zoo.building import (
     initialise_output,
     resolve_architecture,
 )
-from seqplrp.models.zoo.deepbind import DeepBindConfig
-from seqplrp.models.zoo.dilated import DilatedResidualConfig
-from seqplrp.models.zoo.resnet import ResNet1dConfig
-from seqplrp.models.zoo.tower import BassetConfig, BassetSmallConfig, ConvTowerConfig, DeepSEAConfig
+from seqplrp.models.zoo.deepbind import DeepBind, DeepBindConfig
+from seqplrp.models.zoo.dilated import DilatedResidual, DilatedResidualConfig
+from seqplrp.models.zoo.resnet import ResidualBlock, ResNet1d, ResNet1dConfig
+from seqplrp.models.zoo.tower import BassetConfig, BassetSmallConfig, ConvTower, ConvTowerConfig, DeepSEAConfig
 
 __all__ = [
     "ALIASES",
@@ -28,11 +28,16 @@ __all__ = [
     "ArchitectureConfig",
     "BassetConfig",
     "BassetSmallConfig",
+    "ConvTower",
     "ConvTowerConfig",
+    "DeepBind",
     "DeepBindConfig",
     "DeepSEAConfig",
+    "DilatedResidual",
     "DilatedResidualConfig",
+    "ResNet1d",
     "ResNet1dConfig",
+    "ResidualBlock",
     "SequenceModel",
     "build_model",
     "check_architecture",
