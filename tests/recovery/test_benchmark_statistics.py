@@ -275,6 +275,19 @@ def test_claims_look_at_what_was_measured_alone(config) -> None:
     assert claims["Gini rises with p"].verdict == "holds"
 
 
+def test_claims_that_nothing_was_measured_for_are_open(config) -> None:
+    """One point of a sweep neither rises nor falls, and one mode is no better than none."""
+    summary = invented(config, {"gini": 0.1})
+    cells = [replace(one, values=one.values.copy()) for one in summary.cells]
+    asked = [list(summary.measures).index(name) for name in ("gini", "rma", "auprc", "rra", "deletion_early")]
+    for one in cells:
+        one.values[:, summary.methods.index("plrp p=0.5"), asked] = np.nan
+    claims = {claim.says: claim for claim in claims_of(summarise_cells(config, cells), "report")}
+    assert {claim.verdict for claim in claims.values()} == {"open"}
+    assert claims["Gini rises with p"].evidence == "no sweep was measured at two p or more"
+    assert "lambda beats matrix" not in claims
+
+
 def test_the_summary_table_has_means_costs_and_tests_of_each_method_once(config) -> None:
     summary = invented(config, {"auprc": 0.2})
     table = summary_rows(summary)

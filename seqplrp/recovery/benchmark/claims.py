@@ -18,6 +18,7 @@ Verdict = Literal["holds", "does not hold", "in part", "open"]
 
 _AS_STEEP = 0.95
 _NO_SWEEP = "no sweep was measured at p = 0 and beyond"
+_NO_LINE = "no sweep was measured at two p or more"
 
 
 @dataclass(frozen=True)
@@ -66,19 +67,23 @@ def _rises(means: pd.DataFrame, lines: _Lines) -> Claim:
     held, told = [], []
     for line, points in lines.items():
         p, values = _curve(means, points, "gini")
+        if len(p) < 2:
+            continue
         held.append(bool(np.all(np.diff(values) > 0)))
         told.append(f"{line}: {values[0]:.3f} at p = {p[0]:g}, {values[-1]:.3f} at p = {p[-1]:g}")
-    return Claim("Gini rises with p", _verdict(held), "; ".join(told))
+    return Claim("Gini rises with p", _verdict(held), "; ".join(told) or _NO_LINE)
 
 
 def _rises_then_falls(means: pd.DataFrame, lines: _Lines) -> Claim:
     held, told = [], []
     for line, points in lines.items():
         p, values = _curve(means, points, "rma")
+        if len(p) < 2:
+            continue
         top = int(np.nanargmax(values)) if not np.isnan(values).all() else 0
         held.append(0 < top < len(values) - 1)
         told.append(f"{line}: highest ({values[top]:.3f}) at p = {p[top]:g} of {p[0]:g} to {p[-1]:g}")
-    return Claim("RMA rises with p, then falls", _verdict(held), "; ".join(told))
+    return Claim("RMA rises with p, then falls", _verdict(held), "; ".join(told) or _NO_LINE)
 
 
 def _as_steep(means: pd.DataFrame, lines: _Lines) -> Claim:
@@ -92,7 +97,7 @@ def _as_steep(means: pd.DataFrame, lines: _Lines) -> Claim:
         held += steep
         told.append(f"{line}: " + ", ".join(f"{value:.2f} at p = {at:g}" for at, value in zip(p, values, strict=True)))
     says = f"First deletion steps as steep as LRP's (the early drop at least {100 * _AS_STEEP:.0f} % of it)"
-    return Claim(says, _verdict(held) if held else "open", "; ".join(told) or _NO_SWEEP)
+    return Claim(says, _verdict(held), "; ".join(told) or _NO_SWEEP)
 
 
 def _lambda_beats_matrix(summary: Summary, means: pd.DataFrame) -> Iterator[Claim]:
@@ -102,6 +107,8 @@ def _lambda_beats_matrix(summary: Summary, means: pd.DataFrame) -> Iterator[Clai
     held, told = [], []
     for first, second in _mode_pairs(summary):
         for measure in measures:
+            if not {(first.name, measure), (second.name, measure)} <= set(by_name.index):
+                continue  # asked of one of the two alone
             a, b = float(by_name[first.name, measure]), float(by_name[second.name, measure])
             held.append(a > b)
             told.append(f"{summary.measures[measure].label} {a:.3f} ({first.name}) and {b:.3f} ({second.name})")
@@ -121,4 +128,6 @@ def _mode_pairs(summary: Summary) -> list[tuple[Variant, Variant]]:
 
 
 def _verdict(held: list[bool]) -> Verdict:
+    if not held:
+        return "open"
     return "holds" if all(held) else "in part" if any(held) else "does not hold"
