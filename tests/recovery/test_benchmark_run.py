@@ -23,8 +23,9 @@ import seqplrp as sp
 from seqplrp.evaluate import gini
 from seqplrp.genomics import codes_to_one_hot, motifs
 from seqplrp.genomics.simulation import load_task, simulate
-from seqplrp.models import load_model
+from seqplrp.models import build_model, load_model
 from seqplrp.recovery.benchmark import protocols, read_config, run_cells, run_state, runner
+from seqplrp.recovery.benchmark.cell import _explaining
 from seqplrp.recovery.benchmark.protocols import Subject
 from seqplrp.recovery.benchmark.scenes import Candidates, Scene
 
@@ -60,6 +61,23 @@ def rows(folder) -> pd.DataFrame:
 def of(rows: pd.DataFrame, method: str, measure: str, seed: int = 0) -> pd.Series:
     chosen = rows[(rows["method"] == method) & (rows["measure"] == measure) & (rows["seed"] == seed)]
     return chosen.set_index("sequence")["value"]
+
+
+def test_copies_with_other_weights_are_explained_as_if_each_were_traced_anew() -> None:
+    """Norms' statistics are weights, too; and the scene's own model is not written to."""
+    torch.manual_seed(0)
+    own, other = (build_model("resnet1d", length=60, n_outputs=2, filters=(8, 8, 12)).eval() for _ in range(2))
+    for name, buffer in other.named_buffers():
+        if name.endswith("running_var"):
+            buffer.uniform_(0.5, 1.5)
+    before = {name: value.clone() for name, value in own.state_dict().items()}
+    codes = np.random.default_rng(0).integers(0, 4, (3, 60), dtype=np.uint8)
+    x, targets = codes_to_one_hot(codes), torch.tensor([0, 1, 1])
+    explain = _explaining(sp.PLRP(), own)
+    for model in (own, other, own):
+        anew = sp.explain(model, x, target=targets).per_base.double().numpy()
+        np.testing.assert_array_equal(explain(model, x, targets), anew)
+    assert all(torch.equal(value, before[name]) for name, value in own.state_dict().items())
 
 
 def test_values_are_those_of_the_saved_model_explained_and_scored_by_hand(folder, rows) -> None:
