@@ -16,6 +16,7 @@ README = Path(__file__).parent.parent / "README.md"
 PROMISED = [
     "AlphaBeta",
     "Background",
+    "ConservingRelative",
     "DeepLIFTSHAP",
     "Epsilon",
     "EnsembleExplanation",

@@ -58,9 +58,12 @@ def filters(
     Writes filters.tsv (a row a filter, the largest share first), windows.tsv (where their best windows are),
     filters.meme (their matrices), filters.png (the leading ones over the known motifs that they are like) and
     manifest.json. Comparing needs memelite, of the extra modisco, and on a machine's first run up to a minute to
-    compile it.
+    compile it. Unless --rule is given, plrp is under gamma in all layers: under its own rule the first layer shares
+    what arrives at its filters anew before it hands it on.
     """
     arguments = dict(locals())
+    from dataclasses import replace
+
     from seqplrp.cli.filtering import Looks, run
     from seqplrp.cli.method_options import described
     from seqplrp.cli.output import output_directory
@@ -68,6 +71,8 @@ def filters(
 
     looks = Looks(top=top, per_sequence=per_sequence, motifs=motifs, match=match, drawn=max_filters)
     looks.check()
+    if method == "plrp" and settings.rule is None:
+        settings = replace(settings, rule=["gamma"])  # what arrives at a filter is then what the map has from it
     chosen_method, given = settings.method(method)
     request = Request.of(
         subject,

@@ -204,8 +204,11 @@ def test_a_reader_that_goes_away_is_no_error():
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_being_stopped_in_a_real_process_leaves_no_traceback_and_no_output(tmp_path, number, code):
+    # what runs the tests may have these signals ignored, as nohup and a shell's & do
     script = f"""
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 from pathlib import Path
 import typer
 from seqplrp.cli import app as application, main

@@ -218,7 +218,7 @@ def table(ledger: Ledger, n: int) -> pd.DataFrame:
 @pytest.mark.parametrize("name", CASES)
 def test_without_pruning_it_is_lrp_bit_for_bit_and_no_sequence_minds_another(name: str) -> None:
     it = ready(name)
-    plain = it.explainer(METHODS["gamma"])(it.x, it.case.index, args=it.args)
+    plain = it.explainer(sp.LRP(rule="default"))(it.x, it.case.index, args=it.args)
     for mode in ("lambda", "matrix"):
         unpruned = it.explainer(sp.PLRP(p=0.0, mode=mode))(it.x, it.case.index, args=it.args)
         assert torch.equal(unpruned.relevance, plain.relevance)
@@ -311,7 +311,7 @@ def test_the_image_nets_are_accounted_for(name: str, monkeypatch) -> None:
     assert ((alone - e.relevance).abs().amax((1, 2, 3)) <= 1e-12 * e.relevance.abs().sum((1, 2, 3))).all()
     graph = explainer.graph
     if isinstance(method, sp.PLRP):
-        plain = sp.explain(model, x, 3, sp.LRP(rule=sp.Gamma()))
+        plain = sp.explain(model, x, 3, sp.LRP(rule=method.rule))
         assert torch.equal(sp.explain(model, x, 3, replace(method, p=0.0)).relevance, plain.relevance)
     else:
         for module in [module for path, module in sys.modules.items() if path.startswith("seqplrp.lrp")]:

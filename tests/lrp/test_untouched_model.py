@@ -300,7 +300,8 @@ def test_ctrl_c_before_the_first_batch_changes_nothing(where: str) -> None:
 
 SCRIPT = textwrap.dedent(
     """
-    import sys
+    import signal, sys
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # what runs the tests in the background has it ignored
     sys.path.insert(0, sys.argv[1])
     from test_untouched_model import X, build, sp, state_of, unchanged
     model = build()

@@ -410,13 +410,20 @@ def maps_of(scene: Scene, variants: Sequence[Variant]) -> list[Maps]:
     ]
 
 
+def _tensors(model: nn.Module) -> list[Tensor]:
+    return [*model.parameters(), *model.buffers()]
+
+
 def _explaining(method: Method, own: nn.Module) -> Explain:
     """Explain the scene's own model, or one like it but for its weights, tracing either once: it is what takes long."""
     stand_in = copy.deepcopy(own)
 
     def explain(model: nn.Module, x: Tensor, targets: Tensor) -> FloatArray:
         if model is not own:
-            stand_in.load_state_dict(model.state_dict())
+            with torch.no_grad():
+                # not by the state dict, which leaves out buffers that are not saved
+                for mine, theirs in zip(_tensors(stand_in), _tensors(model), strict=True):
+                    mine.copy_(theirs)
             model = stand_in
         return Explainer(model, x[:1], method)(x, target=targets).per_base.to(torch.float64).numpy()
 
