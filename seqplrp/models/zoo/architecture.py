@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -13,7 +14,7 @@ from seqplrp.models.config import ModelConfig
 
 
 @dataclass(frozen=True)
-class ArchitectureConfig:
+class ArchitectureConfig(ABC):
     """What all architectures have in common; see the subclasses for their fields."""
 
     #: One line that says what the architecture is.
@@ -39,9 +40,9 @@ class ArchitectureConfig:
         """Return the smallest number of bases from which a value is left after every convolution and pool."""
         return 1
 
+    @abstractmethod
     def network(self, length: int, n_outputs: int) -> SequenceModel:
         """Return an untrained network of that plan, for sequences of `minimum_length` bases or more."""
-        raise NotImplementedError
 
 
 class SequenceModel(nn.Module):
