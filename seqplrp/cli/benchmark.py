@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from rich.status import Status
+
     from seqplrp.recovery.benchmark import Event, Outcome, Summary
 
 
@@ -65,7 +67,7 @@ def benchmark(
 class _Teller:
     """Prints a line for each finished cell; in between, shows what is being done, on a terminal alone."""
 
-    def __init__(self, status: object | None) -> None:
+    def __init__(self, status: Status | None) -> None:
         self.status = status
 
     def __call__(self, event: Event) -> None:
@@ -74,7 +76,7 @@ class _Teller:
         if event.manifest is None:
             if self.status is not None:
                 text = f"{place}: {event.doing}" + (f" ({left})" if left else "")
-                self.status.update(text)  # type: ignore[attr-defined]
+                self.status.update(text)
             return
         manifest = event.manifest
         scored = f"{manifest['scored']} of {manifest['candidates']} scored"

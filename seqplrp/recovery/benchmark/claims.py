@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from seqplrp.methods import PLRP
 from seqplrp.recovery.benchmark.pictures import swept_families
 from seqplrp.recovery.benchmark.summary import Summary
 from seqplrp.recovery.benchmark.variants import Variant
@@ -121,9 +122,9 @@ def _mode_pairs(summary: Summary) -> list[tuple[Variant, Variant]]:
         fields = {**vars(variant.method), "mode": None, "tau": None} if variant.method is not None else {}
         return repr(sorted(fields.items(), key=lambda item: item[0]))
 
-    pruned = [v for v in summary.config.variants if v.is_pruned]
-    of_lambda = {apart_from_mode(v): v for v in pruned if v.method.mode == "lambda"}  # type: ignore[union-attr]
-    of_matrix = [v for v in pruned if v.method.mode == "matrix"]  # type: ignore[union-attr]
+    pruned = [(v, v.method.mode) for v in summary.config.variants if isinstance(v.method, PLRP)]
+    of_lambda = {apart_from_mode(v): v for v, mode in pruned if mode == "lambda"}
+    of_matrix = [v for v, mode in pruned if mode == "matrix"]
     return [(of_lambda[apart_from_mode(v)], v) for v in of_matrix if apart_from_mode(v) in of_lambda]
 
 
