@@ -19,6 +19,7 @@ from seqplrp.cli.targets import resolve_target, score_function
 from seqplrp.errors import SeqplrpError
 from seqplrp.evaluate import gini
 from seqplrp.genomics import Record, one_hot
+from seqplrp.genomics.tracks import Explained
 from seqplrp.methods import EnsembleExplanation, Explainer, Explanation, Method, together
 from seqplrp.models import ModelConfig
 
@@ -32,12 +33,8 @@ class Chunk:
 
     Parameters
     ----------
-    per_base : list of (L,) float32 arrays
-        Relevance of each position.
-    hypothetical : list of (4, L) float32 arrays, or None
-        Hypothetical contributions, if the method has them.
-    spread : list of (L,) float32 arrays, or None
-        Standard deviation of each position's relevance over the models, if there are several.
+    explained : Explained
+        Their maps.
     summary : DataFrame
         One row a record; see `summarise`.
     ledger : DataFrame
@@ -48,9 +45,7 @@ class Chunk:
         Time in the engine.
     """
 
-    per_base: list[np.ndarray]
-    hypothetical: list[np.ndarray] | None
-    spread: list[np.ndarray] | None
+    explained: Explained
     summary: pd.DataFrame
     ledger: pd.DataFrame
     notes: tuple[str, ...]
@@ -146,7 +141,7 @@ class Session:
             )
         self._by_function = score is not None
         found = [self._tried(example) for example in examples]
-        self.has_hypothetical = found[0].hypothetical is not None
+        self.has_hypothetical = found[0].explained.hypothetical is not None
         self.device = self.members[0].device
 
     @property
@@ -175,12 +170,15 @@ class Session:
         order = np.argsort([i for rows in of_length.values() for i in rows])
         summary = pd.concat([part.summary for part in parts]).iloc[order]
         ledger = pd.concat([part.ledger for part in parts]).sort_index(kind="stable")
-        per_base = _in_order([part.per_base for part in parts], order)
+        maps = [part.explained for part in parts]
+        per_base = _in_order([one.per_base for one in maps], order)
         assert per_base is not None
         return Chunk(
-            per_base=per_base,
-            hypothetical=_in_order([part.hypothetical for part in parts], order),
-            spread=_in_order([part.spread for part in parts], order),
+            explained=Explained(
+                per_base=per_base,
+                hypothetical=_in_order([one.hypothetical for one in maps], order),
+                spread=_in_order([one.spread for one in maps], order),
+            ),
             summary=summary,
             ledger=ledger,
             notes=tuple(dict.fromkeys(note for part in parts for note in part.notes)),
@@ -204,9 +202,13 @@ class Session:
         # where a function picks the score, its name stands for the output's number
         target = self.target if self._by_function else None
         return Chunk(
-            per_base=list(per_base),
-            hypothetical=list(explanation.hypothetical.numpy()) if explanation.has_hypothetical else None,
-            spread=list(explanation.per_base_spread.numpy()) if isinstance(explanation, EnsembleExplanation) else None,
+            explained=Explained(
+                per_base=list(per_base),
+                hypothetical=list(explanation.hypothetical.numpy()) if explanation.has_hypothetical else None,
+                spread=list(explanation.per_base_spread.numpy())
+                if isinstance(explanation, EnsembleExplanation)
+                else None,
+            ),
             summary=summarise(records, x, explanation, probability, predicted, self.classes, target),
             ledger=ledger,
             # The number of negative scores in a chunk means nothing to the reader: all are counted at the end.
@@ -227,7 +229,7 @@ class Session:
         return np.mean([explained for explained, _ in found], axis=0), predicted
 
 
-def _in_order(parts: Sequence[list[np.ndarray] | None], order: np.ndarray) -> list[np.ndarray] | None:
+def _in_order(parts: Sequence[Sequence[np.ndarray] | None], order: np.ndarray) -> list[np.ndarray] | None:
     """Bring what was found length by length back into the records' order; None where a method has none of it."""
     rows = [row for part in parts if part is not None for row in part]
     return [rows[i] for i in order] if rows else None

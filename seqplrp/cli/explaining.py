@@ -59,8 +59,8 @@ class Result:
 
     def add(self, chunk: Chunk) -> None:
         """Count a chunk in."""
-        self.sequences += len(chunk.per_base)
-        self.bases += sum(map(len, chunk.per_base))
+        self.sequences += len(chunk.explained.per_base)
+        self.bases += sum(map(len, chunk.explained.per_base))
         self.negative_scores += int((chunk.summary["output"] < 0).sum())
         self.explain_seconds += chunk.seconds
         self.notes |= dict.fromkeys(chunk.notes)
@@ -126,17 +126,13 @@ def run(request: Request, stage: Path) -> Result:
     """
     began = time.monotonic()
     result = Result()
-    with out_of_memory_told(), tempfile.TemporaryDirectory(prefix="spool-", dir=stage) as directory:
+    with out_of_memory_told(), tempfile.TemporaryDirectory(prefix="parts-", dir=stage) as directory:
         prepared = prepare(request)
-        spool = _explain(prepared, stage, Path(directory), result)
-        for name in request.formats:
-            if name in _WRITERS:
-                file, write = _WRITERS[name]
-                write(stage / file, spool)
-        if "bigwig" in request.formats and spool.spread is not None:
-            tracks.write_bigwig(stage / "relevance_spread.bw", spool, spool.spread)
-        tracks.write_regions(stage / "regions.bed", spool)
-        tracks.write_chrom_sizes(stage / "chrom.sizes", spool)
+        parts = _explain(prepared, stage, Path(directory), result)
+        with tracks.joined_parts(parts, Path(directory) / "index.sqlite") as (spool,):
+            _write(spool, request.formats, stage)
+            for contig in spool.index.doubtful_contigs():
+                result.notes[_doubtful(contig)] = None
     result.wall_seconds = time.monotonic() - began
     manifest = _manifest(prepared, result)
     (stage / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
@@ -219,22 +215,36 @@ def _session(
     return session
 
 
-def _explain(prepared: Prepared, stage: Path, directory: Path, result: Result) -> tracks.Spool:
+def _write(spool: tracks.Spool, formats: tuple[str, ...], out: Path) -> None:
+    for name in formats:
+        if name in _WRITERS:
+            file, write = _WRITERS[name]
+            write(out / file, spool)
+    if "bigwig" in formats and spool.spread is not None:
+        tracks.write_bigwig(out / "relevance_spread.bw", spool, spool.spread)
+    tracks.write_regions(out / "regions.bed", spool)
+    tracks.write_chrom_sizes(out / "chrom.sizes", spool)
+
+
+def _doubtful(contig: str) -> str:
+    return (
+        f"contig {contig!r} is one record by its name and others by their coordinates: if they are not the same "
+        "contig, rename one, as the tracks average them where they overlap"
+    )
+
+
+def _explain(prepared: Prepared, stage: Path, directory: Path, result: Result) -> list[Path]:
     request, session, sequences = prepared.request, prepared.session, prepared.scan.sequences
     with ExitStack() as stack:
-        several = len(prepared.models) > 1
-        writer = tracks.SpoolWriter(directory, hypothetical=session.has_hypothetical, spread=several)
-        spool = stack.enter_context(writer)
+        parts: list[Path] = []
         tables = []
         if "tsv" in request.formats:
             tables = [stack.enter_context(tracks.TableWriter(stage / f"{t}.tsv")) for t in ("summary", "ledger")]
         advance = stack.enter_context(progress("explaining", sequences))
         for records in chunks_of(read_records(request)):
             chunk = session.explain(records, result.sequences)
-            for i, record in enumerate(records):
-                hypothetical = None if chunk.hypothetical is None else chunk.hypothetical[i]
-                spread = None if chunk.spread is None else chunk.spread[i]
-                spool.append(record, chunk.per_base[i], hypothetical, spread)
+            parts.append(directory / f"part-{len(parts):08d}.npz")
+            tracks.write_explained(parts[-1], records, [chunk.explained])
             for table, rows in zip(tables, (chunk.summary, chunk.ledger), strict=False):
                 table.append(rows)
             result.add(chunk)
@@ -242,7 +252,7 @@ def _explain(prepared: Prepared, stage: Path, directory: Path, result: Result) -
         check_unchanged(prepared, result.sequences)
         if session.further and request.method.reverse_complement:
             result.notes["further inputs are the same for both strands: they were not turned"] = None
-        return spool.finish()
+        return parts
 
 
 def check_unchanged(prepared: Prepared, sequences: int) -> None:
@@ -254,7 +264,7 @@ def check_unchanged(prepared: Prepared, sequences: int) -> None:
 def _manifest(prepared: Prepared, result: Result) -> dict[str, Any]:
     several = len(prepared.models) > 1
     return {
-        **prepared.provenance("explain", ("torch", "numpy", "pandas", "h5py", "pyBigWig")),
+        **prepared.provenance("explain", ("torch", "numpy", "pandas", "h5py", "pybigtools")),
         "sequences": result.sequences,
         "bases": result.bases,
         "negative_scores": result.negative_scores,

@@ -6,6 +6,7 @@ import errno
 import subprocess
 import sys
 from collections import defaultdict
+from contextlib import ExitStack
 
 import h5py
 import numpy as np
@@ -19,19 +20,30 @@ from seqplrp.errors import SeqplrpError
 from seqplrp.genomics import Record, codes_to_one_hot, encode, tracks
 
 
-def spool_of(directory, records, *, hypothetical=True, seed=0):
-    """Spool random explanations; return the spool and, per record, (per_base, hypothetical)."""
-    rng = np.random.default_rng(seed)
-    expected = []
-    with tracks.SpoolWriter(directory, hypothetical=hypothetical) as writer:
-        for record in records:
-            contributions = rng.normal(size=(4, len(record))).astype(np.float32)
-            contributions[:, rng.random(len(record)) < 0.4] = 0  # pruned maps have runs of zeros
-            one_hot = codes_to_one_hot(encode([record.sequence])).numpy()[0]
-            per_base = (contributions * one_hot).sum(0)
-            writer.append(record, per_base, contributions if hypothetical else None)
-            expected.append((per_base, contributions))
-        return writer.finish(), expected
+@pytest.fixture
+def spool_of(tmp_path_factory):
+    """Make a spool of random explanations; it and, per record, (per_base, hypothetical) are returned."""
+    with ExitStack() as opened:
+
+        def make(records, *, hypothetical=True, seed=0, in_parts=3, genome=None):
+            rng = np.random.default_rng(seed)
+            directory = tmp_path_factory.mktemp("spool")
+            expected = []
+            for record in records:
+                contributions = rng.normal(size=(4, len(record))).astype(np.float32)
+                contributions[:, rng.random(len(record)) < 0.4] = 0  # pruned maps have runs of zeros
+                one_hot = codes_to_one_hot(encode([record.sequence])).numpy()[0]
+                expected.append(((contributions * one_hot).sum(0), contributions))
+            paths = []
+            for first in range(0, len(records), in_parts):
+                found = expected[first : first + in_parts]
+                explained = tracks.Explained([p for p, _ in found], [h for _, h in found] if hypothetical else None)
+                paths.append(directory / f"part-{first}.npz")
+                tracks.write_explained(paths[-1], records[first : first + in_parts], [explained])
+            joined = tracks.joined_parts(paths, directory / "index.sqlite", genome=genome)
+            return opened.enter_context(joined)[0], expected
+
+        yield make
 
 
 def record(id, length, *, contig=None, start=0, strand="+", seed=0):
@@ -40,7 +52,7 @@ def record(id, length, *, contig=None, start=0, strand="+", seed=0):
 
 
 @pytest.fixture
-def mixed(tmp_path):
+def mixed(spool_of):
     """Records of several lengths out of order: overlapping, adjacent, on the minus strand, on their own."""
     records = [
         record("b", 30, contig="chr2", start=100, seed=1),
@@ -50,7 +62,7 @@ def mixed(tmp_path):
         record("d", 7, contig="chr2", start=135, seed=5),
         record("e", 9, contig="chr2", start=500, strand="-", seed=6),
     ]
-    spool, expected = spool_of(tmp_path, records)
+    spool, expected = spool_of(records)
     return records, spool, expected
 
 
@@ -112,24 +124,90 @@ def test_minus_strand_records_put_each_value_on_its_own_base(tmp_path):
     hypothetical = np.zeros((4, 10), np.float32)
     for name, strand, order in (("plus", "+", 1), ("minus", "-", -1)):
         (tmp_path / name).mkdir()
-        with tracks.SpoolWriter(tmp_path / name) as writer:
-            writer.append(Record("r", letters, "chr1", 40, 50, strand), values[::order], hypothetical)
-            tracks.write_bigwig(tmp_path / f"{name}.bw", writer.finish())
+        part = tmp_path / name / "part.npz"
+        explained = tracks.Explained([values[::order]], [hypothetical])
+        tracks.write_explained(part, [Record("r", letters, "chr1", 40, 50, strand)], [explained])
+        with tracks.joined_parts([part], tmp_path / name / "index") as (spool,):
+            tracks.write_bigwig(tmp_path / f"{name}.bw", spool)
     found = [tracks.read_bigwig(tmp_path / f"{name}.bw", "chr1", 40, 50) for name in ("plus", "minus")]
     np.testing.assert_array_equal(found[0], values)
     np.testing.assert_array_equal(found[1], values)
 
 
-def test_blocks_are_cut_without_losing_or_doubling_a_base(tmp_path, monkeypatch):
+def test_blocks_are_cut_without_losing_or_doubling_a_base(spool_of, tmp_path, monkeypatch):
     """Tiled records, cut into many small blocks, give what one big block gives."""
     records = [record(f"t{i}", 50, contig="chr1", start=17 * i, seed=i) for i in range(40)]
-    spool, expected = spool_of(tmp_path, records)
+    spool, expected = spool_of(records)
     monkeypatch.setattr("seqplrp.genomics.tracks.genome._BLOCK", 20)
-    blocks = list(tracks.averaged_blocks(spool))
+    blocks = list(tracks.along_the_genome(spool))
     assert len(blocks) > 5
     found = {(c, s + i): v for c, s, values in blocks for i, v in enumerate(values)}
     assert sum(len(values) for _, _, values in blocks) == len(found)
     assert found == genome_by_dictionary(records, expected)
+
+
+def test_split_overlaps_take_each_position_from_the_window_whose_middle_is_nearest(spool_of):
+    """Windows of one length are cut midway of their overlap; a window within another keeps its own half."""
+    records = [record(f"t{i}", 40, contig="chr1", start=25 * i, seed=i) for i in range(5)]
+    records += [record("whole", 60, contig="chr2", start=0), record("within", 11, contig="chr2", start=5, strand="-")]
+    spool, expected = spool_of(records)
+    found = {(c, s + i): v for c, s, vs in tracks.along_the_genome(spool, overlaps="split") for i, v in enumerate(vs)}
+    for (contig, position), value in found.items():
+        covering = [(r, e) for r, e in zip(records, expected, strict=True) if contig == r.contig]
+        covering = [(r, e) for r, e in covering if r.start <= position < r.end]
+        nearest, (per_base, _) = min(covering, key=lambda one: abs(2 * position - one[0].start - one[0].end + 1))
+        at = position - nearest.start if nearest.strand == "+" else nearest.end - 1 - position
+        assert value == per_base[at], (contig, position)
+    assert found.keys() == genome_by_dictionary(records, expected).keys()
+    # of two windows [0, 40) and [25, 65) the first 32 positions are the first's
+    np.testing.assert_array_equal([found["chr1", i] for i in range(32)], expected[0][0][:32])
+    assert [found["chr1", 33]] == [expected[1][0][8]]
+
+
+def test_other_words_for_overlaps_are_refused(mixed):
+    with pytest.raises(SeqplrpError, match="'average' or 'split'"):
+        tracks.along_the_genome(mixed[1], overlaps="mean")
+
+
+def test_windows_that_run_off_their_contig_are_cut_at_its_ends_in_the_tracks(spool_of, tmp_path):
+    records = [
+        record("left", 20, contig="chr1", start=-6),
+        record("right", 20, contig="chr1", start=40, strand="-", seed=1),
+    ]
+    spool, expected = spool_of(records, genome={"chr1": 52, "chr2": 9})
+    tracks.write_bigwig(tmp_path / "x.bw", spool)
+    with pyBigWig.open(str(tmp_path / "x.bw")) as file:
+        assert file.chroms() == {"chr1": 52}
+        found = np.array(file.values("chr1", 0, 52), np.float32)
+    np.testing.assert_array_equal(found[:14], expected[0][0][6:])
+    np.testing.assert_array_equal(found[40:], expected[1][0][::-1][:12])
+    assert np.isnan(found[14:40]).all()
+    tracks.write_regions(tmp_path / "regions.bed", spool)
+    table = tracks.read_regions(tmp_path / "regions.bed")
+    assert table[["start", "end"]].to_numpy().tolist() == [[0, 14], [40, 52]]
+    tracks.write_npz(tmp_path / "x.npz", spool)
+    assert len(tracks.read_npz(tmp_path / "x.npz").per_base) == 40, "arrays hold the windows whole"
+
+
+def test_a_contig_that_the_genome_does_not_have_is_named(spool_of):
+    spool, _ = spool_of([record("a", 9, contig="chr7")], genome={"chr1": 100})
+    with pytest.raises(SeqplrpError, match="'chr7'"):
+        spool.sizes()
+
+
+def test_what_goes_wrong_while_a_bigwig_is_made_is_raised_as_it_is(spool_of, tmp_path, monkeypatch):
+    """The library would print it and tell of an empty file."""
+    spool, _ = spool_of([record(f"r{i}", 50, contig="chr1", start=60 * i) for i in range(9)])
+    read = type(spool.per_base).read
+
+    def fails(array, start, stop):
+        if start >= 300:
+            raise KeyboardInterrupt
+        return read(array, start, stop)
+
+    monkeypatch.setattr(type(spool.per_base), "read", fails)
+    with pytest.raises(KeyboardInterrupt):
+        tracks.write_bigwig(tmp_path / "x.bw", spool)
 
 
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -140,13 +218,13 @@ def test_blocks_are_cut_without_losing_or_doubling_a_base(tmp_path, monkeypatch)
         max_size=12,
     )
 )
-def test_any_set_of_places_averages_like_a_dictionary_of_positions(places, tmp_path_factory):
+def test_any_set_of_places_averages_like_a_dictionary_of_positions(places, spool_of):
     records = [
         record(f"r{i}", length, contig=contig, start=start, strand=strand, seed=i)
         for i, (contig, start, length, strand) in enumerate(places)
     ]
-    spool, expected = spool_of(tmp_path_factory.mktemp("spool"), records)
-    found = {(c, s + i): v for c, s, values in tracks.averaged_blocks(spool) for i, v in enumerate(values)}
+    spool, expected = spool_of(records)
+    found = {(c, s + i): v for c, s, values in tracks.along_the_genome(spool) for i, v in enumerate(values)}
     truth = genome_by_dictionary(records, expected)
     assert found.keys() == truth.keys()
     np.testing.assert_allclose([found[k] for k in truth], list(truth.values()), rtol=1e-6, atol=1e-7)
@@ -179,25 +257,26 @@ def test_npz_reader_gives_what_numpy_gives(mixed, tmp_path):
         arrays.index("nobody")
 
 
-def test_npz_of_the_same_explanations_has_the_same_bytes(mixed, tmp_path):
-    _, spool, _ = mixed
-    for name in ("1.npz", "2.npz"):
-        tracks.write_npz(tmp_path / name, spool)
-    assert (tmp_path / "1.npz").read_bytes() == (tmp_path / "2.npz").read_bytes()
+@pytest.mark.parametrize("write", [tracks.write_npz, tracks.write_bigwig, tracks.write_bedgraph, tracks.write_regions])
+def test_the_same_explanations_give_the_same_bytes_however_they_were_cut_into_parts(spool_of, tmp_path, write):
+    records = [record(f"r{i}", 900, contig="chr1", start=i * 800, seed=i) for i in range(60)]
+    for name, in_parts in (("1.bw", 7), ("2.bw", 60)):
+        write(tmp_path / name, spool_of(records, in_parts=in_parts)[0])
+    assert (tmp_path / "1.bw").read_bytes() == (tmp_path / "2.bw").read_bytes()
 
 
-def test_without_hypothetical_contributions_npz_has_none_and_h5_is_refused(tmp_path):
-    spool, _ = spool_of(tmp_path, [record("a", 8), record("b", 8)], hypothetical=False)
+def test_without_hypothetical_contributions_npz_has_none_and_h5_is_refused(spool_of, tmp_path):
+    spool, _ = spool_of([record("a", 8), record("b", 8)], hypothetical=False)
     tracks.write_npz(tmp_path / "x.npz", spool)
     assert tracks.read_npz(tmp_path / "x.npz").hypothetical is None
     with pytest.raises(SeqplrpError, match="hypothetical contributions"):
         tracks.write_h5(tmp_path / "x.h5", spool)
 
 
-def test_h5_has_chrombpnets_layout_and_projected_is_exactly_hypothetical_times_one_hot(tmp_path, monkeypatch):
+def test_h5_has_chrombpnets_layout_and_projected_is_exactly_hypothetical_times_one_hot(spool_of, tmp_path, monkeypatch):
     monkeypatch.setattr("seqplrp.genomics.tracks.arrays._BLOCK", 64)  # several blocks of rows
     records = [record(f"r{i}", 21, seed=i) for i in range(11)]
-    spool, expected = spool_of(tmp_path, records)
+    spool, expected = spool_of(records)
     tracks.write_h5(tmp_path / "x.h5", spool)
     with h5py.File(tmp_path / "x.h5", "r") as file:
         raw, shap, projected = (file[name][()] for name in ("raw/seq", "shap/seq", "projected_shap/seq"))
@@ -225,8 +304,8 @@ def test_regions_and_sizes_come_back_as_written(mixed, tmp_path):
     assert tracks.read_chrom_sizes(tmp_path / "chrom.sizes") == {"chr10": 25, "chr2": 509, "own": 12}
 
 
-def test_contigs_named_like_numbers_or_missing_values_stay_text(tmp_path):
-    spool, _ = spool_of(tmp_path, [record("NA", 5), record("1", 6)])
+def test_contigs_named_like_numbers_or_missing_values_stay_text(spool_of, tmp_path):
+    spool, _ = spool_of([record("NA", 5), record("1", 6)])
     tracks.write_bedgraph(tmp_path / "x.bedgraph", spool)
     assert set(tracks.read_bedgraph(tmp_path / "x.bedgraph")["contig"]) == {"NA", "1"}
 
@@ -234,8 +313,10 @@ def test_contigs_named_like_numbers_or_missing_values_stay_text(tmp_path):
 @pytest.mark.parametrize("value", [np.nan, np.inf, 1e39])
 def test_relevance_that_no_track_can_hold_is_refused_by_record(tmp_path, value):
     item = record("bad", 5)
-    with tracks.SpoolWriter(tmp_path) as writer, pytest.raises(SeqplrpError, match="'bad'"):
-        writer.append(item, np.array([0, 0, value, 0, 0]), np.zeros((4, 5)))
+    explained = tracks.Explained([np.zeros(5), np.array([0, 0, value, 0, 0])], 2 * [np.zeros((4, 5))])
+    with pytest.raises(SeqplrpError, match="'bad'"):
+        tracks.write_explained(tmp_path / "part.npz", [record("good", 5), item], [explained])
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("name", ["#1", "track", "browser"])
@@ -356,7 +437,7 @@ def test_table_writer_appends_frames_under_one_header(tmp_path):
 
 
 def test_spooled_writers_do_not_hold_the_arrays_in_memory(tmp_path):
-    """Three times the sequences, 78 MB more of numbers, take no more memory. (bigWig's zoom levels do.)"""
+    """Three times the sequences, 78 MB more of numbers, take no more memory."""
     script = """
 import resource, sys
 from pathlib import Path
@@ -366,14 +447,17 @@ out = Path(sys.argv[1])
 def run(n):
     (out / str(n)).mkdir()
     letters, values = "ACGT" * 1000, np.random.default_rng(0).normal(size=(4, 4000)).astype(np.float32)
-    with tracks.SpoolWriter(out / str(n)) as writer:
-        for i in range(n):
-            place = ("c", 4000 * i, 4000 * (i + 1))
-            writer.append(Record(f"r{i}", letters, *place), values[0] * (values[0] > 2), values)
-        spool = writer.finish()
-    tracks.write_npz(out / f"{n}.npz", spool)
-    tracks.write_h5(out / f"{n}.h5", spool)
-    tracks.write_bedgraph(out / f"{n}.bedgraph", spool)
+    paths = [out / str(n) / f"{i}.npz" for i in range(0, n, 100)]
+    explained = tracks.Explained(100 * [values[0] * (values[0] > 2)], 100 * [values])
+    for i, path in enumerate(paths):
+        of = range(100 * i, 100 * (i + 1))
+        records = [Record(f"r{j}", letters, "c", 4000 * j, 4000 * (j + 1)) for j in of]
+        tracks.write_explained(path, records, [explained])
+    with tracks.joined_parts(paths, out / str(n) / "index") as (spool,):
+        tracks.write_npz(out / f"{n}.npz", spool)
+        tracks.write_h5(out / f"{n}.h5", spool)
+        tracks.write_bedgraph(out / f"{n}.bedgraph", spool)
+        tracks.write_bigwig(out / f"{n}.bw", spool)
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 few = run(400)
 print(run(1300) - few)
@@ -396,18 +480,17 @@ from seqplrp.errors import SeqplrpError
 from seqplrp.genomics import Record, tracks
 out, writer = Path(sys.argv[1]), getattr(tracks, sys.argv[2])
 values = np.random.default_rng(0).normal(size=(4, 500)).astype(np.float32)
-with tracks.SpoolWriter(out) as spooler:
-    for i in range(200):
-        spooler.append(Record(f"r{i}", "ACGTA" * 100, "c", 500 * i, 500 * (i + 1)), values[0], values)
-    spool = spooler.finish()
-writer(out / "whole", spool)
-size = (out / "whole").stat().st_size
-for share in (0, 0.01, 0.3, 0.9, 0.99):
-    resource.setrlimit(resource.RLIMIT_FSIZE, (int(share * size), -1))
-    try:
-        writer(out / f"cut{share}", spool)
-    except (OSError, SeqplrpError) as error:
-        print("told")
+records = [Record(f"r{i}", "ACGTA" * 100, "c", 500 * i, 500 * (i + 1)) for i in range(200)]
+tracks.write_explained(out / "part", records, [tracks.Explained(200 * [values[0]], 200 * [values])])
+with tracks.joined_parts([out / "part"], out / "index") as (spool,):
+    writer(out / "whole.bw", spool)
+    size = (out / "whole.bw").stat().st_size
+    for share in (0, 0.01, 0.3, 0.9, 0.99):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (int(share * size), -1))
+        try:
+            writer(out / f"cut{share}.bw", spool)
+        except (OSError, SeqplrpError) as error:
+            print("told")
 """
     done = subprocess.run(
         [sys.executable, "-c", script, str(tmp_path), writer], capture_output=True, text=True, timeout=120, check=False

@@ -1,15 +1,16 @@
-"""Relevance as files: spooled while it is computed, then written as tracks, arrays and tables.
+"""Relevance as files: parts that are written while it is computed, then tracks, arrays and tables made of them.
 
-An explanation of many sequences is appended to a `SpoolWriter`, record by record, and does not stay in
-memory. The finished `Spool` is what the writers read from, a block at a time.
+The explanations of some records at a time become a part file (`write_explained`), and do not stay in memory. The parts
+are joined to a `Spool`, which is what the writers read from, a block at a time.
 """
 
 from __future__ import annotations
 
 from seqplrp.genomics.tracks.arrays import RelevanceArrays, read_h5, read_npz, write_h5, write_npz
 from seqplrp.genomics.tracks.genome import (
-    averaged_blocks,
-    chrom_sizes,
+    OVERLAPS,
+    Overlaps,
+    along_the_genome,
     read_bedgraph,
     read_bigwig,
     read_chrom_sizes,
@@ -19,18 +20,25 @@ from seqplrp.genomics.tracks.genome import (
     write_chrom_sizes,
     write_regions,
 )
-from seqplrp.genomics.tracks.spool import FlatArray, Spool, SpoolWriter, check_name
+from seqplrp.genomics.tracks.index import Place, RecordIndex
+from seqplrp.genomics.tracks.parts import Part, open_part, write_part
+from seqplrp.genomics.tracks.spool import Explained, Spool, check_name, joined_parts, write_explained
 from seqplrp.genomics.tracks.tables import TableWriter
 
 __all__ = [
-    "FlatArray",
+    "OVERLAPS",
+    "Explained",
+    "Overlaps",
+    "Part",
+    "Place",
+    "RecordIndex",
     "RelevanceArrays",
     "Spool",
-    "SpoolWriter",
     "TableWriter",
-    "averaged_blocks",
+    "along_the_genome",
     "check_name",
-    "chrom_sizes",
+    "joined_parts",
+    "open_part",
     "read_bedgraph",
     "read_bigwig",
     "read_chrom_sizes",
@@ -40,7 +48,9 @@ __all__ = [
     "write_bedgraph",
     "write_bigwig",
     "write_chrom_sizes",
+    "write_explained",
     "write_h5",
     "write_npz",
+    "write_part",
     "write_regions",
 ]

@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,8 @@ import h5py
 import numpy as np
 
 from seqplrp.errors import SeqplrpError, first_line
-from seqplrp.genomics.tracks.spool import FlatArray, Spool
+from seqplrp.genomics.tracks.flat import Sliceable
+from seqplrp.genomics.tracks.spool import Spool
 
 _BLOCK = 1 << 18
 _ALPHABET = 4
@@ -77,8 +79,11 @@ def write_npz(path: Path, spool: Spool) -> None:
     The same explanations give the same bytes.
     """
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
-        _put(archive, "ids", np.array(spool.ids, dtype=np.str_))
-        _put(archive, "offsets", spool.offsets.astype("<i8"))
+        text = np.dtype(f"<U{max(1, spool.index.longest_id())}")
+        ids = ((np.array([place.id], text)) for place in spool.index.in_order())
+        _put_blocks(archive, "ids", text, (len(spool),), ids)
+        ends = (np.array([place.values[1]], "<i8") for place in spool.index.in_order())
+        _put_blocks(archive, "offsets", np.dtype("<i8"), (len(spool) + 1,), chain([np.zeros(1, "<i8")], ends))
         _put_blocks(archive, "codes", spool.codes.dtype, (spool.total,), _blocks(spool.codes, spool.total))
         floats = spool.per_base.dtype
         _put_blocks(archive, "per_base", floats, (spool.total,), _blocks(spool.per_base, spool.total))
@@ -155,11 +160,11 @@ def write_h5(path: Path, spool: Spool) -> None:
     SeqplrpError
         If the records differ in length, or there are no hypothetical contributions.
     """
-    lengths = np.diff(spool.offsets)
-    if lengths.min() != lengths.max():
+    shortest, length = spool.index.lengths()
+    if shortest != length:
         raise SeqplrpError(
             "format h5",
-            f"needs records of one length, they have {lengths.min()} to {lengths.max()} bases",
+            f"needs records of one length, they have {shortest} to {length} bases",
             "leave h5 out of the formats, or cut the records to one length",
         )
     if spool.hypothetical is None:
@@ -168,7 +173,6 @@ def write_h5(path: Path, spool: Spool) -> None:
             "holds hypothetical contributions, which this rule does not have",
             "leave h5 out of the formats, or give the first layer a rule such as epsilon or gamma",
         )
-    length = int(lengths[0])
     shape = (len(spool), _ALPHABET, length)
     step = max(1, _BLOCK // length)
     with _Disk.opened(path) as disk, h5py.File(disk, "w") as file:
@@ -251,13 +255,9 @@ def read_h5(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray, np.nd
     return raw, shap, projected
 
 
-def _blocks(array: FlatArray, total: int) -> Iterator[np.ndarray]:
+def _blocks(array: Sliceable, total: int) -> Iterator[np.ndarray]:
     for start in range(0, total, _BLOCK):
         yield array.read(start, min(start + _BLOCK, total))
-
-
-def _put(archive: zipfile.ZipFile, name: str, array: np.ndarray) -> None:
-    _put_blocks(archive, name, array.dtype, array.shape, [array])
 
 
 def _put_blocks(

@@ -4,48 +4,49 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-import pyBigWig
+import numpy.typing as npt
+import pybigtools
 
 from seqplrp.errors import SeqplrpError, first_line
-from seqplrp.genomics.tracks.spool import FlatArray, Spool
+from seqplrp.genomics.tracks.flat import Sliceable
+from seqplrp.genomics.tracks.spool import Spool
 
 if TYPE_CHECKING:
     import pandas as pd
+
+Overlaps = Literal["average", "split"]
+OVERLAPS: tuple[Overlaps, ...] = ("average", "split")
 
 _BLOCK = 1 << 16
 _BIGWIG_MAGIC = bytes.fromhex("26fc8f88")  # the first word of a bigWig file, and its last once it is whole
 _REGION_COLUMNS = ("contig", "start", "end", "name", "score", "strand")
 
 
-def chrom_sizes(spool: Spool) -> dict[str, int]:
-    """Return the size of every contig: the largest end that was seen, as no genome says more.
-
-    Contigs are sorted by their names' code points, the order in which the tracks are written.
-    """
-    sizes: dict[str, int] = {}
-    for contig, end in zip(spool.contigs, spool.ends.tolist(), strict=True):
-        sizes[contig] = max(end, sizes.get(contig, 0))
-    return dict(sorted(sizes.items()))
-
-
-def averaged_blocks(spool: Spool, array: FlatArray | None = None) -> Iterator[tuple[str, int, np.ndarray]]:
+def along_the_genome(
+    spool: Spool, array: Sliceable | None = None, *, overlaps: Overlaps = "average"
+) -> Iterator[tuple[str, int, np.ndarray]]:
     """Walk along the genome in order and give every covered position once.
 
-    Where records overlap their values are averaged. A record of the minus strand is turned first, so that
-    a position's value stands where the base is. Memory is that of the records which overlap one place.
+    A record of the minus strand is turned first, so that a position's value stands where the base is. What lies before
+    a contig or after its end, as in a window that was padded, is left out. Memory is that of the records which overlap
+    one place.
 
     Parameters
     ----------
     spool : Spool
         The records.
-    array : FlatArray, optional
+    array : Sliceable, optional
         Which of its arrays; per-base relevance unless given.
+    overlaps : {"average", "split"}
+        What a position has that several records cover: their mean, or the value of the record whose middle is the
+        nearest (of two that are as near the one that begins first), so that windows of one length are split midway.
 
     Yields
     ------
@@ -56,105 +57,211 @@ def averaged_blocks(spool: Spool, array: FlatArray | None = None) -> Iterator[tu
     values : (n,) float32 array
         One value a base.
     """
-    order = sorted(range(len(spool)), key=lambda i: (spool.contigs[i], spool.starts[i], spool.ends[i]))
-    sums, counts = np.zeros(0), np.zeros(0, np.int64)
-    contig, base = "", 0
-    for i in order:
-        start, end = int(spool.starts[i]), int(spool.ends[i])
-        if spool.contigs[i] != contig or start >= base + len(sums):
-            if len(sums):
-                yield contig, base, (sums / counts).astype(np.float32)
-            contig, base = spool.contigs[i], start
-            sums, counts = np.zeros(0), np.zeros(0, np.int64)
-        done = start - base  # no later record reaches back before this one's start
+    if overlaps not in OVERLAPS:
+        raise SeqplrpError("overlaps", f"is {overlaps!r}", f"give {' or '.join(map(repr, OVERLAPS))}")
+    return _blocks(_on_contigs(spool, array), _Mean() if overlaps == "average" else _Nearest())
+
+
+@dataclass(frozen=True)
+class _Stretch:
+    """A record's values on its contig; `middle` is twice the position of its own."""
+
+    contig: str
+    start: int
+    values: np.ndarray
+    middle: int
+
+    @property
+    def end(self) -> int:
+        return self.start + len(self.values)
+
+
+def _on_contigs(spool: Spool, array: Sliceable | None) -> Iterator[_Stretch]:
+    """Give each record's values along the genome, as far as they lie on its contig."""
+    sizes = spool.sizes()
+    for place in spool.index.along_the_genome():
+        first, last = max(0, -place.start), min(len(place), sizes[place.contig] - place.start)
+        if first < last:
+            values = spool.plus_strand(place, array)[first:last]
+            yield _Stretch(place.contig, place.start + first, values, place.start + place.end - 1)
+
+
+_Held = npt.NDArray[np.float64]  # (2, n): what is kept of each position
+
+
+class _Mean:
+    """Sums and numbers of values."""
+
+    empty = (0.0, 0.0)
+
+    def add(self, held: _Held, one: _Stretch) -> None:
+        held[0] += one.values
+        held[1] += 1
+
+    def values(self, held: _Held) -> np.ndarray:
+        return np.asarray(held[0] / held[1], np.float32)
+
+
+class _Nearest:
+    """Values and how far each is from its record's middle."""
+
+    empty = (0.0, np.inf)
+
+    def add(self, held: _Held, one: _Stretch) -> None:
+        away = np.abs(2 * np.arange(one.start, one.end) - one.middle)
+        nearer = away < held[1]
+        held[0, nearer] = one.values[nearer]
+        held[1, nearer] = away[nearer]
+
+    def values(self, held: _Held) -> np.ndarray:
+        return np.asarray(held[0], np.float32)
+
+
+def _blocks(stretches: Iterable[_Stretch], kept: _Mean | _Nearest) -> Iterator[tuple[str, int, np.ndarray]]:
+    """Hold what overlaps, and give what no later stretch can reach."""
+    contig, base, held = "", 0, np.empty((2, 0))
+    for one in stretches:
+        if one.contig != contig or one.start >= base + held.shape[1]:
+            if held.shape[1]:
+                yield contig, base, kept.values(held)
+            contig, base, held = one.contig, one.start, np.empty((2, 0))
+        done = one.start - base  # no later record reaches back before this one's start
         if done >= _BLOCK:
-            yield contig, base, (sums[:done] / counts[:done]).astype(np.float32)
-            base, sums, counts = start, sums[done:], counts[done:]
-        grow = max(0, end - base - len(sums))
-        sums, counts = np.pad(sums, (0, grow)), np.pad(counts, (0, grow))
-        sums[start - base : end - base] += spool.plus_strand(i, array)
-        counts[start - base : end - base] += 1
-    yield contig, base, (sums / counts).astype(np.float32)
+            yield contig, base, kept.values(held[:, :done])
+            base, held = one.start, held[:, done:]
+        grown = np.empty((2, max(0, one.end - base - held.shape[1])))
+        grown[:] = np.reshape(kept.empty, (2, 1))
+        held = np.concatenate([held, grown], axis=1)
+        kept.add(held[:, one.start - base : one.end - base], one)
+    if held.shape[1]:
+        yield contig, base, kept.values(held)
 
 
-def write_bigwig(path: Path, spool: Spool, array: FlatArray | None = None) -> None:
-    """Write per-base relevance, or another array of a spool, as a bigWig file: a fixed-step value for every base.
+def write_bigwig(path: Path, spool: Spool, array: Sliceable | None = None, *, overlaps: Overlaps = "average") -> None:
+    """Write an array of a spool (per-base relevance) as bigWig; neighbours of equal value share an entry.
 
-    The library keeps the zoom levels in memory until it closes the file: about 14 bytes for a covered base.
+    Parameters
+    ----------
+    path : Path
+        The file to be; its name ends in ``.bw``.
+    spool : Spool
+        The records.
+    array : Sliceable, optional
+        Which of its arrays; per-base relevance unless given.
+    overlaps : {"average", "split"}
+        See `along_the_genome`.
 
     Raises
     ------
     SeqplrpError
         If the file could not be written whole.
     """
-    covered = 0
+    runs = _Watched(
+        (contig, start, end, value)
+        for contig, first, values in along_the_genome(spool, array, overlaps=overlaps)
+        for start, end, value in _runs(first, values)
+    )
     try:
-        with _without_words_on_stderr(), pyBigWig.open(str(path), "w") as out:
-            out.addHeader(list(chrom_sizes(spool).items()))
-            for contig, start, values in averaged_blocks(spool, array):
-                out.addEntries(contig, start, values=values, span=1, step=1)
-                covered += len(values)
-        # The library raises nothing if its last writes fail: what it wrote is counted, and its end looked for.
-        with pyBigWig.open(str(path)) as back:
-            whole = back.header()["nBasesCovered"] == covered
-    except (RuntimeError, SystemError) as error:
-        raise _cut_short(path) from error
+        with _without_words():
+            pybigtools.open(str(path), "w").write(spool.sizes(), runs)
+    except BaseException as error:
+        if runs.failure is not None:
+            raise runs.failure from None
+        # the library's writer panics where the disk is full: no Exception, and no reason is given
+        if isinstance(error, Exception) or type(error).__name__ == "PanicException":
+            raise _cut_short(path) from error
+        raise
+    if runs.failure is not None:
+        raise runs.failure
     with open(path, "rb") as file:
         file.seek(-len(_BIGWIG_MAGIC), os.SEEK_END)
-        whole = whole and file.read() == _BIGWIG_MAGIC
-    if not whole:
+        whole = file.read() == _BIGWIG_MAGIC
+    if not whole or _bases_covered(path) != runs.bases:
         raise _cut_short(path)
 
 
+class _Watched:
+    """Runs of values, counted; what goes wrong in making them is kept, as the library that asks for them loses it."""
+
+    def __init__(self, runs: Iterable[tuple[str, int, int, float]]) -> None:
+        self._runs = iter(runs)
+        self.bases = 0
+        self.failure: BaseException | None = None
+
+    def __iter__(self) -> _Watched:
+        return self
+
+    def __next__(self) -> tuple[str, int, int, float]:
+        try:
+            run = next(self._runs)
+        except StopIteration:
+            raise
+        except BaseException as error:
+            self.failure = error
+            raise
+        self.bases += run[2] - run[1]
+        return run
+
+
+def _bases_covered(path: Path) -> int:
+    with _without_words():
+        return int(pybigtools.open(str(path)).info()["summary"]["basesCovered"])
+
+
 @contextmanager
-def _without_words_on_stderr() -> Iterator[None]:
-    """Keep the C library from printing what we raise: it writes to the process's standard error by itself."""
-    try:
-        sys.stderr.flush()
-        kept = os.dup(2)
-    except (OSError, AttributeError):  # there is no standard error
+def _without_words() -> Iterator[None]:
+    """Keep the library from printing what we raise: it writes to the process's standard streams by itself."""
+    with ExitStack() as stack:
+        for stream, number in ((sys.stdout, 1), (sys.stderr, 2)):
+            try:
+                stream.flush()
+                kept = os.dup(number)
+            except (OSError, ValueError, AttributeError):  # there is no such stream
+                continue
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, number)
+            os.close(nowhere)
+            stack.callback(os.close, kept)
+            stack.callback(os.dup2, kept, number)
         yield
-        return
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(nowhere)
-        os.close(kept)
 
 
 def _cut_short(path: Path) -> SeqplrpError:
     return SeqplrpError(path, "could not be written whole", "check the space that is left on that disk")
 
 
-def write_bedgraph(path: Path, spool: Spool) -> None:
+def _runs(first: int, values: np.ndarray) -> Iterator[tuple[int, int, float]]:
+    """Give start, end and value of each run of equal values; the first stands at ``first``."""
+    at = np.flatnonzero(np.concatenate([[True], values[1:] != values[:-1]]))
+    starts = first + at
+    ends = np.append(starts[1:], first + len(values))
+    return zip(starts.tolist(), ends.tolist(), values[at].tolist(), strict=True)
+
+
+def write_bedgraph(path: Path, spool: Spool, *, overlaps: Overlaps = "average") -> None:
     """Write per-base relevance as bedGraph, sorted; neighbours of equal value share a line.
 
-    Nine significant digits are written, from which the float32 values are read back exactly.
+    Nine significant digits are written, from which the float32 values are read back exactly. ``overlaps`` is that of
+    `along_the_genome`.
     """
     with open(path, "w", encoding="utf-8", newline="\n") as out:
-        for contig, start, values in averaged_blocks(spool):
-            first = np.flatnonzero(np.concatenate([[True], values[1:] != values[:-1]]))
-            starts = start + first
-            ends = np.append(starts[1:], start + len(values))
-            rows = zip(starts.tolist(), ends.tolist(), values[first].tolist(), strict=True)
-            out.writelines([f"{contig}\t{s}\t{e}\t{v:.9g}\n" for s, e, v in rows])
+        for contig, first, values in along_the_genome(spool, overlaps=overlaps):
+            out.writelines([f"{contig}\t{s}\t{e}\t{v:.9g}\n" for s, e, v in _runs(first, values)])
 
 
 def write_regions(path: Path, spool: Spool) -> None:
-    """Write the place of every record as BED6, in the order of the arrays."""
+    """Write the place of every record as BED6, in the order of the arrays, as far as it lies on its contig."""
+    sizes = spool.sizes()
     with open(path, "w", encoding="utf-8", newline="\n") as out:
-        for row in zip(spool.contigs, spool.starts, spool.ends, spool.ids, spool.strands, strict=True):
-            contig, start, end, name, strand = row
-            out.write(f"{contig}\t{start}\t{end}\t{name}\t0\t{strand}\n")
+        for place in spool.index.in_order():
+            start, end = max(0, place.start), min(place.end, sizes[place.contig])
+            out.write(f"{place.contig}\t{start}\t{end}\t{place.id}\t0\t{place.strand}\n")
 
 
 def write_chrom_sizes(path: Path, spool: Spool) -> None:
-    """Write `chrom_sizes` as two columns."""
+    """Write the size of every contig that has records as two columns, sorted by their names' code points."""
     with open(path, "w", encoding="utf-8", newline="\n") as out:
-        out.writelines(f"{contig}\t{size}\n" for contig, size in chrom_sizes(spool).items())
+        out.writelines(f"{contig}\t{size}\n" for contig, size in spool.sizes().items())
 
 
 def read_bigwig(path: str | os.PathLike[str], contig: str, start: int, end: int) -> np.ndarray:
@@ -173,9 +280,13 @@ def read_bigwig(path: str | os.PathLike[str], contig: str, start: int, end: int)
     if not os.path.isfile(path):
         raise SeqplrpError(path, "no such file", "check the path")
     try:
-        with pyBigWig.open(os.fspath(path)) as file:
-            return np.asarray(file.values(contig, start, end, numpy=True), np.float32)
-    except RuntimeError as error:
+        with _without_words():
+            file = pybigtools.open(os.fspath(path))
+            size = file.chroms()[contig]
+            if not 0 <= start <= end <= size:
+                raise ValueError(f"{contig} ends at {size}")
+            return np.asarray(file.values(contig, start, end, fillna=np.nan), np.float32)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, pybigtools.BBIReadError) as error:
         raise SeqplrpError(
             path,
             f"gives no values for {contig}:{start}-{end}",

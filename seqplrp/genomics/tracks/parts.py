@@ -1,0 +1,184 @@
+"""Explanations of some of a run's records as one file: the unit that is finished or not there.
+
+A part is an uncompressed zip of ``.npy`` arrays and texts, so NumPy reads it, every member has a checksum, and a
+slice of an array is read without the rest.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+import zipfile
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from seqplrp.errors import SeqplrpError
+from seqplrp.genomics.fasta import Record
+from seqplrp.genomics.tracks.flat import FlatArray
+from seqplrp.genomics.tracks.index import Place
+
+_LOCAL_HEADER = struct.Struct("<4s5H3I2H")  # of a zip member: its last two fields are the lengths of name and extra
+_ABOUT, _RECORDS = "about.json", "records.json"
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part file that was opened: what it holds, and where in the file each array begins.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    about : dict
+        What its writer said of it.
+    records : tuple of Place
+        Its records; offsets are those within the part.
+    arrays : dict of str to list of FlatArray
+        Each array's rows (one row for an array of one axis).
+    """
+
+    path: Path
+    about: dict[str, Any]
+    records: tuple[Place, ...]
+    arrays: dict[str, list[FlatArray]] = field(repr=False)
+
+    @property
+    def total(self) -> int:
+        """Number of positions over its records."""
+        return self.records[-1].values[1] if self.records else 0
+
+    def text(self, name: str) -> bytes:
+        """Return one of its texts, as it was given."""
+        with zipfile.ZipFile(self.path) as archive:
+            return archive.read(name)
+
+
+def write_part(
+    path: Path,
+    records: Sequence[Record],
+    arrays: Mapping[str, np.ndarray],
+    *,
+    texts: Mapping[str, bytes] | None = None,
+    about: Mapping[str, Any] | None = None,
+) -> None:
+    """Write a part as a whole or not at all: whoever sees ``path`` sees all of it, also after a power cut.
+
+    Parameters
+    ----------
+    path : Path
+        The file to be.
+    records : sequence of Record
+        What was explained.
+    arrays : dict of str to (total,) or (rows, total) array
+        Values of all positions of the records, one after the other.
+    texts : dict of str to bytes, optional
+        Rows of tables, say.
+    about : dict, optional
+        What can be JSON.
+    """
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with open(unfinished, "wb") as file:
+            with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
+                places = [[one.id, one.contig, one.start, one.end, one.strand] for one in records]
+                _put(archive, _ABOUT, json.dumps(dict(about or {})).encode())
+                _put(archive, _RECORDS, json.dumps(places).encode())
+                for name, values in arrays.items():
+                    with archive.open(_member(f"{name}.npy"), "w", force_zip64=True) as out:
+                        np.lib.format.write_array(out, np.ascontiguousarray(values), allow_pickle=False)
+                for name, text in (texts or {}).items():
+                    _put(archive, name, text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(unfinished, path)
+        sync_directory(path.parent)
+    except BaseException:
+        with suppress(FileNotFoundError):
+            os.unlink(unfinished)
+        raise
+
+
+def _member(name: str) -> zipfile.ZipInfo:
+    return zipfile.ZipInfo(name)  # dated to zip's first day: equal content is equal bytes
+
+
+def _put(archive: zipfile.ZipFile, name: str, content: bytes) -> None:
+    with archive.open(_member(name), "w") as out:
+        out.write(content)
+
+
+def sync_directory(directory: Path) -> None:
+    """Make renames within a directory outlast a power cut."""
+    handle = os.open(directory, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def open_part(path: Path, *, verify: bool = False) -> Part:
+    """Open a part.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    verify : bool
+        Whether to read all of it and compare checksums.
+
+    Raises
+    ------
+    SeqplrpError
+        If it is damaged: cut short, changed, or no part at all.
+    """
+    try:
+        with open(path, "rb") as file, zipfile.ZipFile(file) as archive:
+            if verify and (bad := archive.testzip()) is not None:
+                raise _damaged(path, f"the checksum of {bad!r} does not fit")
+            about = json.loads(archive.read(_ABOUT))
+            records = _places(json.loads(archive.read(_RECORDS)))
+            arrays = {
+                member.filename.removesuffix(".npy"): _rows(path, file, member)
+                for member in archive.infolist()
+                if member.filename.endswith(".npy")
+            }
+    except (zipfile.BadZipFile, KeyError, ValueError, TypeError, EOFError, struct.error, NotImplementedError) as error:
+        raise _damaged(path, f"{type(error).__name__}: {error}") from error
+    part = Part(path, about, records, arrays)
+    for name, rows in arrays.items():
+        if any(row.count != part.total for row in rows):
+            raise _damaged(path, f"{name!r} does not fit its records")
+    return part
+
+
+def _damaged(path: Path, why: str) -> SeqplrpError:
+    return SeqplrpError(path, f"is damaged ({why})", "run the command again with --resume: it is made anew")
+
+
+def _places(rows: Iterable[Sequence[Any]]) -> tuple[Place, ...]:
+    found, offset = [], 0
+    for id, contig, start, end, strand in rows:
+        place = Place(id, contig, start, end, strand, offset)
+        found.append(place)
+        offset += len(place)
+    return tuple(found)
+
+
+def _rows(path: Path, file: Any, member: zipfile.ZipInfo) -> list[FlatArray]:
+    """Find where the rows of an array begin in the file."""
+    file.seek(member.header_offset)
+    *_, name, extra = _LOCAL_HEADER.unpack(file.read(_LOCAL_HEADER.size))
+    file.seek(name + extra, os.SEEK_CUR)
+    np.lib.format.read_magic(file)
+    shape, fortran, dtype = np.lib.format.read_array_header_1_0(file)
+    if fortran or dtype.hasobject or len(shape) not in (1, 2):
+        raise ValueError(f"{member.filename} is no array of one or two axes")
+    count, begins = shape[-1], file.tell()
+    rows = shape[0] if len(shape) == 2 else 1
+    return [FlatArray(path, dtype, count, begins + row * count * dtype.itemsize) for row in range(rows)]
