@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, field
+from typing import Literal
 
 import pandas as pd
 
@@ -15,6 +16,8 @@ from seqplrp.errors import SeqplrpError
 from seqplrp.genomics.textfile import parse_number, text_lines, unwritable
 
 TRUTH_COLUMNS = ("chrom", "start", "end", "name", "score", "strand", "motif", "class")
+RegionFormat = Literal["auto", "bed", "narrowPeak"]
+_NARROW_PEAK_COLUMNS = 10
 _NOT_REGIONS = ("#", "track ", "track\t", "browser ", "browser\t")
 
 
@@ -45,6 +48,78 @@ class Interval:
 
     def __len__(self) -> int:
         return self.end - self.start
+
+
+@dataclass(frozen=True)
+class Region(Interval):
+    """A stretch of a genome that is to be looked at.
+
+    Parameters
+    ----------
+    chrom, start, end, name, score, strand
+        As an `Interval` has them.
+    summit : int, optional
+        The peak's highest base, 0-based on the chromosome; None where none is known.
+    where : str
+        File and line, for errors and remarks.
+    """
+
+    summit: int | None = None
+    where: str = field(default="regions", compare=False)
+
+
+def iter_regions(path: str | os.PathLike[str], *, format: RegionFormat = "auto") -> Iterator[Region]:
+    """Read BED or narrowPeak, plain or gzipped, one region at a time.
+
+    Columns, comments and what else is passed over are as in `read_bed`.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+    format : {"auto", "bed", "narrowPeak"}
+        Whether column 10 is the summit's distance from the start (-1: not known), as in narrowPeak. Unless given,
+        it is if the first region has exactly 10 columns.
+
+    Yields
+    ------
+    Region
+        In the file's order.
+
+    Raises
+    ------
+    SeqplrpError
+        As `read_bed` does; and where a narrowPeak line has fewer than 10 columns, or a summit that is no whole
+        number or does not lie in the region. Errors come when reading gets there, not before.
+    """
+    if format not in ("auto", "bed", "narrowPeak"):
+        raise SeqplrpError("format", f"is {format!r}", "give 'auto', 'bed' or 'narrowPeak'")
+    return _iter_regions(path, format)
+
+
+def _iter_regions(path: str | os.PathLike[str], format: RegionFormat) -> Iterator[Region]:
+    for number, interval, further in _regions(path):
+        if format == "auto":
+            format = "narrowPeak" if 6 + len(further) == _NARROW_PEAK_COLUMNS else "bed"
+        where = f"{path}, line {number}"
+        summit = _summit(interval, further, where) if format == "narrowPeak" else None
+        yield Region(**vars(interval), summit=summit, where=where)
+
+
+def _summit(interval: Interval, further: list[str], where: str) -> int | None:
+    if len(further) < _NARROW_PEAK_COLUMNS - 6:
+        found = f"{6 + len(further)} columns" if further else "no more than 6 columns"
+        raise SeqplrpError(where, f"has {found}, a narrowPeak line has 10", "mend it or ask for the format 'bed'")
+    text = further[3]
+    if text == "-1":
+        return None
+    if not _is_whole(text):
+        what = f"summit {text[:20]!r} is neither a whole number of 0 or more nor -1"
+        raise SeqplrpError(where, what, "mend column 10 or ask for the format 'bed'")
+    if int(text) >= len(interval):
+        what = f"summit {text} lies beyond the region's {len(interval)} bases"
+        raise SeqplrpError(where, what, "give its distance from the start in column 10, or -1")
+    return interval.start + int(text)
 
 
 def read_bed(path: str | os.PathLike[str]) -> list[Interval]:
@@ -159,11 +234,15 @@ def _interval(columns: list[str], where: str) -> Interval:
 
 
 def _coordinate(text: str, where: str) -> int:
-    # isdecimal alone takes digits of other scripts; 18 digits keep int() cheap and inside int64
-    if not (text.isascii() and text.isdecimal() and len(text) <= 18):
+    if not _is_whole(text):
         what = f"coordinate {text[:20]!r} is no whole number of 0 or more"
         raise SeqplrpError(where, what, "give 0-based half-open coordinates in columns 2 and 3")
     return int(text)
+
+
+def _is_whole(text: str) -> bool:
+    # isdecimal alone takes digits of other scripts; 18 digits keep int() cheap and inside int64
+    return text.isascii() and text.isdecimal() and len(text) <= 18
 
 
 def _score(text: str, where: str) -> float:

@@ -8,35 +8,39 @@ import os
 import re
 import zlib
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from seqplrp.errors import SeqplrpError
 
 _GZIP_MAGIC = b"\x1f\x8b"
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_LONGEST_TEXT = 1 << 24  # a file of zeros, say, has no line end at all
 # stricter than float(): no underscores, no digits of other scripts, no nan or inf
 _NUMBER = re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
 
 
-def byte_lines(path: str | os.PathLike[str]) -> Iterator[bytes]:
+def byte_lines(path: str | os.PathLike[str], *, longest: int = -1) -> Iterator[bytes]:
     """Yield the lines of a file with their line ends, inflating it if it starts as gzip (or bgzip) does.
 
-    A byte order mark at the start is left out. The file may be a pipe.
+    A byte order mark at the start is left out. The file may be a pipe. Lines of more than `longest` bytes come in
+    pieces of that length, the last of which has the line end, so that no line has to fit in memory.
 
     Raises
     ------
     SeqplrpError
         If the file can't be opened or read, or its compressed data are damaged or cut short.
     """
-    number = 0
+    number, fresh = 0, True
     try:
         with open(path, "rb") as raw:
             stream: io.BufferedIOBase = raw
             if raw.peek(2)[:2] == _GZIP_MAGIC:
                 stream = io.BufferedReader(gzip.GzipFile(fileobj=raw))
-            for line in stream:
-                number += 1
-                yield line.removeprefix(_BYTE_ORDER_MARK) if number == 1 else line
+            for line in iter(partial(stream.readline, longest), b""):
+                number += fresh
+                yield line.removeprefix(_BYTE_ORDER_MARK) if fresh and number == 1 else line
+                fresh = line[-1:] == b"\n"
     except EOFError:
         raise _damaged(path, number, "end too early") from None
     except (gzip.BadGzipFile, zlib.error) as problem:
@@ -53,8 +57,16 @@ def _damaged(path: str | os.PathLike[str], number: int, what: str) -> SeqplrpErr
 
 
 def text_lines(path: str | os.PathLike[str]) -> Iterator[tuple[int, str]]:
-    """Yield line numbers from 1 and lines as text without line ends; a line that is not UTF-8 is an error."""
-    for number, line in enumerate(byte_lines(path), start=1):
+    """Yield line numbers from 1 and lines as text without line ends.
+
+    Raises
+    ------
+    SeqplrpError
+        If the file can't be read, or a line is not UTF-8 or longer than 16 MiB.
+    """
+    for number, line in enumerate(byte_lines(path, longest=_LONGEST_TEXT), start=1):
+        if len(line) == _LONGEST_TEXT and not line.endswith(b"\n"):
+            raise SeqplrpError(f"{path}, line {number}", f"is longer than {_LONGEST_TEXT} bytes", "give a text file")
         yield number, decode_line(line.rstrip(b"\r\n"), path, number)
 
 

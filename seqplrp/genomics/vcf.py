@@ -1,0 +1,182 @@
+"""Variants out of VCF files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from hashlib import blake2b
+
+from seqplrp.errors import SeqplrpError
+from seqplrp.genomics.letters import Iupac, foreign_letter, foreign_letter_error, letter_table
+from seqplrp.genomics.remarks import Note, Remark
+from seqplrp.genomics.textfile import byte_lines, decode_line
+
+_COLUMNS = ["CHROM", "POS", "ID", "REF", "ALT"]
+_PIECE = 1 << 20  # of a line: what is behind ALT may be megabytes of genotypes, and is passed over
+_LONGEST_SHOWN = 24
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One alternative allele at one place.
+
+    Parameters
+    ----------
+    contig : str
+        Name of the contig.
+    start : int
+        0-based position of `ref`'s first letter (a VCF's POS less one).
+    ref, alt : str
+        Upper-case letters over ``ACGTN``, as the file has them: of an indel, with the base before it.
+    id : str
+        ``.`` where there is none.
+    where : str
+        File and line, for errors and remarks.
+    """
+
+    contig: str
+    start: int
+    ref: str
+    alt: str
+    id: str = "."
+    where: str = field(default="variants", compare=False)
+
+    @property
+    def end(self) -> int:
+        """End of `ref`, not included."""
+        return self.start + len(self.ref)
+
+    @property
+    def name(self) -> str:
+        """The name ``contig:POS:REF:ALT``, POS counted from 1.
+
+        An allele of more than 24 letters is given by its first 8, its length and a hash, so that names stay short
+        and differ.
+        """
+        return f"{self.contig}:{self.start + 1}:{_short(self.ref)}:{_short(self.alt)}"
+
+
+def read_vcf(path: str | os.PathLike[str], *, note: Note, iupac: Iupac = "reject") -> Iterator[Variant]:
+    """Read the variants of a VCF file, plain or gzipped, one at a time.
+
+    Parameters
+    ----------
+    path : path
+        The file. Its header may be missing; of each line the first five columns are read, divided by tabs, or by
+        white space in lines without a tab.
+    note : callable
+        Is given a `Remark` for each alternative allele that is no sequence, and so left out. Its kinds:
+        ``missing`` (``.``), ``symbolic`` (``<DEL>``), ``breakend`` (``A[chr2:5[``, ``.A``), ``overlapping
+        deletion`` (``*``) and ``same`` (as the reference allele).
+    iupac : {"reject", "n"}
+        Whether ambiguity codes are errors or become N.
+
+    Yields
+    ------
+    Variant
+        In the file's order, one for each alternative allele.
+
+    Raises
+    ------
+    SeqplrpError
+        With file and line: no variant at all, fewer than five columns, columns in another order, a POS that is no
+        whole number of 1 or more, an allele that is empty or not DNA; and what else can't be read. Errors come
+        when reading gets there, not before.
+    """
+    return _variants(path, letter_table(iupac), note)
+
+
+def _variants(path: str | os.PathLike[str], table: bytes, note: Note) -> Iterator[Variant]:
+    found = False
+    for number, (contig, position, id, ref, alts) in _rows(path):
+        where = f"{path}, line {number}"
+        if not contig or not contig.isprintable():
+            raise SeqplrpError(where, f"CHROM {contig!r} is empty or unprintable", "name the contig in column 1")
+        start = _start(position, where)
+        reference = _allele("REF", ref, table, where)
+        for alt in alts.split(","):
+            kind = _kind(alt)
+            alternative = "" if kind else _allele("ALT", alt, table, where)
+            if alternative == reference:
+                kind = "same"
+            if kind:
+                shown = alt if len(alt) <= _LONGEST_SHOWN else f"{alt[:_LONGEST_SHOWN]}..."
+                reason = f"the alternative allele {shown!r} is " + _REASONS[kind]
+                note(Remark(kind, id, contig, start, start + len(reference), reason, where))
+                continue
+            if start < 0:
+                raise SeqplrpError(where, "POS is 0", "count positions from 1")
+            yield Variant(contig, start, reference, alternative, id or ".", where)
+        found = True
+    if not found:
+        raise SeqplrpError(path, "holds no variant", "give a VCF file with at least one line behind its header")
+
+
+_REASONS = {
+    "missing": "missing: there is none",
+    "symbolic": "symbolic: its letters are not in the file",
+    "breakend": "a breakend: its letters are on another place of the genome",
+    "overlapping deletion": "a deletion that another line describes",
+    "same": "the reference allele",
+}
+
+
+def _kind(alt: str) -> str:
+    """Say what an alternative allele is that is no sequence; empty for one that should be."""
+    if alt in (".", "*"):
+        return "missing" if alt == "." else "overlapping deletion"
+    if "[" in alt or "]" in alt or alt[:1] == "." or alt[-1:] == ".":
+        return "breakend"
+    return "symbolic" if alt[:1] == "<" and alt[-1:] == ">" else ""
+
+
+def _start(text: str, where: str) -> int:
+    # 18 digits keep int() cheap and inside int64; 0 is a telomere, where only breakends may lie
+    if not (text.isascii() and text.isdecimal() and len(text) <= 18):
+        what = f"POS {text[:20]!r} is no whole number of 1 or more"
+        raise SeqplrpError(where, what, "give a VCF file: CHROM, POS, ID, REF, ALT, divided by tabs")
+    return int(text) - 1
+
+
+def _allele(column: str, text: str, table: bytes, where: str) -> str:
+    # "replace" keeps one byte a character, so that the letter is told which stands there
+    letters = text.encode("latin-1", "replace").translate(table)
+    if not letters:
+        raise SeqplrpError(where, f"an allele of {column} is empty", "give its letters, and the base before an indel")
+    index = foreign_letter(letters)
+    if index is not None:
+        shown = text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."
+        raise foreign_letter_error(where, text[index].encode("latin-1", "replace"), f"{column} {shown!r}")
+    return letters.decode("ascii")
+
+
+def _rows(path: str | os.PathLike[str]) -> Iterator[tuple[int, list[str]]]:
+    """Yield line number and the first five columns of every line that is no header."""
+    number, at_start = 0, True
+    for piece in byte_lines(path, longest=_PIECE):
+        number += at_start
+        is_start, at_start = at_start, piece.endswith(b"\n")
+        if not is_start:
+            continue  # the rest of a long line
+        where = f"{path}, line {number}"
+        if number == 1 and piece.startswith(b"BCF"):
+            raise SeqplrpError(path, "is a BCF file", "convert it to VCF (bcftools view)")
+        if piece.startswith(b"#CHROM") and piece[1:].decode("utf-8", "replace").split()[:5] != _COLUMNS:
+            raise SeqplrpError(where, "names other columns than VCF has", f"give {', '.join(_COLUMNS)}, ...")
+        if piece[:1] == b"#" or not piece.strip():
+            continue
+        line = piece.rstrip(b"\r\n")
+        columns = line.split(b"\t", 5) if b"\t" in line else line.split(None, 5)
+        if len(columns) == 5 and len(piece) == _PIECE and not at_start:
+            raise SeqplrpError(where, f"the alleles take more than {_PIECE} bytes", "leave the line out")
+        if len(columns) < 5:
+            what = f"has {len(columns)} columns, a VCF line has at least 5"
+            raise SeqplrpError(where, what, f"give {', '.join(_COLUMNS)}, ..., divided by tabs")
+        yield number, [decode_line(column, path, number).strip() for column in columns[:5]]
+
+
+def _short(allele: str) -> str:
+    if len(allele) <= _LONGEST_SHOWN:
+        return allele
+    return f"{allele[:8]}.{len(allele)}.{blake2b(allele.encode(), digest_size=4).hexdigest()}"
