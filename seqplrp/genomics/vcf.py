@@ -168,8 +168,8 @@ def _rows(path: str | os.PathLike[str]) -> Iterator[tuple[int, list[str]]]:
             continue
         line = piece.rstrip(b"\r\n")
         columns = line.split(b"\t", 5) if b"\t" in line else line.split(None, 5)
-        if len(columns) == 5 and len(piece) == _PIECE and not at_start:
-            raise SeqplrpError(where, f"the alleles take more than {_PIECE} bytes", "leave the line out")
+        if len(columns) <= 5 and len(piece) == _PIECE and not at_start:
+            raise SeqplrpError(where, f"the first five columns take more than {_PIECE} bytes", "leave the line out")
         if len(columns) < 5:
             what = f"has {len(columns)} columns, a VCF line has at least 5"
             raise SeqplrpError(where, what, f"give {', '.join(_COLUMNS)}, ..., divided by tabs")
