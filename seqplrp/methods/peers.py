@@ -152,11 +152,13 @@ class DeepLIFTSHAP(Peer):
     center, reverse_complement
         See `Method`.
 
-    Notes ----- Source: Lundberg and Lee 2017; Shrikumar et al. 2017; Schreiber's tangermeme, whose hypothetical
-    attributions these are: for each base, what the map would be were it in place of the reference's. Relevance is the
-    input times them, and its sum is the score less the references' mean score. Unknown bases get 0, and what falls on
-    them is left out of the sum. Where an operation has no DeepLIFT rule it is taken for linear; then tangermeme's
-    convergence deltas are large, and a note says so.
+    Notes
+    -----
+    Source: Lundberg and Lee 2017; Shrikumar et al. 2017; Schreiber's tangermeme, whose hypothetical attributions these
+    are: for each base, what the map would be were it in place of the reference's. Relevance is the input times them,
+    and its sum is the score less the references' mean score. Unknown bases get 0, and what falls on them is left out of
+    the sum. Where an operation has no DeepLIFT rule it is taken for linear; then tangermeme's convergence deltas are
+    large, and a note says so.
     """
 
     n_shuffles: int = 20
@@ -214,11 +216,12 @@ class ISM(Peer):
     center, reverse_complement
         See `Method`.
 
-    Notes ----- The hypothetical contribution of a base is the score with it in place, less the mean over the four
-    bases at that position; relevance is that of the base that is present, so an important base has a positive one. So
-    it is centred uniformly as it is. It does not sum to the score. Unknown bases get 0. Every substitution is a
-    forward pass of its own: tangermeme's shortcut (``fast=True``) is left out, as it decides by the clock whether it
-    serves.
+    Notes
+    -----
+    The hypothetical contribution of a base is the score with it in place, less the mean over the four bases at that
+    position; relevance is that of the base that is present, so an important base has a positive one. So it is centred
+    uniformly as it is. It does not sum to the score. Unknown bases get 0. Every substitution is a forward pass of its
+    own: tangermeme's shortcut (``fast=True``) is left out, as it decides by the clock whether it serves.
     """
 
     @property
@@ -263,11 +266,13 @@ class IntegratedGradients(Peer):
     center, reverse_complement
         See `Method`.
 
-    Notes ----- Source: Sundararajan, Taly and Yan 2017. From a baseline s with mean gradient g, the hypothetical
-    contribution of base b is ``g_b - sum_c s_c g_c``, what the position would have were b in place of the baseline's
-    base; from zeros it is g itself. Relevance is the input times it, so a position's relevance is its integrated
-    gradient and the map sums to the score less the baseline's, but for what falls on unknown bases. captum holds the
-    quadrature's weights in single precision.
+    Notes
+    -----
+    Source: Sundararajan, Taly and Yan 2017. From a baseline s with mean gradient g, the hypothetical contribution of
+    base b is ``g_b - sum_c s_c g_c``, what the position would have were b in place of the baseline's base; from zeros
+    it is g itself. Relevance is the input times it, so a position's relevance is its integrated gradient and the map
+    sums to the score less the baseline's, but for what falls on unknown bases. captum holds the quadrature's weights in
+    single precision.
     """
 
     steps: int = 50

@@ -130,8 +130,10 @@ class NeuronMCT(TracedMethod):
     center, reverse_complement
         See `Method`.
 
-    Notes ----- Source: Khakzar et al., arXiv 1911.11081, and CVPR 2021; METHODS.md, section 5. In a ReLU net ``a
-    df/da`` is the unit's relevance under LRP-epsilon with eps -> 0.
+    Notes
+    -----
+    Source: Khakzar et al., arXiv 1911.11081, and CVPR 2021; METHODS.md, section 5. In a ReLU net ``a df/da`` is the
+    unit's relevance under LRP-epsilon with eps -> 0.
     """
 
     sparsity: float | None = None
@@ -223,8 +225,10 @@ class NeuronIntGrad(NeuronMCT):
     sparsity, max_change, readout, center, reverse_complement
         See `NeuronMCT`.
 
-    Notes ----- Source: Khakzar et al., arXiv 1911.11081, and CVPR 2021; METHODS.md, section 5. It costs `steps`
-    forward and backward passes of what is above each ReLU-like output.
+    Notes
+    -----
+    Source: Khakzar et al., arXiv 1911.11081, and CVPR 2021; METHODS.md, section 5. It costs `steps` forward and
+    backward passes of what is above each ReLU-like output.
     """
 
     steps: int = 10

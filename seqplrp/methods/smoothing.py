@@ -38,8 +38,10 @@ class SmoothGrad(Around):
     center, reverse_complement
         See `Method`.
 
-    Notes ----- Source: Smilkov et al., arXiv 1706.03825: sigma of 10 % to 20 %, 50 copies. The score and the output
-    that is explained are those of the clean input. There is no ledger.
+    Notes
+    -----
+    Source: Smilkov et al., arXiv 1706.03825: sigma of 10 % to 20 %, 50 copies. The score and the output that is
+    explained are those of the clean input. There is no ledger.
     """
 
     sigma: float = 0.15
