@@ -284,3 +284,32 @@ def test_a_missing_file_a_folder_and_a_closed_genome_are_errors(tmp_path: Path, 
     genome.close()
     with pytest.raises(SeqplrpError, match="was closed"):
         genome.fetch("chr1", 0, 1)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=100)
+@given(
+    st.binary(max_size=80) | st.text(">ab ACGTNR;\t\r\n\x00", max_size=80).map(str.encode),
+    st.none() | st.binary(max_size=40) | st.text("ab\t0123456789-\n", max_size=60).map(str.encode),
+    st.sampled_from([".fa", ".fa.gz"]),
+)
+def test_any_bytes_and_any_index_are_read_or_refused_in_one_line(tmp_path, genome, index, end) -> None:
+    path = tmp_path / f"fuzz{end}"
+    for old in tmp_path.glob("fuzz*"):
+        old.unlink()
+    if end == ".fa":
+        path.write_bytes(genome)
+    else:
+        with bgzf.BgzfWriter(str(path), "wb") as out:
+            out.write(genome)
+    if index is not None:
+        Path(f"{path}.fai").write_bytes(index)
+        Path(f"{path}.gzi").write_bytes(index)
+    try:
+        with Genome(path) as opened:
+            fetched = {name: opened.fetch(name, 0, size) for name, size in opened.sizes.items()}
+    except SeqplrpError as error:
+        assert "\n" not in str(error)  # noqa: PT017
+    else:
+        letters = genome.decode().translate(str.maketrans("", "", "\r\n")).upper().replace("U", "T")
+        assert fetched
+        assert all(sequence in letters for sequence in fetched.values())
