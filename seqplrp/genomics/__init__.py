@@ -1,4 +1,4 @@
-"""DNA as data: encodings, FASTA, regions, motifs and shuffles."""
+"""DNA as data: encodings, FASTA, genomes, regions, variants, motifs and shuffles."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ import warnings
 import zlib
 from bisect import bisect_right
 from collections.abc import Iterable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -189,26 +189,27 @@ class Genome:
 
     def _anew(self) -> pyfaidx.Faidx:
         """Index the genome, put the index beside it or where it may be kept, and open it with that."""
-        temporary = tempfile.TemporaryDirectory(prefix="seqplrp-index-")
+        remedy = "give well-formed FASTA, every id once, lines of equal length"
         try:
-            built = self._indexes(temporary.name)
-            # pyfaidx builds what it does not find; an id that comes twice is found as it reads what it has built
-            pyfaidx.Faidx(self.path, **_index_arguments(built)).close()
-            kept = self._keep(built)
-            faidx = self._open(kept or built)
-        except BaseException as problem:
-            temporary.cleanup()
-            if isinstance(problem, SeqplrpError) or not isinstance(problem, _UNREADABLE):
-                raise
-            what = f"can't be indexed ({first_line(problem)})"
-            raise SeqplrpError(
-                self.path, what, "give well-formed FASTA, every id once, lines of equal length, undamaged"
-            ) from None
-        if kept:
-            temporary.cleanup()
-        else:
-            self._temporary = temporary
-        return faidx
+            with ExitStack() as undone:
+                temporary = tempfile.TemporaryDirectory(prefix="seqplrp-index-")
+                undone.callback(temporary.cleanup)
+                built = self._indexes(temporary.name)
+                pyfaidx.Faidx(self.path, **_index_arguments(built)).close()  # which builds what it does not find
+                faidx = self._open(built)  # an index that does not fit, or with an id twice, is kept nowhere
+                kept = self._keep(built)
+                if kept is not None:
+                    faidx.close()
+                    return self._open(kept)
+                undone.pop_all()
+                self._temporary = temporary
+                return faidx
+        except SeqplrpError:
+            raise
+        except _UNREADABLE as problem:
+            if isinstance(problem, OSError):
+                remedy = f"copy or download it again, if it is damaged, or make room in {tempfile.gettempdir()}"
+            raise SeqplrpError(self.path, f"can't be indexed ({first_line(problem)})", remedy) from None
 
     def _keep(self, built: list[Path]) -> list[Path] | None:
         """Copy the index beside the genome or, where that can't be, to the folder that was named."""

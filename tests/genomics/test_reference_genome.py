@@ -257,6 +257,8 @@ def test_what_is_no_genome_is_refused(tmp_path: Path, text: str, what: str) -> N
     path.write_bytes(text.encode("latin-1"))
     with pytest.raises(SeqplrpError, match=what):
         Genome(path).fetch("a", 0, 4)
+    if "indexed" in what or "key" in what:
+        assert list(tmp_path.iterdir()) == [path]  # nor is an index left that fits nothing
 
 
 def test_a_truncated_or_damaged_bgzip_file_is_an_error(tmp_path: Path) -> None:
