@@ -15,7 +15,7 @@ from seqplrp.lrp.ledger import NUMBERS, Ledger, LedgerRow
 from seqplrp.lrp.placement import COMPOSITES, LayerInfo, Rules, Window, composite
 from seqplrp.lrp.plan import Plan, PrunePoint, make_plan
 from seqplrp.lrp.propagate import Propagated, output_of, propagate, run_forward, start_at
-from seqplrp.lrp.prune import Pruning
+from seqplrp.lrp.prune import DEFAULT_BUDGET, Pruning
 from seqplrp.lrp.roles import AttentionWeights
 from seqplrp.lrp.rules import (
     AlphaBeta,
@@ -36,6 +36,7 @@ from seqplrp.lrp.trace import trace
 
 __all__ = [
     "COMPOSITES",
+    "DEFAULT_BUDGET",
     "NUMBERS",
     "TRACING",
     "AlphaBeta",

@@ -12,6 +12,7 @@ from seqplrp.methods.peers import ISM, DeepLIFTSHAP, IntegratedGradients
 from seqplrp.methods.pruned_network import NeuronIntGrad, NeuronMCT
 from seqplrp.methods.references import References
 from seqplrp.methods.relevance import LRP, PLRP
+from seqplrp.methods.settling import settled
 from seqplrp.methods.smoothing import SmoothGrad
 from seqplrp.methods.sweep import Sweep
 
@@ -45,5 +46,6 @@ __all__ = [
     "options_of",
     "parse_rule",
     "resolve_method",
+    "settled",
     "together",
 ]
