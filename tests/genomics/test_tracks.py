@@ -6,7 +6,6 @@ import errno
 import subprocess
 import sys
 from collections import defaultdict
-from contextlib import ExitStack
 
 import h5py
 import numpy as np
@@ -18,32 +17,6 @@ from hypothesis import strategies as st
 
 from seqplrp.errors import SeqplrpError
 from seqplrp.genomics import Record, codes_to_one_hot, encode, tracks
-
-
-@pytest.fixture
-def spool_of(tmp_path_factory):
-    """Make a spool of random explanations; it and, per record, (per_base, hypothetical) are returned."""
-    with ExitStack() as opened:
-
-        def make(records, *, hypothetical=True, seed=0, in_parts=3, genome=None):
-            rng = np.random.default_rng(seed)
-            directory = tmp_path_factory.mktemp("spool")
-            expected = []
-            for record in records:
-                contributions = rng.normal(size=(4, len(record))).astype(np.float32)
-                contributions[:, rng.random(len(record)) < 0.4] = 0  # pruned maps have runs of zeros
-                one_hot = codes_to_one_hot(encode([record.sequence])).numpy()[0]
-                expected.append(((contributions * one_hot).sum(0), contributions))
-            paths = []
-            for first in range(0, len(records), in_parts):
-                found = expected[first : first + in_parts]
-                explained = tracks.Explained([p for p, _ in found], [h for _, h in found] if hypothetical else None)
-                paths.append(directory / f"part-{first}.npz")
-                tracks.write_explained(paths[-1], records[first : first + in_parts], [explained])
-            joined = tracks.joined_parts(paths, directory / "index.sqlite", genome=genome)
-            return opened.enter_context(joined)[0], expected
-
-        yield make
 
 
 def record(id, length, *, contig=None, start=0, strand="+", seed=0):
@@ -274,7 +247,7 @@ def test_without_hypothetical_contributions_npz_has_none_and_h5_is_refused(spool
 
 
 def test_h5_has_chrombpnets_layout_and_projected_is_exactly_hypothetical_times_one_hot(spool_of, tmp_path, monkeypatch):
-    monkeypatch.setattr("seqplrp.genomics.tracks.arrays._BLOCK", 64)  # several blocks of rows
+    monkeypatch.setattr("seqplrp.genomics.tracks.equal._BLOCK", 64)  # several blocks of rows
     records = [record(f"r{i}", 21, seed=i) for i in range(11)]
     spool, expected = spool_of(records)
     tracks.write_h5(tmp_path / "x.h5", spool)

@@ -6,7 +6,7 @@ are joined to a `Spool`, which is what the writers read from, a block at a time.
 
 from __future__ import annotations
 
-from seqplrp.genomics.tracks.arrays import RelevanceArrays, read_h5, read_npz, write_h5, write_npz
+from seqplrp.genomics.tracks.arrays import RelevanceArrays, read_npz, write_modisco, write_npz
 from seqplrp.genomics.tracks.genome import (
     OVERLAPS,
     Overlaps,
@@ -20,6 +20,7 @@ from seqplrp.genomics.tracks.genome import (
     write_chrom_sizes,
     write_regions,
 )
+from seqplrp.genomics.tracks.hdf5 import read_h5, write_bpnet_h5, write_h5
 from seqplrp.genomics.tracks.index import Place, RecordIndex
 from seqplrp.genomics.tracks.parts import Part, open_part, write_part
 from seqplrp.genomics.tracks.spool import Explained, Spool, check_name, joined_parts, write_explained
@@ -47,9 +48,11 @@ __all__ = [
     "read_regions",
     "write_bedgraph",
     "write_bigwig",
+    "write_bpnet_h5",
     "write_chrom_sizes",
     "write_explained",
     "write_h5",
+    "write_modisco",
     "write_npz",
     "write_part",
     "write_regions",

@@ -1,23 +1,20 @@
-"""Relevance as arrays: npz for Python, HDF5 in the layout of ChromBPNet."""
+"""Relevance as arrays: npz for Python, and the pair of npz files that TF-MoDISco takes."""
 
 from __future__ import annotations
 
-import io
 import lzma
 import os
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
-import h5py
 import numpy as np
 
-from seqplrp.errors import SeqplrpError, first_line
+from seqplrp.errors import SeqplrpError
+from seqplrp.genomics.tracks.equal import equal_records, record_blocks
 from seqplrp.genomics.tracks.flat import Sliceable
 from seqplrp.genomics.tracks.spool import Spool
 
@@ -94,6 +91,28 @@ def write_npz(path: Path, spool: Spool) -> None:
             _put_blocks(archive, "relevance_spread", floats, (spool.total,), _blocks(spool.spread, spool.total))
 
 
+def write_modisco(sequences: Path, attributions: Path, spool: Spool) -> None:
+    """Write what ``modisco motifs -s sequences -a attributions`` reads: npz files of one array ``arr_0``, (N, 4, L).
+
+    The one is the one-hot sequences (int8; 0 where a base is unknown), the other the hypothetical contributions
+    (float32) of the unpruned map where the run kept them, as TF-MoDISco's null model is made for maps without exact
+    zeros; else of the map itself.
+
+    Raises
+    ------
+    SeqplrpError
+        If the records differ in length, or there are no hypothetical contributions.
+    """
+    length, contributions = equal_records("modisco", spool)
+    whole = spool.unpruned or contributions
+    for path, dtype, blocks in (
+        (sequences, np.dtype("i1"), (block.one_hot for block in record_blocks(spool, whole, length))),
+        (attributions, np.dtype("<f4"), (block.hypothetical for block in record_blocks(spool, whole, length))),
+    ):
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
+            _put_blocks(archive, "arr_0", dtype, (len(spool), _ALPHABET, length), blocks)
+
+
 def read_npz(path: str | os.PathLike[str]) -> RelevanceArrays:
     """Read ``relevance.npz``. Nothing that is pickled is loaded.
 
@@ -147,112 +166,6 @@ def _unreadable(path: str | os.PathLike[str], error: OSError, remedy: str) -> Se
     if isinstance(error, FileNotFoundError):
         return SeqplrpError(path, "no such file", remedy)
     return SeqplrpError(path, f"cannot be read ({error.strerror})".lower(), remedy)
-
-
-def write_h5(path: Path, spool: Spool) -> None:
-    """Write HDF5 in ChromBPNet's layout: ``raw/seq``, ``shap/seq``, ``projected_shap/seq``, each (N, 4, L).
-
-    ``raw`` is the one-hot sequence (int8), ``shap`` the hypothetical contributions, ``projected_shap`` their
-    product with ``raw``, exactly. The rows are in the order of the regions file.
-
-    Raises
-    ------
-    SeqplrpError
-        If the records differ in length, or there are no hypothetical contributions.
-    """
-    shortest, length = spool.index.lengths()
-    if shortest != length:
-        raise SeqplrpError(
-            "format h5",
-            f"needs records of one length, they have {shortest} to {length} bases",
-            "leave h5 out of the formats, or cut the records to one length",
-        )
-    if spool.hypothetical is None:
-        raise SeqplrpError(
-            "format h5",
-            "holds hypothetical contributions, which this rule does not have",
-            "leave h5 out of the formats, or give the first layer a rule such as epsilon or gamma",
-        )
-    shape = (len(spool), _ALPHABET, length)
-    step = max(1, _BLOCK // length)
-    with _Disk.opened(path) as disk, h5py.File(disk, "w") as file:
-        # Plain gzip, which every HDF5 reader has; hypothetical contributions would hardly shrink.
-        chunks = (min(step, len(spool), 64), _ALPHABET, length)
-        packed = {"chunks": chunks, "compression": "gzip", "compression_opts": 1, "shuffle": True}
-        raw = file.create_dataset("raw/seq", shape, "i1", **packed)
-        shap = file.create_dataset("shap/seq", shape, "f4")
-        projected = file.create_dataset("projected_shap/seq", shape, "f4", **packed)
-        for first in range(0, len(spool), step):
-            rows = slice(first, min(first + step, len(spool)))
-            span = (rows.start * length, rows.stop * length)
-            codes = spool.codes.read(*span).reshape(-1, 1, length)
-            one_hot = codes == np.arange(_ALPHABET, dtype=np.uint8)[:, None]
-            values = [base.read(*span).reshape(-1, length) for base in spool.hypothetical]
-            hypothetical = np.stack(values, axis=1)
-            raw[rows] = one_hot
-            shap[rows] = hypothetical
-            projected[rows] = hypothetical * one_hot
-
-
-class _Disk(io.FileIO):
-    """A file for HDF5 that keeps the first failure to itself until HDF5 has closed.
-
-    HDF5 that cannot write what it still holds crashes the process when it ends. Here it never learns of the
-    failure; we raise it afterwards.
-    """
-
-    failure: OSError | None = None
-
-    @classmethod
-    @contextmanager
-    def opened(cls, path: Path) -> Iterator[_Disk]:
-        with cls(path, "w+b") as disk:
-            try:
-                yield disk
-            except Exception:
-                if disk.failure is None:
-                    raise  # else it only follows from that failure
-        if disk.failure is not None:
-            raise disk.failure
-
-    def write(self, data: Any) -> int:
-        try:
-            view = memoryview(data).cast("B")
-            done = 0
-            while done < len(view):  # a raw file may write less than it is given
-                done += super().write(view[done:]) or 0
-        except OSError as error:
-            self.failure = self.failure or error
-        return len(view)
-
-    def truncate(self, size: int | None = None) -> int:
-        try:
-            return super().truncate(size)
-        except OSError as error:
-            self.failure = self.failure or error
-            return size or 0
-
-
-def read_h5(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Read the ChromBPNet layout.
-
-    Returns
-    -------
-    raw, shap, projected : (N, 4, L) arrays
-        One-hot sequence, hypothetical contributions, and their product.
-
-    Raises
-    ------
-    SeqplrpError
-        If the file is missing, is no HDF5, or lacks one of them.
-    """
-    remedy = "give an HDF5 file in the layout of ChromBPNet"
-    try:
-        with h5py.File(path, "r") as file:
-            raw, shap, projected = (file[f"{name}/seq"][()] for name in ("raw", "shap", "projected_shap"))
-    except (OSError, KeyError, TypeError, AttributeError) as error:
-        raise SeqplrpError(path, f"cannot be read ({first_line(error)})", remedy) from error
-    return raw, shap, projected
 
 
 def _blocks(array: Sliceable, total: int) -> Iterator[np.ndarray]:

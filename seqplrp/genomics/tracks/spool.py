@@ -33,11 +33,14 @@ class Explained:
         What each of ACGT would contribute, likewise. None if the rule has no such thing.
     spread : sequence of (L,) arrays, or None
         Standard deviation of each position's relevance over several models. None where there is one model.
+    unpruned : sequence of (4, L) arrays, or None
+        Hypothetical contributions of the same map without pruning, where somebody needs them beside pruned ones.
     """
 
     per_base: Sequence[np.ndarray]
     hypothetical: Sequence[np.ndarray] | None = None
     spread: Sequence[np.ndarray] | None = None
+    unpruned: Sequence[np.ndarray] | None = None
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,8 @@ class Spool:
         What each of ACGT would contribute at each position. None if the rule has no such thing.
     spread : array of float32 on disk, or None
         Standard deviation of each position's relevance over several models. None where there is one model.
+    unpruned : tuple of four arrays of float32 on disk, or None
+        Hypothetical contributions of the same map without pruning, where the run kept them.
     genome : dict of str to int, optional
         Sizes of the contigs, where a genome was read: tracks end there. Otherwise the largest end seen is taken.
     """
@@ -65,6 +70,7 @@ class Spool:
     per_base: Sliceable
     hypothetical: tuple[Sliceable, ...] | None
     spread: Sliceable | None = None
+    unpruned: tuple[Sliceable, ...] | None = None
     genome: Mapping[str, int] | None = None
 
     def __len__(self) -> int:
@@ -132,6 +138,8 @@ def write_explained(
             arrays[f"hypothetical.{number}"] = _joined("hypothetical", records, lengths, one.hypothetical, rows=_BASES)
         if one.spread is not None:
             arrays[f"spread.{number}"] = _joined("spread", records, lengths, one.spread)
+        if one.unpruned is not None:
+            arrays[f"unpruned.{number}"] = _joined("unpruned", records, lengths, one.unpruned, rows=_BASES)
     write_part(path, records, arrays, texts=texts, about=about)
 
 
@@ -208,6 +216,7 @@ def _spool(
         per_base=arrays[f"per_base.{number}"][0],
         hypothetical=arrays.get(f"hypothetical.{number}"),
         spread=None if spread is None else spread[0],
+        unpruned=arrays.get(f"unpruned.{number}"),
         genome=genome,
     )
 
