@@ -1,6 +1,10 @@
-"""The one error class for everything that a user can mend, and how others' errors are told in it."""
+"""The one error class for everything that a user can mend; how others' errors, and those of options, are told in it."""
 
 from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 
 class SeqplrpError(ValueError):
@@ -70,3 +74,37 @@ def _said(error: BaseException, said: str, kind: bool) -> str:
 def _one_line(text: str) -> str:
     # Names out of hostile files may carry line breaks or terminal controls; an error must stay one readable line.
     return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
+
+
+@contextmanager
+def as_options(*names: str, **renamed: str) -> Iterator[None]:
+    """Let errors that name an argument of the library name the option that set it.
+
+    Parameters
+    ----------
+    *names : str
+        The arguments; ``batch_size`` becomes ``--batch-size``, and ``p['conv*']`` becomes ``--p 'conv*'``.
+    **renamed : str
+        Arguments whose option has another name, with that: ``architecture="--arch"``.
+    """
+    try:
+        yield
+    except SeqplrpError as error:
+        options = {name: option_of(name) for name in names} | renamed
+        found = [_option(part, options) for part in error.where.split(", ")]
+        if None in found:
+            raise
+        raise SeqplrpError(", ".join(map(str, found)), error.what, error.remedy) from error
+
+
+def option_of(name: str) -> str:
+    """Return the option that sets an argument: ``--batch-size`` for ``batch_size``."""
+    return "--" + name.replace("_", "-")
+
+
+def _option(where: str, options: Mapping[str, str]) -> str | None:
+    """Return the option for an argument, or for one of its values by pattern."""
+    by_pattern = re.fullmatch(r"(\w+)\[(.+)\]", where)
+    if by_pattern is not None and by_pattern[1] in options:
+        return f"{options[by_pattern[1]]} {by_pattern[2]}"
+    return options.get(where)

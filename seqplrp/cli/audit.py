@@ -88,7 +88,7 @@ def audit(
     from seqplrp.cli.auditing import Looks, run
     from seqplrp.cli.method_options import described
     from seqplrp.cli.output import output_directory
-    from seqplrp.cli.request import Request
+    from seqplrp.cli.request import request_of
 
     chosen_method, given = settings.method(method, seed=seed)
     looks = Looks(
@@ -105,7 +105,7 @@ def audit(
         backgrounds=backgrounds,
         described=described(method, given),
     )
-    request = Request.of(
+    request = request_of(
         subject,
         running,
         models=model,

@@ -15,15 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from seqplrp.cli.chunks import Example, Session
 from seqplrp.cli.console import progress
-from seqplrp.cli.errors import as_options
-from seqplrp.cli.explaining import out_of_memory_told
-from seqplrp.cli.further import read_further
-from seqplrp.cli.loading import Loaded, load_models
-from seqplrp.cli.provenance import provenance
-from seqplrp.cli.request import Request, read_records
-from seqplrp.errors import SeqplrpError
+from seqplrp.errors import SeqplrpError, as_options
 from seqplrp.genomics import Record, codes_to_strings, encode
 from seqplrp.genomics.motifs import Motif, load, read_motifs
 from seqplrp.lrp import Program
@@ -37,6 +30,17 @@ from seqplrp.models import (
     program_inputs,
     read_labelled_directory,
     read_positives_negatives,
+)
+from seqplrp.pipeline import (
+    Example,
+    Loaded,
+    Request,
+    Session,
+    load_models,
+    out_of_memory_told,
+    provenance,
+    read_further,
+    read_records,
 )
 from seqplrp.plot import save_figure
 from seqplrp.recovery import (

@@ -5,8 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from typing import Any
 
 import typer
@@ -92,40 +90,6 @@ def from_os_error(error: OSError, place: object = None) -> SeqplrpError | None:
     if isinstance(where, bytes):
         where = where.decode(errors="replace")
     return SeqplrpError("output" if where is None else where, _reason(code), _REMEDIES[code])
-
-
-@contextmanager
-def as_options(*names: str, **renamed: str) -> Iterator[None]:
-    """Let errors that name an argument of the library name the option that set it.
-
-    Parameters
-    ----------
-    *names : str
-        The arguments; ``batch_size`` becomes ``--batch-size``, and ``p['conv*']`` becomes ``--p 'conv*'``.
-    **renamed : str
-        Arguments whose option has another name, with that: ``architecture="--arch"``.
-    """
-    try:
-        yield
-    except SeqplrpError as error:
-        options = {name: option_of(name) for name in names} | renamed
-        found = [_option(part, options) for part in error.where.split(", ")]
-        if None in found:
-            raise
-        raise SeqplrpError(", ".join(map(str, found)), error.what, error.remedy) from error
-
-
-def option_of(name: str) -> str:
-    """Return the option that sets an argument: ``--batch-size`` for ``batch_size``."""
-    return "--" + name.replace("_", "-")
-
-
-def _option(where: str, options: Mapping[str, str]) -> str | None:
-    """Return the option for an argument, or for one of its values by pattern."""
-    by_pattern = re.fullmatch(r"(\w+)\[(.+)\]", where)
-    if by_pattern is not None and by_pattern[1] in options:
-        return f"{options[by_pattern[1]]} {by_pattern[2]}"
-    return options.get(where)
 
 
 def _reason(code: int) -> str:

@@ -56,14 +56,15 @@ def explain(
     several models the mean is written, and its spread as relevance_spread.bw and in relevance.npz.
     """
     arguments = dict(locals())
-    from seqplrp.cli.explaining import parse_formats, run
+    from seqplrp.cli.console import progress
     from seqplrp.cli.method_options import described
     from seqplrp.cli.output import output_directory
-    from seqplrp.cli.request import Request
+    from seqplrp.cli.request import request_of
+    from seqplrp.pipeline import parse_formats, run
 
     chosen = parse_formats(formats)
     chosen_method, given = settings.method(method, seed=seed)
-    request = Request.of(
+    request = request_of(
         subject,
         running,
         models=model,
@@ -77,7 +78,7 @@ def explain(
     )
     inputs: list[Path | str | None] = [*model, fasta, *(weights or ()), *(subject.arg or ())]
     with output_directory(out, command="explain", overwrite=overwrite, inputs=inputs) as stage:
-        result = run(request, stage)
+        result = run(request, stage, progress)
     each = 1000 * result.explain_seconds / result.sequences
     typer.echo(f"explained {result.sequences} sequences by {described(method, given)} ({each:.2f} ms each)")
     if result.negative_scores:

@@ -10,17 +10,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from seqplrp.cli.chunks import chunks_of
 from seqplrp.cli.console import progress
-from seqplrp.cli.explaining import Prepared, check_unchanged, out_of_memory_told, prepare
-from seqplrp.cli.further import rows_of
-from seqplrp.cli.member import check_ledger
-from seqplrp.cli.provenance import file_sha256
-from seqplrp.cli.request import Request, read_records
 from seqplrp.errors import SeqplrpError
 from seqplrp.genomics import Record, codes_to_one_hot, encode
 from seqplrp.genomics.motifs import Motif, load_all, read_motifs, write_meme
 from seqplrp.methods import Explainer
+from seqplrp.pipeline import (
+    Prepared,
+    Request,
+    check_ledger,
+    check_unchanged,
+    chunks_of,
+    file_sha256,
+    out_of_memory_told,
+    prepare,
+    read_records,
+    rows_of,
+)
 from seqplrp.plot import motif_grid, save_figure
 from seqplrp.recovery import (
     FEWEST_TARGETS,

@@ -67,14 +67,14 @@ def filters(
     from seqplrp.cli.filtering import Looks, run
     from seqplrp.cli.method_options import described
     from seqplrp.cli.output import output_directory
-    from seqplrp.cli.request import Request
+    from seqplrp.cli.request import request_of
 
     looks = Looks(top=top, per_sequence=per_sequence, motifs=motifs, match=match, drawn=max_filters)
     looks.check()
     if method == "plrp" and settings.rule is None:
         settings = replace(settings, rule=["gamma"])  # what arrives at a filter is then what the map has from it
     chosen_method, given = settings.method(method)
-    request = Request.of(
+    request = request_of(
         subject,
         running,
         models=(model,),

@@ -37,8 +37,8 @@ def logo(
     overwrite: OverwriteFile = False,
 ) -> None:
     """Draw explained sequences as logos, methods stacked, known motifs marked under them."""
-    from seqplrp.cli.errors import as_options
     from seqplrp.cli.output import output_file
+    from seqplrp.errors import as_options
     from seqplrp.genomics import read_truth_bed
     from seqplrp.plot import check_suffix, comparison_panel, save_figure
     from seqplrp.recovery import parse_region, read_explanations, sequence_panel

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from seqplrp.cli.errors import as_options, option_of
 from seqplrp.cli.named_values import named_values
-from seqplrp.errors import SeqplrpError
+from seqplrp.errors import SeqplrpError, as_options, option_of
 from seqplrp.genomics import REFERENCES
 from seqplrp.lrp import Rule, composite
 from seqplrp.methods import Method, options_of, parse_rule, resolve_method
@@ -101,27 +98,6 @@ def _references(name: Any) -> Any:
 def described(name: str, given: Mapping[str, Any]) -> str:
     """Say a method and its settings in the user's words."""
     return ", ".join([name, *(f"{field} {value}" for field, value in given.items())])
-
-
-@contextmanager
-def as_method_options() -> Iterator[None]:
-    """Let what can only be known to be wrong beside a model name the option that set it."""
-    try:
-        with as_options("method", "rule", "p", "budget", "center", "attention", "device", "target", "layout"):
-            yield
-    except SeqplrpError as error:
-        for pattern, option, what in (
-            (r"rule pattern '(.*)'", "--rule {0}", "{what}"),
-            (r"rule for (.*)", "--rule", "layer {0}: {what}"),
-            (r"p at (.*)", "--p", "layer {0}: {what}"),
-        ):
-            found = re.fullmatch(pattern, error.where)
-            if found is not None:
-                where, told = option.format(found[1]), what.format(found[1], what=error.what)
-                rest = "give one without a pattern for all other layers"
-                remedy = rest if "'*' pattern" in error.remedy else error.remedy
-                raise SeqplrpError(where, told, remedy) from error
-        raise
 
 
 def _by_pattern(option: str, texts: Sequence[str]) -> tuple[dict[str, str], str | None]:

@@ -1,143 +1,49 @@
-"""What is asked of a command that explains: its options, with all resolved that can be without reading a file."""
+"""From a command's options to what is asked of the pipeline."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any
 
-import torch
-
-from seqplrp.cli.member import Settings
 from seqplrp.cli.option_groups import ModelOptions, RunOptions, spread_values
-from seqplrp.errors import SeqplrpError
-from seqplrp.genomics import Record, read_fasta
-from seqplrp.lrp import Layout
 from seqplrp.methods import Method
+from seqplrp.pipeline import Request
 
 
-@dataclass(frozen=True)
-class Request:
-    """What is to be explained, with all resolved that can be without reading a file.
-
-    Parameters
-    ----------
-    models : tuple of str
-        Model directories, ``.pt2`` files or ``module:callable``; several are averaged.
-    weights : tuple of Path
-        Weights of the callables among them.
-    trust_pickle : bool
-        Whether these, and ``.pt2`` files, may be arbitrary pickles.
-    fasta : Path
-        The sequences.
-    iupac : str
-        Their policy for ambiguity codes.
-    method : Method
-        How to explain.
-    target : str, optional
-        An output's number, a class's name, "predicted" or ``module:function``.
-    formats : tuple of str
-        Of `seqplrp.cli.explaining.FORMATS`.
-    batch_size : int, optional
-        Sequences at a time.
-    device : str
-        A torch device or "auto".
-    layout : str
-        What the models take: "NCL" or "NLC".
-    check : bool
-        Whether a ledger that does not add up is an error.
-    tf32, deterministic : bool
-        See `seqplrp.methods.Explainer`.
-    seed : int
-        For methods that draw at random.
-    arguments : dict
-        The command line, for the manifest.
-    further : tuple of Path
-        The models' further inputs, in their order.
-    """
-
-    models: tuple[str, ...]
-    weights: tuple[Path, ...]
-    trust_pickle: bool
-    fasta: Path
-    iupac: str
-    method: Method
-    target: str | None
-    formats: tuple[str, ...]
-    batch_size: int | None
-    device: str
-    layout: str
-    check: bool
-    tf32: bool
-    deterministic: bool
-    seed: int
-    arguments: dict[str, Any]
-    further: tuple[Path, ...] = ()
-
-    @classmethod
-    def of(
-        cls,
-        subject: ModelOptions,
-        running: RunOptions,
-        *,
-        models: Sequence[str],
-        weights: Sequence[Path],
-        fasta: Path,
-        method: Method,
-        arguments: Mapping[str, Any],
-        formats: tuple[str, ...] = (),
-        check: bool = False,
-        seed: int = 0,
-    ) -> Request:
-        """Return the request that a command's options make; `arguments` are all of them, groups or not."""
-        return cls(
-            models=tuple(models),
-            weights=tuple(weights),
-            trust_pickle=subject.trust_pickle,
-            fasta=fasta,
-            iupac=running.iupac,
-            method=method,
-            target=subject.target,
-            formats=formats,
-            batch_size=running.batch_size,
-            device=running.device,
-            layout=subject.layout,
-            check=check,
-            tf32=running.tf32,
-            deterministic=running.deterministic,
-            seed=seed,
-            arguments=_as_json(spread_values(arguments)),
-            further=tuple(subject.arg or ()),
-        )
-
-    def settings(self) -> Settings:
-        """Return how to run the models.
-
-        Raises
-        ------
-        SeqplrpError
-            For a layout that is none.
-        """
-        layout = self.layout.upper()
-        if layout not in ("NCL", "NLC"):
-            raise SeqplrpError("--layout", f"{self.layout!r} is not known", "choose NCL or NLC")
-        device = self.device
-        return Settings(
-            layout=cast(Layout, layout),
-            device=("cuda" if torch.cuda.is_available() else None) if device == "auto" else device,
-            batch_size=self.batch_size,
-            check=self.check,
-            tf32=self.tf32,
-            deterministic=self.deterministic,
-        )
-
-
-def read_records(request: Request) -> Iterator[Record]:
-    """Read the request's sequences, a record at a time."""
-    if request.iupac not in ("reject", "n"):
-        raise SeqplrpError("--iupac", f"{request.iupac!r} is not known", "choose reject or n")
-    return read_fasta(request.fasta, iupac=cast(Literal["reject", "n"], request.iupac))
+def request_of(
+    subject: ModelOptions,
+    running: RunOptions,
+    *,
+    models: Sequence[str],
+    weights: Sequence[Path],
+    fasta: Path,
+    method: Method,
+    arguments: Mapping[str, Any],
+    formats: tuple[str, ...] = (),
+    check: bool = False,
+    seed: int = 0,
+) -> Request:
+    """Return the request that a command's options make; `arguments` are all of them, groups or not."""
+    return Request(
+        models=tuple(models),
+        weights=tuple(weights),
+        trust_pickle=subject.trust_pickle,
+        fasta=fasta,
+        iupac=running.iupac,
+        method=method,
+        target=subject.target,
+        formats=formats,
+        batch_size=running.batch_size,
+        device=running.device,
+        layout=subject.layout,
+        check=check,
+        tf32=running.tf32,
+        deterministic=running.deterministic,
+        seed=seed,
+        arguments=_as_json(spread_values(arguments)),
+        further=tuple(subject.arg or ()),
+    )
 
 
 def _as_json(arguments: dict[str, Any]) -> dict[str, Any]:

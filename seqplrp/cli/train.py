@@ -97,9 +97,9 @@ def train(
     warning, with what to try.
     """
     from seqplrp.cli.console import warn
-    from seqplrp.cli.errors import as_options
     from seqplrp.cli.named_values import named_values
     from seqplrp.cli.output import output_directory
+    from seqplrp.errors import as_options
     from seqplrp.models import TrainOptions, check_architecture, train_model
 
     options = named_values(option or [], "filters=32")

@@ -246,7 +246,7 @@ def test_cutting_the_input_into_chunks_changes_no_byte(run, external, monkeypatc
     write_fasta("x.fa", [(f"r{i}", dna) for i, dna in enumerate(random_dna(7, 30))])
     arguments = ["--model", "mynet:Net", "--fasta", "x.fa", "--target", "0", "--batch-size", "1"]
     explain(run, *arguments, "--out", "whole")
-    monkeypatch.setattr("seqplrp.cli.chunks._CHUNK_RECORDS", 3)
+    monkeypatch.setattr("seqplrp.pipeline.session._CHUNK_RECORDS", 3)
     explain(run, *arguments, "--out", "cut")
     for name in ALL_FILES - {"manifest.json"}:
         assert (external / "whole" / name).read_bytes() == (external / "cut" / name).read_bytes(), name

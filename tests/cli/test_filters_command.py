@@ -277,7 +277,7 @@ def test_how_numbers_are_made_reaches_the_explainer_and_is_recorded(run, place, 
         asked.append((options["tf32"], options["deterministic"]))
         return sp.Explainer(*arguments, **options)
 
-    monkeypatch.setattr("seqplrp.cli.member.Explainer", explainer)
+    monkeypatch.setattr("seqplrp.pipeline.member.Explainer", explainer)
     arguments = ["motifnets:Known", "x.fa", "--no-match", "--top", "7"]
     filters(run, *arguments, "--out", "plain")
     filters(run, *arguments, "--out", "asked", "--tf32", "--deterministic", "--check")

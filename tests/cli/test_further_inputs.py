@@ -15,9 +15,9 @@ from commandline import LENGTH, explain, random_dna, refused
 from torch import nn
 
 import seqplrp as sp
-from seqplrp.cli.further import read_further
 from seqplrp.errors import SeqplrpError
 from seqplrp.genomics import read_fasta, tracks, write_fasta
+from seqplrp.pipeline import read_further
 
 NETS = """
 import torch
@@ -134,7 +134,7 @@ def per_base(out):
 @pytest.mark.parametrize("file", ["control.npy", "control.npz"])
 def test_each_sequence_is_explained_beside_its_own_row(run, here, monkeypatch, model, file):
     """In chunks that do not begin with the first row."""
-    monkeypatch.setattr("seqplrp.cli.chunks._CHUNK_RECORDS", 3)
+    monkeypatch.setattr("seqplrp.pipeline.session._CHUNK_RECORDS", 3)
     explain(run, here, "--model", model, "--arg", file, "--target", "1")
     expected = sp.explain(module(), one_hot(), target=1, args=(control(),))
     np.testing.assert_allclose(per_base(here), expected.per_base, rtol=1e-4, atol=1e-7)
@@ -216,7 +216,7 @@ def test_both_strands_are_explained_beside_the_same_inputs_and_that_is_said(run,
 
 
 def test_filters_are_looked_at_beside_each_sequences_own_row(run, here, monkeypatch):
-    monkeypatch.setattr("seqplrp.cli.chunks._CHUNK_RECORDS", 3)
+    monkeypatch.setattr("seqplrp.pipeline.session._CHUNK_RECORDS", 3)
     arguments = ["--out", here, "--arg", "control.npy", "--target", "1", "--no-match", "--batch-size", "2"]
     done = run("filters", "fed_nets:Control", "x.fa", *arguments)
     assert (done.code, done.err) == (0, ""), done.err

@@ -12,16 +12,16 @@ import numpy as np
 import pandas as pd
 from torch import Tensor
 
-from seqplrp.cli.further import FurtherInput
-from seqplrp.cli.loading import Loaded
-from seqplrp.cli.member import Member, Settings
-from seqplrp.cli.targets import resolve_target, score_function
 from seqplrp.errors import SeqplrpError
 from seqplrp.evaluate import gini
 from seqplrp.genomics import Record, one_hot
 from seqplrp.genomics.tracks import Explained
 from seqplrp.methods import EnsembleExplanation, Explainer, Explanation, Method, together
 from seqplrp.models import ModelConfig
+from seqplrp.pipeline.further import FurtherInput
+from seqplrp.pipeline.loading import Loaded
+from seqplrp.pipeline.member import Member, Settings
+from seqplrp.pipeline.targets import resolve_target, score_function
 
 _CHUNK_BASES = 1 << 20  # one-hot, relevance and contributions of a chunk then take about 50 MB
 _CHUNK_RECORDS = 1024

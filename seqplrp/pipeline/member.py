@@ -16,15 +16,15 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves, tree_map
 
-from seqplrp.cli.further import FurtherInput, rows_of
-from seqplrp.cli.loading import Loaded
-from seqplrp.cli.method_options import as_method_options
-from seqplrp.cli.targets import Score, scores_of
 from seqplrp.errors import SeqplrpError, whole_message
 from seqplrp.genomics import Record, one_hot, reverse_complement
 from seqplrp.lrp import Layout, Program
 from seqplrp.methods import Explainer, Explanation, Method
 from seqplrp.models import program_inputs
+from seqplrp.pipeline.further import FurtherInput, rows_of
+from seqplrp.pipeline.loading import Loaded
+from seqplrp.pipeline.option_names import as_method_options
+from seqplrp.pipeline.targets import Score, scores_of
 
 _TRACED_LENGTHS = 8  # explainers kept, each with a copy of the weights
 
@@ -269,6 +269,13 @@ class Member:
         probabilities = scores if left_out == "softmax" else scores.softmax(1)
         explained = probabilities.gather(1, explanation.target[:, None]).squeeze(1)
         return explained.numpy(), probabilities.numpy()
+
+    def every_output(self, x: Tensor, rows: Sequence[int]) -> Tensor:
+        """Return all outputs of sequences (N, 4, L), the rows-th of the input, as the model gives them: (N, outputs).
+
+        After the member was used to explain, and only where a number picks the score.
+        """
+        return self._scores(x, rows).reshape(len(x), -1)
 
     def _scores(self, x: Tensor, rows: Sequence[int]) -> Tensor:
         """Return what the model itself gives: (N, outputs)."""

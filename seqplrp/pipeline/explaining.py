@@ -6,23 +6,21 @@ import json
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from seqplrp.cli.chunks import Chunk, Example, Session, chunks_of
-from seqplrp.cli.console import progress
-from seqplrp.cli.errors import as_options
-from seqplrp.cli.further import FurtherInput, read_further
-from seqplrp.cli.loading import Loaded, load_models
-from seqplrp.cli.member import Settings
-from seqplrp.cli.provenance import provenance
-from seqplrp.cli.request import Request, read_records
-from seqplrp.errors import SeqplrpError
+from seqplrp.errors import SeqplrpError, as_options
 from seqplrp.genomics import tracks
+from seqplrp.pipeline.further import FurtherInput, read_further
+from seqplrp.pipeline.loading import Loaded, load_models
+from seqplrp.pipeline.member import Settings
+from seqplrp.pipeline.provenance import provenance
+from seqplrp.pipeline.request import Request, read_records
+from seqplrp.pipeline.session import Chunk, Example, Session, chunks_of
 
 FORMATS = ("bigwig", "bedgraph", "npz", "h5", "tsv")
 
@@ -32,6 +30,17 @@ _WRITERS: dict[str, tuple[str, Callable[[Path, tracks.Spool], None]]] = {
     "npz": ("relevance.npz", tracks.write_npz),
     "h5": ("relevance.h5", tracks.write_h5),
 }
+
+
+Progress = Callable[[str, int | None], AbstractContextManager[Callable[[int], None]]]
+"""Shows how far something is: told what goes on and how many units there are, then how many more are done."""
+
+
+@contextmanager
+def unseen(description: str, total: int | None) -> Iterator[Callable[[int], None]]:
+    """Show nothing."""
+    del description, total
+    yield lambda steps: None
 
 
 @dataclass
@@ -119,7 +128,7 @@ def parse_formats(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
-def run(request: Request, stage: Path) -> Result:
+def run(request: Request, stage: Path, progress: Progress = unseen) -> Result:
     """Explain every record and write the files into ``stage``.
 
     What can be known to be wrong is found before the first chunk.
@@ -128,7 +137,7 @@ def run(request: Request, stage: Path) -> Result:
     result = Result()
     with out_of_memory_told(), tempfile.TemporaryDirectory(prefix="parts-", dir=stage) as directory:
         prepared = prepare(request)
-        parts = _explain(prepared, stage, Path(directory), result)
+        parts = _explain(prepared, stage, Path(directory), result, progress)
         with tracks.joined_parts(parts, Path(directory) / "index.sqlite") as (spool,):
             _write(spool, request.formats, stage)
             for contig in spool.index.doubtful_contigs():
@@ -233,7 +242,7 @@ def _doubtful(contig: str) -> str:
     )
 
 
-def _explain(prepared: Prepared, stage: Path, directory: Path, result: Result) -> list[Path]:
+def _explain(prepared: Prepared, stage: Path, directory: Path, result: Result, progress: Progress) -> list[Path]:
     request, session, sequences = prepared.request, prepared.session, prepared.scan.sequences
     with ExitStack() as stack:
         parts: list[Path] = []

@@ -14,10 +14,10 @@ import torch
 from torch import nn
 
 from seqplrp._version import __version__
-from seqplrp.cli.chunks import Session
-from seqplrp.cli.loading import Loaded
-from seqplrp.cli.request import Request
 from seqplrp.lrp import Program
+from seqplrp.pipeline.loading import Loaded
+from seqplrp.pipeline.request import Request
+from seqplrp.pipeline.session import Session
 
 
 def provenance(

@@ -1,0 +1,50 @@
+"""What the commands that explain have in common: from the sequences and models they are given to the files they write.
+
+Its errors speak in the words of the command line, which is where its requests come from.
+"""
+
+from __future__ import annotations
+
+from seqplrp.pipeline.explaining import (
+    FORMATS,
+    Prepared,
+    Result,
+    check_unchanged,
+    out_of_memory_told,
+    parse_formats,
+    prepare,
+    run,
+)
+from seqplrp.pipeline.further import FurtherInput, read_further, rows_of
+from seqplrp.pipeline.loading import Loaded, load_models
+from seqplrp.pipeline.member import Settings, check_ledger
+from seqplrp.pipeline.option_names import as_method_options
+from seqplrp.pipeline.provenance import file_sha256, provenance
+from seqplrp.pipeline.request import Request, read_records
+from seqplrp.pipeline.session import Example, Session, chunks_of
+
+__all__ = [
+    "FORMATS",
+    "Example",
+    "FurtherInput",
+    "Loaded",
+    "Prepared",
+    "Request",
+    "Result",
+    "Session",
+    "Settings",
+    "as_method_options",
+    "check_ledger",
+    "check_unchanged",
+    "chunks_of",
+    "file_sha256",
+    "load_models",
+    "out_of_memory_told",
+    "parse_formats",
+    "prepare",
+    "provenance",
+    "read_further",
+    "read_records",
+    "rows_of",
+    "run",
+]
