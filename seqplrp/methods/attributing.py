@@ -34,6 +34,8 @@ class Attributing:
         How many inputs at a time.
     may_halve : bool
         Whether fewer may be taken where memory runs out.
+    halved : callable, optional
+        Is told how many fewer, then.
     """
 
     method: Method
@@ -42,6 +44,7 @@ class Attributing:
     dtype: torch.dtype
     size: int
     may_halve: bool
+    halved: Callable[[int], None] | None = None
 
     def explanations(self, asked: Batch, progress: Progress) -> list[Explanation]:
         """Return one explanation a target.
@@ -67,6 +70,8 @@ class Attributing:
                     if size == 1 or not self.may_halve:
                         raise self._does_not_fit(asked, size) from None
                     size = max(1, size // 2)
+                    if self.halved is not None:
+                        self.halved(size)
                     continue
                 start += size
                 report(min(start, n))
@@ -120,6 +125,7 @@ class Attributing:
             method=self.method,
             notes=tuple(dict.fromkeys(note for strand in strands for note in strand.notes)),
             layers={name: handed_out(found) for name, found in strands[0].layers.items()},
+            strand_consistency=handed_out(_cosine(*strands)) if len(strands) == 2 else None,
             _hypothetical=None if hypothetical is None else handed_out(hypothetical),
             _accounts=self._accounts(strands, len(x), first),
             _turned=strands[0].turned and len(strands) == 1,  # in a mean, positive is the evidence for the output
@@ -140,6 +146,16 @@ class Attributing:
             for strand, label in zip(strands, labels, strict=True)
             if strand.ledger is not None
         )
+
+
+def _cosine(one: Attribution, other: Attribution) -> Tensor:
+    """Return how alike two maps are position by position, (N,); NaN where one is all zero."""
+    a, b = one.relevance.sum(1), other.relevance.sum(1)
+    # brought to size 1 first, so that squares neither vanish nor overflow
+    a, b = (side / side.abs().amax(1, keepdim=True) for side in (a, b))
+    sizes = torch.linalg.vector_norm(a, dim=1) * torch.linalg.vector_norm(b, dim=1)
+    found: Tensor = (a * b).sum(1) / sizes
+    return found
 
 
 def _part(batch: Batch, start: int, stop: int) -> Batch:

@@ -94,7 +94,13 @@ def together(members: Sequence[Explanation]) -> EnsembleExplanation:
         next((member._obstacle for member in members if not member.has_hypothetical), None),
         tuple(members),
         scaled,
+        strand_consistency=_mean_consistency(members),
     )
+
+
+def _mean_consistency(members: Sequence[Explanation]) -> Tensor | None:
+    found = [member.strand_consistency for member in members if member.strand_consistency is not None]
+    return torch.stack(found).mean(0) if len(found) == len(members) else None
 
 
 def _as_attribution(member: Explanation) -> Attribution:

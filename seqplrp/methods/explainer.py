@@ -63,6 +63,12 @@ class Explainer:
     tf32, deterministic : bool
         On a GPU: whether products may be rounded to TF32, and whether sums must be made in a fixed order.
 
+    Attributes
+    ----------
+    largest_batch : int or None
+        Once a batch did not fit into memory: how many inputs did. Later calls that choose for themselves take no more.
+        May be set, to go on as an explainer did that was there before.
+
     Raises
     ------
     SeqplrpError
@@ -111,6 +117,7 @@ class Explainer:
         with TRACING:
             self.device, self.dtype = place_of(model, example, device)
         self._axes_of_others = tuple(other.dim() for other in others)
+        self.largest_batch: int | None = None
         self._preparations = Preparations(
             model, self.method, target, layout, self.device, self.dtype, shapes_of(example, others)
         )
@@ -244,7 +251,12 @@ class Explainer:
         ratio = x.shape[-1] / prepared.graph.input_sizes[-1]
         size = fixed or chosen_batch_size(batch_size, bytes_for_one(prepared.plan, ratio, self.dtype), self.device)
         may_halve = batch_size is None and not fixed
-        return Attributing(self.method, prepared, self.device, self.dtype, size, may_halve)
+        if may_halve and self.largest_batch is not None:
+            size = min(size, self.largest_batch)
+        return Attributing(self.method, prepared, self.device, self.dtype, size, may_halve, self._halved)
+
+    def _halved(self, size: int) -> None:
+        self.largest_batch = size
 
     def _notes(self, whole: Explanation) -> tuple[str, ...]:
         notes = []

@@ -35,6 +35,9 @@ class Explanation:
         What a reader of the map must know: a closing activation that was left out, negative scores, sums that changed.
     layers : dict of str to Tensor
         Relevance (N, ...) at the outputs of the modules that were asked for, pruned where it is pruned there.
+    strand_consistency : Tensor or None
+        (N,) where the method averages both strands: the cosine between the per-base maps of the two, 1 where they
+        agree, NaN where one of them is all zero. With several models the mean over them.
     """
 
     relevance: Tensor
@@ -43,6 +46,7 @@ class Explanation:
     method: Method
     notes: tuple[str, ...] = ()
     layers: Mapping[str, Tensor] = field(default_factory=dict, repr=False)
+    strand_consistency: Tensor | None = field(default=None, repr=False, kw_only=True)
     _hypothetical: Tensor | None = field(default=None, repr=False)
     _accounts: tuple[Account, ...] = field(default=(), repr=False)
     _turned: bool = field(default=False, repr=False)
@@ -164,6 +168,12 @@ def joined(parts: Sequence[Explanation]) -> Explanation:
         "_hypothetical": torch.cat([part.hypothetical for part in parts]) if first.has_hypothetical else None,
         "layers": {name: torch.cat([part.layers[name] for part in parts]) for name in first.layers},
         "_accounts": tuple(account for part in parts for account in part._accounts),
+        "strand_consistency": _joined_or_none([part.strand_consistency for part in parts]),
     }
     notes = tuple(dict.fromkeys(note for part in parts for note in part.notes))
     return Explanation(method=first.method, notes=notes, _turned=first._turned, _obstacle=first._obstacle, **together)
+
+
+def _joined_or_none(parts: Sequence[Tensor | None]) -> Tensor | None:
+    there = [part for part in parts if part is not None]
+    return torch.cat(there) if there else None

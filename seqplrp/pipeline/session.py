@@ -271,7 +271,8 @@ def summarise(
     The columns: ``id``; ``contig``, ``start``, ``end``, ``strand`` (0-based, half-open); ``target`` (or the function
     that picks the score) and its ``class``; ``output``, the explained score; ``output_spread``, its standard deviation
     over the models, where there are several; its ``probability``, where the model's kind tells it;
-    ``predicted``, the number of the most probable output of a multi-class model; ``relevance_sum``;
+    ``predicted``, the number of the most probable output of a multi-class model; ``strand_consistency``, the cosine
+    between the maps of the two strands, where both are averaged; ``relevance_sum``;
     ``kept_share``, the share of the bases other than N that carry any relevance; ``gini`` of its absolute
     values; ``top_position`` on the contig, ``top_base`` (as read) and ``top_relevance``, those of the base with
     the largest absolute relevance.
@@ -282,6 +283,7 @@ def summarise(
     top = np.abs(per_base).argmax(1)
     at = np.arange(len(records))
     spread = explanation.output_spread.numpy() if isinstance(explanation, EnsembleExplanation) else None
+    consistency = explanation.strand_consistency
     with np.errstate(invalid="ignore"):
         kept = ((per_base != 0) & known).sum(1) / known.sum(1)
     return pd.DataFrame(
@@ -297,6 +299,7 @@ def summarise(
             **({} if spread is None else {"output_spread": spread}),
             "probability": probability,
             "predicted": pd.array([pd.NA] * len(records) if predicted is None else predicted, dtype="Int64"),
+            **({} if consistency is None else {"strand_consistency": consistency.numpy()}),
             "relevance_sum": per_base.sum(1, dtype=np.float64),
             "kept_share": kept,
             "gini": gini(per_base, ignore=~known),

@@ -165,3 +165,30 @@ def test_the_ledger_tells_the_strands_apart() -> None:
 def test_both_strands_are_explained_for_the_output_predicted_on_the_strand_that_was_given() -> None:
     e = sp.explain(classifier(), X, target="predicted", method=sp.LRP(reverse_complement=True))
     assert torch.equal(e.target, classifier()(X).argmax(1))
+
+
+@pytest.mark.parametrize("name", list(METHODS))
+def test_strand_consistency_is_the_cosine_between_the_two_strands_maps(name: str) -> None:
+    method = METHODS[name]
+    both = sp.explain(classifier(), X, target=1, method=method(reverse_complement=True), batch_size=2)
+    forward = sp.explain(classifier(), X, target=1, method=method()).per_base
+    backward = sp.explain(classifier(), rc(X), target=1, method=method()).per_base.flip(1)
+    expected = torch.nn.functional.cosine_similarity(forward, backward, dim=1, eps=0.0)
+    torch.testing.assert_close(both.strand_consistency, expected, rtol=1e-9, atol=1e-12)
+    assert (both.strand_consistency < 0.999).all(), "this net does not treat both strands alike"
+
+
+def test_strand_consistency_is_one_where_the_net_treats_both_strands_alike() -> None:
+    e = sp.explain(both_strands(), X, method=sp.LRP(reverse_complement=True))
+    torch.testing.assert_close(e.strand_consistency, torch.ones(5).double(), rtol=1e-9, atol=1e-12)
+    members = sp.explain([both_strands(), both_strands()], X, method=sp.LRP(reverse_complement=True))
+    torch.testing.assert_close(members.strand_consistency, e.strand_consistency, rtol=1e-9, atol=1e-12)
+
+
+def test_strand_consistency_says_nothing_of_empty_maps_and_of_one_strand() -> None:
+    x = X.clone()
+    x[0] = 0
+    e = sp.explain(classifier(), x, target=1, method=sp.LRP(reverse_complement=True))
+    assert torch.isnan(e.strand_consistency[0])
+    assert torch.isfinite(e.strand_consistency[1:]).all()
+    assert sp.explain(classifier(), x, target=1, method="lrp").strand_consistency is None

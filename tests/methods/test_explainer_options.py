@@ -148,6 +148,10 @@ def test_a_batch_that_does_not_fit_is_halved(error: Exception, monkeypatch) -> N
     assert sorted(found.ledger.sequence.unique()) == list(range(9))
     with pytest.raises(sp.SeqplrpError, match="leave batch_size out"):
         explainer(x, targets, batch_size=3)
+    assert explainer.largest_batch == 2
+    sizes.clear()
+    explainer(x, targets)
+    assert max(sizes) == 2, "the next call knows what fits"
 
 
 def test_an_error_that_is_none_of_memory_is_not_tried_again(monkeypatch) -> None:
