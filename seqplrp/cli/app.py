@@ -12,9 +12,10 @@ from typing import Any, Protocol, cast
 import typer
 
 from seqplrp._version import __version__
-from seqplrp.cli.errors import from_os_error, from_usage_error, usage_error_type
+from seqplrp.cli.errors import from_usage_error, usage_error_type
 from seqplrp.cli.stopping import Stopped, stop_behind, stoppable
 from seqplrp.errors import SeqplrpError
+from seqplrp.storage import from_os_error
 
 COMMANDS = ("simulate", "train", "explain", "logo", "score", "audit", "filters", "benchmark", "demo")
 """The commands in the order of the work; each is a module of this room of the same name."""

@@ -87,7 +87,7 @@ def audit(
     arguments = dict(locals())
     from seqplrp.cli.auditing import Looks, run
     from seqplrp.cli.method_options import described
-    from seqplrp.cli.output import output_directory
+    from seqplrp.storage import output_directory
     from seqplrp.cli.request import request_of
 
     chosen_method, given = settings.method(method, seed=seed)

@@ -41,7 +41,7 @@ def demo(
     """
     from contextlib import chdir
 
-    from seqplrp.cli.output import output_directory
+    from seqplrp.storage import output_directory
 
     began = time.monotonic()
     pictures = ["logos.svg", "measures.svg", "model/learning_curve.svg"]

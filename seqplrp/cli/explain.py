@@ -58,9 +58,9 @@ def explain(
     arguments = dict(locals())
     from seqplrp.cli.console import progress
     from seqplrp.cli.method_options import described
-    from seqplrp.cli.output import output_directory
     from seqplrp.cli.request import request_of
     from seqplrp.pipeline import parse_formats, run
+    from seqplrp.storage import output_directory
 
     chosen = parse_formats(formats)
     chosen_method, given = settings.method(method, seed=seed)

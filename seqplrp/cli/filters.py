@@ -66,8 +66,8 @@ def filters(
 
     from seqplrp.cli.filtering import Looks, run
     from seqplrp.cli.method_options import described
-    from seqplrp.cli.output import output_directory
     from seqplrp.cli.request import request_of
+    from seqplrp.storage import output_directory
 
     looks = Looks(top=top, per_sequence=per_sequence, motifs=motifs, match=match, drawn=max_filters)
     looks.check()

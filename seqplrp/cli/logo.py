@@ -37,11 +37,11 @@ def logo(
     overwrite: OverwriteFile = False,
 ) -> None:
     """Draw explained sequences as logos, methods stacked, known motifs marked under them."""
-    from seqplrp.cli.output import output_file
     from seqplrp.errors import as_options
     from seqplrp.genomics import read_truth_bed
     from seqplrp.plot import check_suffix, comparison_panel, save_figure
     from seqplrp.recovery import parse_region, read_explanations, sequence_panel
+    from seqplrp.storage import output_file
 
     check_suffix(out)
     with output_file(out, overwrite=overwrite, inputs=[truth]) as stage:

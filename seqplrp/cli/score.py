@@ -68,10 +68,10 @@ def score(
         _count_kmers(directory, kmers, out, overwrite)
         return
     assert truth is not None
-    from seqplrp.cli.output import output_file
     from seqplrp.errors import as_options
     from seqplrp.genomics import read_truth_bed
     from seqplrp.recovery import read_explanations, read_labels, score_explanations
+    from seqplrp.storage import output_file
 
     with output_file(out, overwrite=overwrite, inputs=[truth, motifs, labels]) as stage:
         known = read_truth_bed(truth)
@@ -96,9 +96,9 @@ def score(
 
 
 def _count_kmers(directory: Path, k: int, out: Path, overwrite: bool) -> None:
-    from seqplrp.cli.output import output_file
     from seqplrp.errors import as_options
     from seqplrp.recovery import peak_kmers, read_explanations
+    from seqplrp.storage import output_file
 
     with output_file(out, overwrite=overwrite) as stage:
         with as_options("kmers"):

@@ -41,10 +41,10 @@ def simulate(
     the instance supports), task.yaml (complete: simulating it makes the same files), sequences.tsv and motifs.meme.
     """
     from seqplrp.cli.console import progress
-    from seqplrp.cli.output import output_directory
     from seqplrp.errors import as_options
     from seqplrp.genomics.simulation import load_task, write_simdna, write_simulated
     from seqplrp.genomics.simulation import simulate as make
+    from seqplrp.storage import output_directory
 
     began = time.perf_counter()
     with as_options("task"):

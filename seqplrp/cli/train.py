@@ -98,9 +98,9 @@ def train(
     """
     from seqplrp.cli.console import warn
     from seqplrp.cli.named_values import named_values
-    from seqplrp.cli.output import output_directory
     from seqplrp.errors import as_options
     from seqplrp.models import TrainOptions, check_architecture, train_model
+    from seqplrp.storage import output_directory
 
     options = named_values(option or [], "filters=32")
     settings = TrainOptions(

@@ -20,9 +20,9 @@ import typer
 import seqplrp
 from seqplrp.cli import app as application
 from seqplrp.cli import options
-from seqplrp.cli.errors import from_os_error
 from seqplrp.cli.stopping import Stopped
 from seqplrp.errors import SeqplrpError
+from seqplrp.storage import from_os_error
 
 PROGRAM = [sys.executable, "-c", "import sys; from seqplrp.cli import main; sys.exit(main())"]
 
@@ -212,7 +212,7 @@ signal.signal(signal.SIGHUP, signal.SIG_DFL)
 from pathlib import Path
 import typer
 from seqplrp.cli import app as application, main
-from seqplrp.cli.output import output_directory
+from seqplrp.storage import output_directory
 app = typer.Typer()
 @app.callback()
 def root(): pass

@@ -22,6 +22,7 @@ from seqplrp.errors import SeqplrpError
 from seqplrp.genomics.fasta import Record
 from seqplrp.genomics.tracks.flat import FlatArray
 from seqplrp.genomics.tracks.index import Place
+from seqplrp.storage import sync_directory
 
 _LOCAL_HEADER = struct.Struct("<4s5H3I2H")  # of a zip member: its last two fields are the lengths of name and extra
 _ABOUT, _RECORDS = "about.json", "records.json"
@@ -111,15 +112,6 @@ def _member(name: str) -> zipfile.ZipInfo:
 def _put(archive: zipfile.ZipFile, name: str, content: bytes) -> None:
     with archive.open(_member(name), "w") as out:
         out.write(content)
-
-
-def sync_directory(directory: Path) -> None:
-    """Make renames within a directory outlast a power cut."""
-    handle = os.open(directory, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def open_part(path: Path, *, verify: bool = False) -> Part:

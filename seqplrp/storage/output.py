@@ -16,8 +16,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from seqplrp._version import __version__
-from seqplrp.cli.errors import from_os_error
 from seqplrp.errors import SeqplrpError
+from seqplrp.storage.failures import from_os_error
 
 MARKER = ".seqplrp.json"
 """The list of the files that seqplrp wrote into a directory: what ``--overwrite`` may replace."""

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from seqplrp.cli.output import MARKER, output_directory, output_file
 from seqplrp.errors import SeqplrpError
+from seqplrp.storage import MARKER, output_directory, output_file
 
 
 def write(out, *, overwrite=False, **files):

@@ -1,0 +1,102 @@
+"""Files that are whole or not there, a lock against a second run, and what tells one piece of work from another."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from seqplrp.errors import SeqplrpError
+
+_PARTIAL = ".partial"
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file under a temporary name, bring it to the disk, rename it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + _PARTIAL)
+    with open(partial, "wb") as handle:
+        handle.write(content)
+        handle.flush()
+        os.fsync(handle.fileno())
+    os.replace(partial, path)
+    sync_directory(path.parent)
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write JSON; numbers that are not finite are refused."""
+    write_whole(path, (json.dumps(content, indent=1, allow_nan=False) + "\n").encode())
+
+
+def read_json(path: Path) -> Any:
+    """Read JSON that `write_json` wrote; None where there is no such file.
+
+    Raises
+    ------
+    SeqplrpError
+        If the file is damaged.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (ValueError, OSError) as error:
+        raise SeqplrpError(path, f"can't be read ({error})", f"remove {path.parent} to have it made again") from error
+
+
+def differences(there: Mapping[str, Any], now: Mapping[str, Any], path: str = "") -> list[str]:
+    """Say in words by which keys two descriptions differ."""
+    found = []
+    for key in dict.fromkeys([*there, *now]):
+        name = f"{path}.{key}" if path else str(key)
+        before, after = there.get(key), now.get(key)
+        if isinstance(before, Mapping) and isinstance(after, Mapping):
+            found += differences(before, after, name)
+        elif before != after:
+            found.append(f"{name} was {_shown(before)} and is {_shown(after)}")
+    return found
+
+
+@contextmanager
+def locked(directory: Path) -> Iterator[None]:
+    """Hold a directory against other runs; the lock ends with the process, however that ends.
+
+    Raises
+    ------
+    SeqplrpError
+        If another run holds it.
+    """
+    import fcntl
+
+    path = directory / ".lock"
+    with open(path, "a+", encoding="utf-8") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            handle.seek(0)
+            who = handle.read().strip() or "unknown"
+            raise SeqplrpError(
+                directory, f"another run is at work there (process {who})", "wait for it, or choose another --out"
+            ) from None
+        handle.seek(0)
+        handle.truncate()
+        handle.write(f"{os.getpid()}\n")
+        handle.flush()
+        yield
+
+
+def sync_directory(directory: Path) -> None:
+    """Make renames within a directory outlast a power cut."""
+    handle = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _shown(value: Any) -> str:
+    text = "absent" if value is None else json.dumps(value, default=str)
+    return text if len(text) <= 60 else text[:57] + "..."
