@@ -12,6 +12,7 @@ from seqplrp.plot.audit import (
 from seqplrp.plot.bars import measure_bars
 from seqplrp.plot.curves import learning_curve
 from seqplrp.plot.figures import check_suffix, save_figure
+from seqplrp.plot.line_panels import line_panels
 from seqplrp.plot.logos import BASE_COLOURS, draw_logo, logo_frame, logo_values
 from seqplrp.plot.motifs import MotifCell, information_frame, motif_grid
 from seqplrp.plot.panels import LogoTrack, Mark, SequencePanel, comparison_panel, logo_panel
@@ -34,6 +35,7 @@ __all__ = [
     "draw_logo",
     "information_frame",
     "learning_curve",
+    "line_panels",
     "logo_frame",
     "logo_panel",
     "logo_values",

@@ -130,6 +130,61 @@ def marginalise(
     return Marginal(table, effects, shuffled)
 
 
+def random_word_effects(
+    score: Score,
+    backgrounds: Tensor,
+    target: Any,
+    width: int,
+    *,
+    words: int = 199,
+    start: int | None = None,
+    seed: int = 0,
+    batch_size: int = 256,
+) -> FloatArray:
+    """Measure what random words do to the score on average, put into the same place of background sequences.
+
+    They are the null of `marginalise`: a found motif that does no more than words of its length is none to the model.
+
+    Parameters
+    ----------
+    score, backgrounds, target, start, batch_size
+        See `marginalise`.
+    width : int
+        Bases of each word; each is drawn by itself, as likely as in the backgrounds.
+    words : int
+        How many.
+    seed : int
+        Of the words: those of one seed and width are the same whatever the model.
+
+    Returns
+    -------
+    ndarray, shape (words,)
+        Mean rise of the score over the backgrounds, by word.
+
+    Raises
+    ------
+    SeqplrpError
+        If the words do not fit into the sequences, or an argument is out of its range.
+    """
+    codes, goal = codes_of(backgrounds), as_target(target, backgrounds)
+    for name, value in (("width", width), ("words", words)):
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise SeqplrpError(name, f"is {value!r}", "give a whole number of 1 or more")
+    at = _begin("of random letters", width, codes.shape[1], start)
+    counts = np.bincount(codes.ravel(), minlength=UNKNOWN + 1)[:UNKNOWN]
+    drawn = np.random.default_rng([seed, width]).choice(UNKNOWN, size=(words, width), p=counts / counts.sum())
+    before = batched_scores(score, backgrounds, goal, batch_size)
+    effects, at_once = [], max(1, batch_size // len(codes))
+    for first in range(0, words, at_once):
+        some = drawn[first : first + at_once].astype(np.uint8)
+        changed = np.repeat(codes[None], len(some), axis=0)
+        changed[:, :, at : at + width] = some[:, None]
+        x = codes_to_one_hot(changed.reshape(-1, codes.shape[1]), backgrounds.dtype).to(backgrounds.device)
+        after = batched_scores(score, x, goal.repeat(len(some)), batch_size).reshape(len(some), -1)
+        effects.append((after - before).mean(axis=1))
+    return np.concatenate(effects)
+
+
 def _named(motifs: Mapping[str, Motif | str] | Sequence[Motif | str]) -> dict[str, Motif | str]:
     if isinstance(motifs, str | Motif):
         motifs = [motifs]

@@ -158,7 +158,7 @@ def test_causal_truth_is_the_planted_instances_that_matter_and_worked_out_once(f
     calls = []
     real = protocols.causal_truth
     monkeypatch.setattr(protocols, "causal_truth", lambda *a, **k: calls.append(1) or real(*a, **k))
-    right, wrong = (protocols.measured(one, {"causal": options}, ()) for one in (truth, nothing))
+    right, wrong = (protocols.measured(one, {"causal": options}, ())[0] for one in (truth, nothing))
     assert len(calls) == 1
     assert set(right) == {"causal_auprc", "causal_rra", "causal_rma"}
     defined = ~np.isnan(right["causal_auprc"])

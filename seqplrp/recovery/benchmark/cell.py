@@ -24,13 +24,16 @@ from seqplrp.methods import Explainer, Method, Sweep
 from seqplrp.models import SequenceModel, check_architecture, load_model, save_training, train_model
 from seqplrp.recovery.benchmark.config import Architecture, BenchmarkConfig
 from seqplrp.recovery.benchmark.costs import Cost, measure_cost
+from seqplrp.recovery.benchmark.curves import Curve, curves_as_plain, curves_from_plain
+from seqplrp.recovery.benchmark.discovered import ModelFinding
 from seqplrp.recovery.benchmark.found_patterns import FoundPattern, as_plain, from_plain
-from seqplrp.recovery.benchmark.model_protocols import ModelFinding, measured_whole, model_protocol_recipe
+from seqplrp.recovery.benchmark.model_protocols import measured_whole, model_protocol_recipe
 from seqplrp.recovery.benchmark.protocols import Explain, Subject, measured, measures_of
 from seqplrp.recovery.benchmark.scenes import Candidates, Scene
 from seqplrp.recovery.benchmark.store import digest, file_name, gzipped, read_json, write_json, write_whole
 from seqplrp.recovery.benchmark.tasks import BenchmarkTask, TaskData
 from seqplrp.recovery.benchmark.variants import Variant, shared_passes
+from seqplrp.recovery.source import source_digest, source_rooms
 
 FloatArray = npt.NDArray[np.float64]
 Say = Callable[[str], None]
@@ -134,6 +137,12 @@ class Part:
     cost : Cost or None
     seconds : float
         That its maps and measures took.
+    curves : mapping of str to tuple of Curve
+        By protocol.
+    source : str or None
+        Digest of the source that made it; None for parts of before it was recorded.
+    settled : str or None
+        What the method resolved to then: its rules with their parameters, and the shares that were pruned.
     """
 
     name: str
@@ -145,6 +154,9 @@ class Part:
     gini: FloatArray
     cost: Cost | None
     seconds: float
+    curves: Mapping[str, tuple[Curve, ...]] = dataclasses.field(default_factory=dict)
+    source: str | None = None
+    settled: str | None = None
 
 
 def part_path(folder: Path, name: str) -> Path:
@@ -163,6 +175,9 @@ def write_part(folder: Path, part: Part, recipe: str) -> None:
         "measures": list(part.values),
         "of_model": part.of_model,
         "patterns": {protocol: as_plain(found) for protocol, found in part.patterns.items()},
+        "curves": _plain_curves(part),
+        "source": part.source,
+        "settled": part.settled,
     }
     buffer = io.BytesIO()
     # one array a measure would cost more in headers than in numbers
@@ -184,8 +199,17 @@ def read_part(folder: Path, name: str) -> tuple[Part, str] | None:
     by_measure = dict(zip(meta["measures"], values, strict=True))
     of_model = meta.get("of_model", {})  # parts of before there were protocols of whole models have none
     patterns = {protocol: from_plain(found) for protocol, found in meta.get("patterns", {}).items()}
-    part = Part(meta["name"], meta["recipe"], by_measure, of_model, patterns, examples, sparse, cost, meta["seconds"])
-    return part, meta["cell"]
+    curves = {protocol: curves_from_plain(found) for protocol, found in meta.get("curves", {}).items()}
+    head = (meta["name"], meta["recipe"], by_measure, of_model, patterns, examples, sparse, cost, meta["seconds"])
+    return Part(*head, curves, meta.get("source"), meta.get("settled")), meta["cell"]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """How a cell's model was trained: the seconds that it took, and the digest of the source, None if not recorded."""
+
+    seconds: float
+    source: str | None
 
 
 @dataclass(frozen=True)
@@ -214,23 +238,23 @@ class Worker:
 
     def run(self, data: TaskData, candidates: Candidates) -> None:
         """Do what is missing: train, explain, measure; at last write the rows and the manifest."""
-        model, training_seconds = self._model(data)
+        model, trained = self._model(data)
         least = self.config.least_auroc(self.cell.task)
         auroc = float(model.config.metrics["test"]["macro"]["auroc"])
         if auroc < least:
-            self._finish(NOT_LEARNED, model, None, [], training_seconds)
+            self._finish(NOT_LEARNED, model, None, [], trained)
             return
         scene = Scene.of(model, data.data.kind, candidates, self.cell.task.seed)
         if len(scene) == 0:
-            self._finish(NOTHING_SCORED, model, scene, [], training_seconds)
+            self._finish(NOTHING_SCORED, model, scene, [], trained)
             return
-        self._finish(SCORED, model, scene, self._parts(scene), training_seconds)
+        self._finish(SCORED, model, scene, self._parts(scene), trained)
 
     @property
     def _hash(self) -> str:
         return digest(self.recipe)
 
-    def _model(self, data: TaskData) -> tuple[SequenceModel, float]:
+    def _model(self, data: TaskData) -> tuple[SequenceModel, Trained]:
         """Load the model, or train it."""
         goal = self.folder / "model"
         known = read_json(goal / "recipe.json")
@@ -244,7 +268,11 @@ class Worker:
                 options=self.cell.architecture.options,
                 training=settings,
             )
-            known = {"hash": self.model_hash, "seconds": time.perf_counter() - started}
+            known = {
+                "hash": self.model_hash,
+                "seconds": time.perf_counter() - started,
+                "source": source_digest(),
+            }
             partial = self.folder / "model.partial"
             for old in (partial, goal):
                 shutil.rmtree(old, ignore_errors=True)
@@ -253,7 +281,7 @@ class Worker:
             partial.rename(goal)
         model = load_model(goal)  # also when it was trained just now: the same bytes go on either way
         assert isinstance(model, SequenceModel)
-        return model, float(known["seconds"])
+        return model, Trained(float(known["seconds"]), known.get("source"))
 
     def _parts(self, scene: Scene) -> list[Part]:
         """Make every method's part that is not there."""
@@ -297,11 +325,11 @@ class Worker:
         method, names = variant.method, (variant.name, variant.family)
         explain = None if method is None else _explaining(method, scene.model)
         subject = Subject(scene, relevance, explain, maps.hypothetical)
-        values = measured(subject, self.config.protocols, names)
+        values, curves = measured(subject, self.config.protocols, names)
         found = measured_whole(subject, self.config.model_protocols, names)
         cost = None if method is None or self.config.cost is None else measure_cost(scene, method, self.config.cost)
         seconds = shared + time.perf_counter() - started
-        self._write(variant.name, values, found, relevance, cost, seconds)
+        self._write(variant, variant.name, values, found, relevance, cost, seconds, curves)
         if matched is not None and variant in matched.methods:
             reference = read_part(self.folder, matched.to.name)
             assert reference is not None  # it is the first to be made
@@ -309,24 +337,27 @@ class Worker:
             cut = np.nan_to_num(cut)  # a map without a goal: all measures of a map of zeros are undefined
             name = cut_name(variant, matched.to)
             subject = Subject(scene, cut, None)
-            values = measured(subject, self.config.protocols, names, map_alone=True)
+            values, curves = measured(subject, self.config.protocols, names, map_alone=True)
             found = measured_whole(subject, self.config.model_protocols, names)
-            self._write(name, values, found, cut, None, 0.0)
+            self._write(variant, name, values, found, cut, None, 0.0, curves)
 
     def _write(
         self,
+        variant: Variant,
         name: str,
         values: Mapping[str, FloatArray],
         found: Mapping[str, ModelFinding],
         relevance: FloatArray,
         cost: Cost | None,
         seconds: float,
+        curves: Mapping[str, tuple[Curve, ...]],
     ) -> None:
         examples, sparse = relevance[: self.config.pictures.sequences], gini(relevance)
         of_model = {protocol: one.values for protocol, one in found.items()}
         patterns = {protocol: one.patterns for protocol, one in found.items()}
         recipe = recipes_of(self.config)[name]
-        part = Part(name, recipe, values, of_model, patterns, examples, sparse, cost, seconds)
+        made = (values, of_model, patterns, examples, sparse, cost, seconds, curves)
+        part = Part(name, recipe, *made, source=source_digest(), settled=variant.settled)
         write_part(self.folder, part, self._hash)
 
     def _finish(
@@ -335,7 +366,7 @@ class Worker:
         model: SequenceModel,
         scene: Scene | None,
         parts: Sequence[Part],
-        training_seconds: float,
+        trained: Trained,
     ) -> None:
         """Write the rows, then the manifest that says that they are whole."""
         write_whole(self.folder / ROWS_FILE, gzipped(self._rows(scene, parts)))
@@ -350,12 +381,15 @@ class Worker:
                 "hash": self._hash,
                 "recipe": self.recipe,
                 "methods": recipes_of(self.config),
+                "settled": {part.name: part.settled for part in parts},
+                "source": {"digest": source_digest(), "rooms": source_rooms()},
+                "sources": {"model": trained.source, "methods": {part.name: part.source for part in parts}},
                 "status": status,
                 "model": {
                     **{key: float(metrics[key]) for key in ("auroc", "auprc", "accuracy")},
                     "parameters": model.config.training["parameters"],
                     "epochs": model.config.training["epochs_run"],
-                    "training_seconds": training_seconds,
+                    "training_seconds": trained.seconds,
                     "threads": torch.get_num_threads(),
                 },
                 "candidates": 0 if scene is None else len(scene) + sum(scene.left_out.values()),
@@ -363,9 +397,10 @@ class Worker:
                 "left_out": {} if scene is None else scene.left_out,
                 "sequences": [] if scene is None else scene.candidates.ids,
                 "measures": list(measures_of(self.config.protocols)),
-                "seconds": training_seconds + sum(part.seconds for part in parts),
+                "seconds": trained.seconds + sum(part.seconds for part in parts),
                 "costs": {part.name: dataclasses.asdict(part.cost) for part in parts if part.cost is not None},
                 "of_model": {part.name: _finite(part.of_model) for part in parts if part.of_model},
+                "curves": {part.name: _plain_curves(part) for part in parts if part.curves},
                 "examples": [] if scene is None else _examples(scene, self.config.pictures.sequences),
             },
         )
@@ -455,6 +490,11 @@ def _patterns(parts: Sequence[Part]) -> dict[str, dict[str, Any]]:
         for part in parts
         if part.patterns
     }
+
+
+def _plain_curves(part: Part) -> dict[str, list[dict[str, Any]]]:
+    """Return a part's curves by protocol, as JSON can hold them."""
+    return {protocol: curves_as_plain(found) for protocol, found in part.curves.items()}
 
 
 def _finite(of_model: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, float | None]]:

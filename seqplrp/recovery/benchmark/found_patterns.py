@@ -24,6 +24,8 @@ PATTERN_COLUMNS = (
     "kind",
     "truth",
 )
+EFFECT_COLUMNS = ("effect", "effect_low", "effect_high", "words_effect", "effect_p")
+"""What marginalisation adds."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,13 @@ class FoundPattern:
         (W, 4).
     background : tuple of float
         Base frequencies of the sequences.
+    effect, effect_low, effect_high : float or None
+        Mean rise of the score where the motif is put into background sequences, with its 95 % bootstrap interval over
+        them; None where it was not measured.
+    words_effect : float or None
+        The same of random words of its length, the mean over them.
+    effect_p : float or None
+        Share of these words, and the motif itself, that do as much.
     """
 
     pattern: str
@@ -66,6 +75,11 @@ class FoundPattern:
     truth: str
     probabilities: tuple[tuple[float, ...], ...]
     background: tuple[float, ...]
+    effect: float | None = None
+    effect_low: float | None = None
+    effect_high: float | None = None
+    words_effect: float | None = None
+    effect_p: float | None = None
 
     def motif(self, identifier: str) -> Motif:
         """Return its matrix under an identifier, by the name of what it is like, or else of its consensus."""

@@ -18,31 +18,21 @@ import pandas as pd
 from seqplrp.errors import SeqplrpError
 from seqplrp.evaluate import Measure
 from seqplrp.genomics.motifs import Motif, load_all
-from seqplrp.recovery.benchmark.found_patterns import FoundPattern, described
+from seqplrp.recovery.benchmark.discovered import (
+    Finder,
+    ModelFinding,
+    MotifOptions,
+    discovered,
+    light_patterns,
+    same_matrix,
+)
+from seqplrp.recovery.benchmark.found_patterns import described
+from seqplrp.recovery.benchmark.marginal_protocol import MARGINAL_MEASURES, MARGINAL_SHOWN, MarginalOptions, marginal
 from seqplrp.recovery.benchmark.protocols import Options, Subject
-from seqplrp.recovery.benchmark.scenes import Scene
-from seqplrp.recovery.discovery import Discovery, compare_with_truth
-from seqplrp.recovery.filter_report import ALIKE
+from seqplrp.recovery.discovery import Discovery
 from seqplrp.recovery.modisco import modisco_input, require_modisco, run_modisco
-from seqplrp.recovery.patterns import FEWEST_SEQLETS, Pattern, find_patterns
-from seqplrp.recovery.seqlets import call_seqlets
+from seqplrp.recovery.patterns import Pattern
 from seqplrp.recovery.tomtom import require_memelite
-
-
-@dataclass(frozen=True)
-class ModelFinding:
-    """What a protocol gives of a method's maps of a model.
-
-    Attributes
-    ----------
-    values : mapping of str to float
-        By measure.
-    patterns : tuple of FoundPattern
-        The motifs that were discovered.
-    """
-
-    values: Mapping[str, float]
-    patterns: tuple[FoundPattern, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -79,33 +69,6 @@ class ModelProtocol:
 
 
 @dataclass(frozen=True)
-class MotifOptions(Options):
-    """Motifs that a method's maps give: seqlets, patterns, likeness to the true motifs.
-
-    Parameters
-    ----------
-    fdr : float
-        Share of false ones among the seqlets that are called; see `seqplrp.recovery.call_seqlets`.
-    fewest : int
-        Seqlets that a pattern must have. A true motif that lies in fewer of the sequences is not asked for.
-    level : float
-        The q-value up to which two motifs count as alike; see `seqplrp.recovery.compare_with_truth`.
-    """
-
-    fdr: float = 0.2
-    fewest: int = FEWEST_SEQLETS
-    level: float = ALIKE
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        for name in ("fdr", "level"):
-            if not 0 < getattr(self, name) <= 1:
-                raise SeqplrpError(name, f"is {getattr(self, name)}", "give a rate above 0 and up to 1")
-        if self.fewest < 2:
-            raise SeqplrpError("fewest", f"is {self.fewest}", "give a whole number of 2 or more")
-
-
-@dataclass(frozen=True)
 class ModiscoOptions(MotifOptions):
     """The same by TF-MoDISco, from the same seqlets.
 
@@ -124,10 +87,6 @@ class ModiscoOptions(MotifOptions):
             if getattr(self, name) < least:
                 raise SeqplrpError(name, f"is {getattr(self, name)}", f"give a whole number of {least} or more")
 
-
-_ROUNDED = 1e-3
-"""Probabilities that differ by no more are the same but for the digits that a file kept; no two motifs of the library
-are as near to one another."""
 
 _FAMILY = "a relative that sequence hardly tells from it counts, too"
 MOTIF_MEASURES = (
@@ -162,31 +121,18 @@ MOTIF_MEASURES = (
 )
 
 
-Finder = Callable[[Subject, pd.DataFrame, Any], list[Pattern]]
-
-
 def _motifs(subject: Subject, options: MotifOptions, find: Finder) -> ModelFinding:
     """Find patterns of positive relevance in a method's maps, and hold them against the true motifs."""
-    scene = subject.scene
-    seqlets = call_seqlets(subject.relevance, fdr=options.fdr, seed=scene.seed)
-    seqlets = seqlets[seqlets["sign"] > 0].reset_index(drop=True)
-    found = find(subject, seqlets, options)
-    truth = _true_motifs(scene)
-    asked = [sequences >= options.fewest for _, sequences in truth]
-    motifs = [motif for motif, _ in truth]
-    discovery = compare_with_truth(found, motifs, level=options.level)
+    found = discovered(subject, options, find)
+    asked = [sequences >= options.fewest for _, sequences in found.truth]
     values = {
-        "motif_patterns": float(len(found)),
-        "motif_seqlets": float(len(seqlets)),
+        "motif_patterns": float(len(found.patterns)),
+        "motif_seqlets": float(found.seqlets),
         "motif_true": float(sum(asked)),
     }
     if any(asked):
-        values |= _compared(discovery, asked, _library_size(motifs))
-    return ModelFinding(values, described(found, discovery))
-
-
-def _light(subject: Subject, seqlets: pd.DataFrame, options: MotifOptions) -> list[Pattern]:
-    return find_patterns(seqlets, subject.scene.candidates.codes, subject.relevance, fewest=options.fewest)
+        values |= _compared(found.discovery, asked, _library_size([motif for motif, _ in found.truth]))
+    return ModelFinding(values, described(found.patterns, found.discovery))
 
 
 def _modisco(subject: Subject, seqlets: pd.DataFrame, options: ModiscoOptions) -> list[Pattern]:
@@ -201,30 +147,6 @@ def _modisco(subject: Subject, seqlets: pd.DataFrame, options: ModiscoOptions) -
         fewest_seqlets=options.fewest,
     )
     return [pattern for pattern in found if len(pattern) >= options.fewest]
-
-
-def _true_motifs(scene: Scene) -> list[tuple[Motif, int]]:
-    """Return the motifs that support the explained classes, and in how many sequences each lies.
-
-    Motifs of one matrix under several names are one. What is in the library but for rounding is the library's own:
-    beside a twin of its own no pattern could be said to be most like it.
-    """
-    at, library = scene.candidates, load_all()
-    placed = at.placed[at.placed["supports"].astype(bool)]
-    motifs: list[Motif] = []
-    records: list[set[int]] = []
-    for name in sorted(set(placed["motif"])):
-        motif = next((one for one in library if _same_matrix(one, at.matrices[name])), at.matrices[name])
-        there = next((number for number, one in enumerate(motifs) if _same_matrix(one, motif)), len(motifs))
-        if there == len(motifs):
-            motifs.append(motif)
-            records.append(set())
-        records[there] |= set(placed.loc[placed["motif"] == name, "record"])
-    return [(motif, len(in_sequences)) for motif, in_sequences in zip(motifs, records, strict=True)]
-
-
-def _same_matrix(one: Motif, other: Motif) -> bool:
-    return one.width == other.width and np.allclose(one.probabilities, other.probabilities, rtol=0, atol=_ROUNDED)
 
 
 def _compared(everything: Discovery, asked: Sequence[bool], last: int) -> dict[str, float]:
@@ -259,7 +181,7 @@ def _likeness(discovery: Discovery) -> dict[str, float]:
 def _library_size(truth: Sequence[Motif]) -> int:
     """Count the library's motifs and the true ones that are not in it."""
     library = load_all()
-    return len(library) + sum(not any(_same_matrix(motif, one) for one in library) for motif in truth)
+    return len(library) + sum(not any(same_matrix(motif, one) for one in library) for motif in truth)
 
 
 _SHOWN = (
@@ -294,7 +216,7 @@ MODEL_PROTOCOLS: dict[str, ModelProtocol] = {
         ),
         measures=MOTIF_MEASURES,
         shown=_SHOWN,
-        run=partial(_motifs, find=_light),
+        run=partial(_motifs, find=light_patterns),
         options=MotifOptions,
         require=require_memelite,
         libraries=("memelite",),
@@ -312,6 +234,23 @@ MODEL_PROTOCOLS: dict[str, ModelProtocol] = {
         options=ModiscoOptions,
         require=_require_both,
         libraries=("memelite", "modisco-lite"),
+    ),
+    "marginalisation": ModelProtocol(
+        title="What the discovered motifs do to the model's score",
+        says=(
+            "Each pattern that would be discovered from the maps alone is put into the middle of dinucleotide shuffles "
+            "of the sequences, which have nothing else in common, and the mean rise of the score of the class in whose "
+            "sequences it was found is measured, beside that of random words of the same length there and of the "
+            "planted or known motifs. A pattern that does no more than random words is nothing that the model goes by: "
+            "the explanation made it. One that does, and is like no true motif, is the model's own. Of patterns of "
+            "nothing, as many as the level would exceed the words."
+        ),
+        measures=MARGINAL_MEASURES,
+        shown=MARGINAL_SHOWN,
+        run=marginal,
+        options=MarginalOptions,
+        require=require_memelite,
+        libraries=("memelite",),
     ),
 }
 """Every protocol of whole models by the name that configurations use; none has the name of one of `PROTOCOLS`."""

@@ -14,7 +14,7 @@ import pandas as pd
 from seqplrp.genomics.motifs import write_meme
 from seqplrp.recovery.benchmark.cell import PATTERNS_FILE, Cell, recipes_of
 from seqplrp.recovery.benchmark.config import BenchmarkConfig
-from seqplrp.recovery.benchmark.found_patterns import PATTERN_COLUMNS, FoundPattern, from_plain
+from seqplrp.recovery.benchmark.found_patterns import EFFECT_COLUMNS, PATTERN_COLUMNS, FoundPattern, from_plain
 from seqplrp.recovery.benchmark.store import file_name, read_json, write_whole
 
 MODEL_COLUMNS = ("task", "architecture", "seed", "method", "measure", "value")
@@ -115,17 +115,18 @@ def pattern_table(config: BenchmarkConfig, found: Iterable[MethodPatterns]) -> p
     Returns
     -------
     DataFrame
-        task, architecture, seed, method; the columns of `PATTERN_COLUMNS`, which `FoundPattern` describes; and
-        ``meme``, the motif's identifier in the model's MEME file.
+        task, architecture, seed, method; the columns of `PATTERN_COLUMNS`, and those of `EFFECT_COLUMNS` where effects
+        were measured, which `FoundPattern` describes; and ``meme``, the motif's identifier in the model's MEME file.
     """
-    words = _words(config)
+    words, listed = _words(config), list(found)
+    effects = EFFECT_COLUMNS if any(one.effect is not None for of in listed for one in of.patterns) else ()
     rows = []
-    for of in found:
+    for of in listed:
         head = (of.cell.task.name, of.cell.architecture.name, of.cell.seed, of.method)
         for one in of.patterns:
-            values = (getattr(one, name) for name in PATTERN_COLUMNS)
+            values = (getattr(one, name) for name in (*PATTERN_COLUMNS, *effects))
             rows.append((*head, *values, _identifier(words, of.method, one)))
-    columns = [*MODEL_COLUMNS[:4], *PATTERN_COLUMNS, "meme"]
+    columns = [*MODEL_COLUMNS[:4], *PATTERN_COLUMNS, *effects, "meme"]
     return pd.DataFrame(rows, columns=columns).astype({"best_q": float})
 
 

@@ -7,7 +7,7 @@ To add one, write a frozen dataclass of its settings and a function from a `Subj
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal
 
@@ -32,6 +32,7 @@ from seqplrp.evaluate import (
     substitution_robustness,
 )
 from seqplrp.genomics import reverse_complement
+from seqplrp.recovery.benchmark.curves import Curve, faithfulness_curves, randomisation_curves
 from seqplrp.recovery.benchmark.scenes import Scene
 from seqplrp.recovery.causal import causal_truth
 from seqplrp.recovery.perturbation import DinucleotideShuffle, RandomBases
@@ -55,12 +56,15 @@ class Subject:
         Explains other inputs, or another model, by the same method; None for maps that no method makes anew: the truth.
     hypothetical : ndarray, shape (N, 4, L), or None
         Contributions of all four bases, where the method has them.
+    known : dict
+        What was worked out once for all protocols, such as which motifs the maps give.
     """
 
     scene: Scene
     relevance: FloatArray
     explain: Explain | None
     hypothetical: npt.NDArray[np.float32] | None = None
+    known: dict[Any, Any] = field(default_factory=dict)
 
     def first(self, most: int) -> Subject:
         """Return the first sequences alone; all of them where `most` is 0."""
@@ -172,15 +176,31 @@ Needs = Literal["map", "model", "method"]
 
 
 @dataclass(frozen=True)
+class Measured:
+    """What a protocol gives of a method's maps.
+
+    Attributes
+    ----------
+    values : mapping of str to ndarray, shape (N,)
+        By measure.
+    curves : tuple of Curve
+        Means over the sequences, point by point, where the protocol has them.
+    """
+
+    values: Mapping[str, FloatArray]
+    curves: tuple[Curve, ...] = ()
+
+
+@dataclass(frozen=True)
 class Protocol:
     """Something to measure.
 
     Attributes
     ----------
     measures : tuple of Measure
-        What it gives: `run` returns the values (N,) of each by its name; what it leaves out is undefined.
+        What it gives: `run` finds the values (N,) of each by its name; what it leaves out is undefined.
     run : callable
-        From a subject and the options.
+        From a subject and the options to what was measured.
     options : type of Options
     needs : {"map", "model", "method"}
         What it asks beside the map: nothing, the model's scores, or other maps by the same method. Maps that were
@@ -188,14 +208,14 @@ class Protocol:
     """
 
     measures: tuple[Measure, ...]
-    run: Callable[[Subject, Any], Mapping[str, FloatArray]]
+    run: Callable[[Subject, Any], Measured]
     options: type[Options] = Options
     needs: Needs = "map"
 
 
-def _localisation(subject: Subject, options: Options) -> Mapping[str, FloatArray]:
+def _localisation(subject: Subject, options: Options) -> Measured:
     at = subject.scene.candidates
-    return localisation(subject.relevance, at.truth, ignore=at.ignore, distractor=at.distractor)
+    return Measured(localisation(subject.relevance, at.truth, ignore=at.ignore, distractor=at.distractor))
 
 
 CAUSAL_MEASURES = tuple(
@@ -205,7 +225,7 @@ CAUSAL_MEASURES = tuple(
 )
 
 
-def _causal(subject: Subject, options: CausalOptions) -> Mapping[str, FloatArray]:
+def _causal(subject: Subject, options: CausalOptions) -> Measured:
     """Score against those planted instances alone whose ablation lowers the model's score beyond a null."""
     scene, at = subject.scene, subject.scene.candidates
     key = ("causal", len(scene), options.draws, options.null_windows)
@@ -225,16 +245,16 @@ def _causal(subject: Subject, options: CausalOptions) -> Mapping[str, FloatArray
     values = localisation(
         subject.relevance, at.truth & used, ignore=at.ignore | (at.truth & unused), distractor=at.distractor
     )
-    return {measure.name: values[measure.name.removeprefix("causal_")] for measure in CAUSAL_MEASURES}
+    return Measured({measure.name: values[measure.name.removeprefix("causal_")] for measure in CAUSAL_MEASURES})
 
 
-def _sparsity(subject: Subject, options: Options) -> Mapping[str, FloatArray]:
-    return sparsity(subject.relevance, ignore=subject.scene.unknown)
+def _sparsity(subject: Subject, options: Options) -> Measured:
+    return Measured(sparsity(subject.relevance, ignore=subject.scene.unknown))
 
 
-def _faithfulness(subject: Subject, options: FaithfulnessOptions) -> Mapping[str, FloatArray]:
+def _faithfulness(subject: Subject, options: FaithfulnessOptions) -> Measured:
     scene = subject.scene
-    return faithfulness(
+    found = faithfulness(
         model_score(scene.model),
         scene.x,
         scene.targets,
@@ -243,13 +263,14 @@ def _faithfulness(subject: Subject, options: FaithfulnessOptions) -> Mapping[str
         kinds=("deletion", "insertion") if options.insertion else ("deletion",),
         draws=options.draws,
         seed=scene.seed,
-    ).measures()
+    )
+    return Measured(found.measures(), faithfulness_curves(found))
 
 
-def _robustness(subject: Subject, options: RobustnessOptions) -> Mapping[str, FloatArray]:
+def _robustness(subject: Subject, options: RobustnessOptions) -> Measured:
     scene, explain = subject.scene, subject.explain
     assert explain is not None
-    return substitution_robustness(
+    values = substitution_robustness(
         partial(explain, scene.model),
         model_score(scene.model),
         scene.x,
@@ -261,12 +282,13 @@ def _robustness(subject: Subject, options: RobustnessOptions) -> Mapping[str, Fl
         draws=options.draws,
         seed=scene.seed,
     )
+    return Measured(values)
 
 
-def _strands(subject: Subject, options: Options) -> Mapping[str, FloatArray]:
+def _strands(subject: Subject, options: Options) -> Measured:
     scene, explain = subject.scene, subject.explain
     assert explain is not None
-    return flip_consistency(
+    values = flip_consistency(
         partial(explain, scene.model),
         scene.x,
         scene.targets,
@@ -276,9 +298,10 @@ def _strands(subject: Subject, options: Options) -> Mapping[str, FloatArray]:
         ignore=scene.unknown,
         score=model_score(scene.model),
     )
+    return Measured(values)
 
 
-def _randomisation(subject: Subject, options: RandomisationOptions) -> Mapping[str, FloatArray]:
+def _randomisation(subject: Subject, options: RandomisationOptions) -> Measured:
     scene, explain = subject.scene, subject.explain
     assert explain is not None
     found = layer_randomisation(
@@ -290,7 +313,7 @@ def _randomisation(subject: Subject, options: RandomisationOptions) -> Mapping[s
         seeds=options.seeds,
         seed=scene.seed,
     )
-    return found.measures()
+    return Measured(found.measures(), randomisation_curves(found))
 
 
 def _of(prefix: str) -> tuple[Measure, ...]:
@@ -311,7 +334,7 @@ PROTOCOLS: dict[str, Protocol] = {
 
 def measured(
     subject: Subject, chosen: Mapping[str, Options], names: tuple[str, ...], *, map_alone: bool = False
-) -> dict[str, FloatArray]:
+) -> tuple[dict[str, FloatArray], dict[str, tuple[Curve, ...]]]:
     """Run protocols on a method's maps; a measure that does not apply to it is NaN throughout.
 
     Parameters
@@ -323,8 +346,16 @@ def measured(
         The method's name and its family's.
     map_alone : bool
         Only what needs the map alone.
+
+    Returns
+    -------
+    values : dict of str to ndarray, shape (N,)
+        By measure.
+    curves : dict of str to tuple of Curve
+        By protocol, for those that gave some.
     """
     found: dict[str, FloatArray] = {}
+    curves: dict[str, tuple[Curve, ...]] = {}
     for name, options in chosen.items():
         protocol = PROTOCOLS[name]
         applies = (not map_alone or protocol.needs == "map") and (
@@ -332,13 +363,15 @@ def measured(
         )
         asked = not options.methods or bool(set(names) & set(options.methods))
         part = subject.first(options.sequences)
-        values = protocol.run(part, options) if applies and asked else {}
+        of = protocol.run(part, options) if applies and asked else Measured({})
+        if of.curves:
+            curves[name] = of.curves
         for measure in filter(options.gives, protocol.measures):
             whole = np.full(len(subject.scene), np.nan)
-            if measure.name in values:
-                whole[: len(part.scene)] = values[measure.name]
+            if measure.name in of.values:
+                whole[: len(part.scene)] = of.values[measure.name]
             found[measure.name] = whole
-    return found
+    return found, curves
 
 
 def measures_of(chosen: Mapping[str, Options]) -> dict[str, Measure]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from seqplrp.errors import SeqplrpError
 from seqplrp.genomics import REFERENCES
-from seqplrp.methods import LRP, METHODS, PLRP, Method, options_of, parse_rule, resolve_method
+from seqplrp.methods import LRP, METHODS, PLRP, Method, options_of, parse_rule, resolve_method, settled
 from seqplrp.recovery.benchmark.entries import Entry, as_number
 
 TRUTH = "truth"
@@ -46,6 +46,11 @@ class Variant:
     def recipe(self) -> str:
         """What one would type to make it."""
         return TRUTH if self.method is None else repr(self.method)
+
+    @property
+    def settled(self) -> str:
+        """What it resolves to: the recipe with what it falls back on written out, such as rules and a budget."""
+        return TRUTH if self.method is None else repr(settled(self.method))
 
     @property
     def is_pruned(self) -> bool:

@@ -10,7 +10,11 @@ _PEERS = ("torch", "numpy", "scipy", "scikit-learn", "tangermeme", "captum")
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of seqplrp and of the libraries that its numbers come from; absent ones are left out."""
+    """Return the versions of seqplrp and of the libraries that its numbers come from; absent ones are left out.
+
+    A cell that other versions made is refused. Its source is no version: one that another state of it made is said in
+    the report (`seqplrp.recovery.benchmark.provenance`).
+    """
     found = {"seqplrp": __version__}
     for name in _PEERS:
         try:
