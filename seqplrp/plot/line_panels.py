@@ -49,7 +49,7 @@ def line_panels(
     ticks : mapping of str to (values, texts), optional
         Places of x that are marked, by panel; matplotlib's choice for others.
     highlight : str, optional
-        A line that is drawn above all others, with its band.
+        A line that is drawn broad, beneath the others, with its band.
     controls : mapping of str to str, optional
         Lines that are no methods, with their colours; they are dotted.
     zero : bool
@@ -81,7 +81,7 @@ def line_panels(
     grid = figure.subplots(rows, columns, squeeze=False, sharey="row")
     for number, (axes, panel) in enumerate(zip(grid.ravel(), panels)):
         of = table[table["panel"] == panel]
-        for line in sorted(lines, key=lambda one: one == highlight):
+        for line in lines:
             banded = len(lines) <= _MOST_BANDS or line == highlight
             _draw(axes, of[of["line"] == line], str(line), styles[line], banded=banded)
         _place(axes, spread, (ticks or {}).get(panel))
@@ -108,7 +108,7 @@ def _styles(lines: Sequence[str], highlight: str | None, controls: Mapping[str, 
         if line in controls:
             found[line] = {"color": controls[line], "linestyle": ":", "linewidth": 1.6}
         elif line == highlight:
-            found[line] = {"color": first, "linestyle": "-", "linewidth": 2.4, "zorder": 5}
+            found[line] = {"color": first, "linestyle": "-", "linewidth": 3.0, "zorder": 1.9}
         else:
             style = _STYLES[number // len(others) % len(_STYLES)]
             found[line] = {"color": others[number % len(others)], "linestyle": style, "linewidth": 1.3}

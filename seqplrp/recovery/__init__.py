@@ -27,7 +27,7 @@ from seqplrp.recovery.kmers import peak_kmers
 from seqplrp.recovery.labels import read_labels
 from seqplrp.recovery.layer_reading import Reading, reading_of
 from seqplrp.recovery.looking import parse_region, sequence_panel
-from seqplrp.recovery.marginalisation import Marginal, marginalise
+from seqplrp.recovery.marginalisation import Marginal, marginalise, random_word_effects
 from seqplrp.recovery.modisco import (
     MOST_ZERO_WINDOWS,
     ModiscoInput,
@@ -106,6 +106,7 @@ __all__ = [
     "parse_region",
     "peak_kmers",
     "pool_strides",
+    "random_word_effects",
     "read_explanations",
     "read_labels",
     "read_modisco",

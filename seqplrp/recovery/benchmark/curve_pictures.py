@@ -112,7 +112,7 @@ def _randomisation(summary: Summary, table: pd.DataFrame | None, group: str) -> 
         pd.concat(parts, ignore_index=True)[["panel", "line", "x", "mean", "low", "high"]],
         x_label="re-initialised down to",
         y_label="likeness to the trained model's map",
-        columns=len(architectures),
+        columns=len(architectures) if len(architectures) > 1 else len(_LIKENESS),
         ticks=ticks,
         highlight=summary.config.default.name,
         controls=_controls(summary),

@@ -10,6 +10,8 @@ import pandas as pd
 
 from seqplrp.errors import SeqplrpError
 from seqplrp.recovery.benchmark.config import BenchmarkConfig
+from seqplrp.recovery.benchmark.curve_pictures import draw_curves
+from seqplrp.recovery.benchmark.curve_tables import CURVE_TABLES, curves_of_run
 from seqplrp.recovery.benchmark.model_tables import pattern_paths
 from seqplrp.recovery.benchmark.pictures import draw_pictures
 from seqplrp.recovery.benchmark.report import write_report
@@ -79,9 +81,16 @@ def report_run(config: BenchmarkConfig, out: Path | str) -> Outcome:
     _write_table(summary.models, folder / "models.tsv")
     for name, means in summary.of_models.items():
         _write_table(means, folder / f"{name}_summary.tsv")
-    reports = write_report(summary, draw_pictures(summary, folder), folder)
+    curves = curves_of_run(summary)
+    for name, kind in CURVE_TABLES.items():
+        (folder / kind.file).unlink(missing_ok=True)
+        if name in curves:
+            _write_table(curves[name], folder / kind.file)
+    pictures = [*draw_pictures(summary, folder), *draw_curves(summary, curves, folder)]
+    reports = write_report(summary, pictures, folder)
     tables = [folder / name for name in ("summary.tsv", "tests.tsv", "costs.tsv", "models.tsv", RESULTS_FILE)]
     tables += [folder / name for one in summary.of_models for name in (f"{one}.tsv", f"{one}_summary.tsv")]
+    tables += [folder / CURVE_TABLES[name].file for name in curves]
     tables += [path for one in summary.of_models for path in pattern_paths(folder, one) if path.exists()]
     return Outcome(None, summary, [*reports, *tables, folder / "pictures"])
 

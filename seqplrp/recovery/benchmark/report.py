@@ -15,9 +15,11 @@ from seqplrp.evaluate import Measure
 from seqplrp.recovery.benchmark.cell import NOT_LEARNED, NOTHING_SCORED
 from seqplrp.recovery.benchmark.claims import claims_of
 from seqplrp.recovery.benchmark.config import Comparison
+from seqplrp.recovery.benchmark.curve_tables import curve_grids, curves_of_run
 from seqplrp.recovery.benchmark.model_protocols import MODEL_PROTOCOLS, library_versions
 from seqplrp.recovery.benchmark.pictures import Picture, shown_measures
 from seqplrp.recovery.benchmark.protocols import Options
+from seqplrp.recovery.benchmark.provenance import settled_lines, source_lines, source_warning
 from seqplrp.recovery.benchmark.summary import ALL, SIGNIFICANT, Summary, in_scope, records
 from seqplrp.recovery.benchmark.versions import versions
 
@@ -74,6 +76,8 @@ def report_blocks(summary: Summary, pictures: Sequence[Picture]) -> Iterator[Blo
     finished = len(summary.cells)
     if finished < summary.total:
         yield Text(f"INCOMPLETE: {finished} of {summary.total} models are finished. The same command goes on.")
+    for warning in source_warning([one.manifest for one in summary.cells]):
+        yield Text(warning)
     for group in reversed(summary.groups):  # what was not used for choosing comes first
         yield Heading(_title(group))
         yield from _group(summary, group)
@@ -102,6 +106,7 @@ def _group(summary: Summary, group: str) -> Iterator[Block]:
         yield from _matched(summary, group)
     for name in summary.of_models:
         yield from _of_models(summary, group, name)
+    yield from _curves(summary, group)
     yield from _claims(summary, group)
     yield from _by_task(summary, group)
 
@@ -291,6 +296,14 @@ def _model_mean(row: dict[str, Any]) -> str:
     return f"{row['mean']:.3g}{some}"
 
 
+def _curves(summary: Summary, group: str) -> Iterator[Block]:
+    for title, says, head, rows in curve_grids(curves_of_run(summary), group):
+        if title:
+            yield Heading(title, 3)
+        yield Text(says)
+        yield Grid(head, rows, strong=summary.config.default.name)
+
+
 def _claims(summary: Summary, group: str) -> Iterator[Block]:
     claims = claims_of(summary, group)
     if claims:
@@ -345,6 +358,10 @@ def _reading(summary: Summary) -> Iterator[Block]:
     yield Heading("How it was done")
     yield Points([f"{task.name} ({task.group}): {task.says}" for task in config.tasks])
     yield Points([f"{variant.name}: `{variant.recipe}`" for variant in config.variants])
+    manifests = [one.manifest for one in summary.cells]
+    yield Text("What methods fall back on, written out, and what cells recorded of it:")
+    yield Points(settled_lines(config.variants, manifests) or ["nothing: every method says all that it does"])
+    yield Points(source_lines(manifests))
     yield Points(
         [
             f"{measure.label} ({measure.better} is better): {measure.meaning}"
