@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from seqplrp.cli.auditing import Found
 
 
+_MARKS = {"finding": "- ", "unsettled": "? ", "note": "(note) "}
+
+
 def register(app: typer.Typer) -> None:
     """Add the command to the application."""
     app.command("audit")(audit)
@@ -49,8 +52,8 @@ def audit(
     distractor: Annotated[
         list[str] | None,
         typer.Option(
-            help="A motif that should not matter: a name, or a file (repeat it). Those of the library that the score "
-            "does not answer to, if not given."
+            help="A motif that should not matter: a name, or a file (repeat it). Those of the library that no output "
+            "was seen to answer to, if not given; whether the score does is measured."
         ),
     ] = None,
     length: Annotated[
@@ -68,7 +71,9 @@ def audit(
     epochs: Annotated[int | None, typer.Option(min=1, help="Epochs of retraining; as the model was trained.")] = None,
     checks: Annotated[str | None, typer.Option(help="Which checks to make, with commas between; all.")] = None,
     sequences: Annotated[int, typer.Option(min=50, help="Shuffled sequences to explain.")] = 400,
-    backgrounds: Annotated[int, typer.Option(min=8, help="Sequences that motifs are written into.")] = 24,
+    backgrounds: Annotated[
+        int, typer.Option(min=8, help="Sequences that motifs are written into; four times as many for distractors.")
+    ] = 24,
     fail_on_findings: Annotated[
         bool, typer.Option("--fail-on-findings", help="Exit with 1 if anything is found.")
     ] = False,
@@ -80,15 +85,15 @@ def audit(
     """Look for artifacts: what the model and the explanation add to maps by themselves.
 
     Seven checks: relevance by position over shuffled sequences (padding edges, pool combs, preferred places), a motif
-    moved through every offset, the other strand's map, motifs that the score does not answer to, positions permuted and
-    retrained (needs --data), and the input scaled and capped. Writes audit.md (one page: what, how large, where, what
+    moved through every offset, the other strand's map, motifs that should not matter, positions permuted and retrained
+    (needs --data), and the input scaled and capped. Writes audit.md (one page: what, how large, where, what
     to do), findings.json, a picture a check and manifest.json.
     """
     arguments = dict(locals())
     from seqplrp.cli.auditing import Looks, run
     from seqplrp.cli.method_options import described
-    from seqplrp.storage import output_directory
     from seqplrp.cli.request import request_of
+    from seqplrp.storage import output_directory
 
     chosen_method, given = settings.method(method, seed=seed)
     looks = Looks(
@@ -132,6 +137,7 @@ def _print(found: Found) -> None:
     for result in audit.results:
         typer.echo(f"{result.check:12} {result.status}" if result.ran else f"{result.check:12} {result.summary}")
         for one in result.findings:
-            typer.echo(f"  {'- ' if one.level == 'finding' else '(small) '}{one.what}")
+            typer.echo(f"  {_MARKS[one.level]}{one.what}")
     count = len(audit.findings)
-    typer.echo(f"{count or 'no'} finding{'' if count == 1 else 's'}; {audit.explained} sequences explained")
+    unsettled = f", {len(audit.unsettled)} unsettled" if audit.unsettled else ""
+    typer.echo(f"{count or 'no'} finding{'' if count == 1 else 's'}{unsettled}; {audit.explained} sequences explained")

@@ -47,6 +47,7 @@ from seqplrp.recovery import (
     AUDIT_CHECKS,
     Audit,
     AuditOptions,
+    OtherOutputs,
     Retraining,
     audit_json,
     audit_page,
@@ -171,6 +172,7 @@ def run(request: Request, looks: Looks, stage: Path, *, has_fasta: bool) -> Foun
                 distractor_motifs=distractors,
                 strides=pool_strides(session.explainer(_blank(length), 0).graph),
                 retraining=retraining,
+                others=_other_outputs(session, models, length),
                 progress=lambda check, steps: advance(steps),
             )
     notes = tuple(_notes(real, length))
@@ -284,6 +286,28 @@ def _explain_function(session: Session) -> Callable[[Tensor], Explanation]:
     return explain
 
 
+def _other_outputs(session: Session, models: tuple[Loaded, ...], length: int) -> OtherOutputs | None:
+    """Return the outputs that are not explained, the mean over the models; None where a function picks the score.
+
+    Such a function may use every output, so none is known to be another.
+    """
+    index = session.index
+    if not isinstance(index, int):
+        return None
+    outputs = session.members[0].every_output(_blank(length), [0]).shape[1]
+    classes = models[0].config.classes if models[0].config is not None else ()
+    names = list(classes) if len(classes) == outputs else [f"output {i}" for i in range(outputs)]
+    others = [i for i in range(outputs) if i != index]
+    if not others:
+        return None
+
+    def scores(x: Tensor) -> Tensor:
+        found = [member.every_output(x, [0] * len(x)) for member in session.members]
+        return torch.stack(found).mean(dim=0)[:, others]
+
+    return OtherOutputs(scores, tuple(names[i] for i in others))
+
+
 def _retraining(
     request: Request, looks: Looks, session: Session, models: tuple[Loaded, ...], length: int
 ) -> Retraining:
@@ -367,6 +391,7 @@ def _manifest(
         "motif": None if found.motif is None else found.motif.name,
         "checks": {result.check: result.status for result in found.results},
         "findings": len(found.findings),
+        "unsettled": len(found.unsettled),
         "sequences_explained": found.explained,
         "limits": dataclasses.asdict(found.options.limits),
         "retrained_on": str(looks.data or looks.positives) if looks.retrains else None,

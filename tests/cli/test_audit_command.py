@@ -12,12 +12,15 @@ import torch
 from commandline import random_dna
 
 from seqplrp.genomics import codes_to_strings, write_fasta
-from seqplrp.genomics.motifs import load, write_meme
+from seqplrp.genomics.motifs import load, load_all, write_meme
 
 NETS = '''
 import torch
 from torch import nn
 from torch.nn import functional as F
+
+import seqplrp as sp
+from seqplrp.genomics.motifs import load, load_all
 
 
 def both_strands(seed, filters, kernel):
@@ -54,6 +57,23 @@ class Comb(nn.Module):
         return torch.stack([self.pool(hits).mean((1, 2)), x[:, 0].mean(1)], dim=1)
 
 
+class TwoMotifs(nn.Module):
+    """The first output counts GATA1's word, the second that of the library's first motif."""
+
+    def __init__(self):
+        super().__init__()
+        self.words = nn.ModuleList()
+        for motif in (load("GATA1"), load_all()[0]):
+            word = sp.one_hot(motif.consensus)
+            conv = nn.Conv1d(4, 1, word.shape[2])
+            conv.weight.data.copy_(word)
+            conv.bias.data.fill_(1.0 - word.shape[2])
+            self.words.append(conv)
+
+    def forward(self, x):
+        return torch.cat([conv(x).relu().sum(2) for conv in self.words], dim=1)
+
+
 class Turned(Comb):
     """Takes (N, L, 4)."""
 
@@ -70,6 +90,10 @@ class Controlled(Clean):
 
 def mean_of_both(output):
     return output.mean(1)
+
+
+def first_of_two(output):
+    return output[:, 0]
 '''
 
 QUICK = ("--sequences", "80", "--backgrounds", "8")
@@ -149,6 +173,19 @@ def test_motifs_are_named_or_read_from_files(run, place):
     assert found["motif"] in ("SRF", "CTCF", None)
     (distractors,) = [one for one in found["checks"] if one["check"] == "distractor"]
     assert [one["name"] for one in distractors["statistics"]["distractors"]] == ["REST"]
+
+
+def test_motifs_of_the_models_other_outputs_are_not_taken_for_distractors(run, place):
+    theirs = load_all()[0].name
+    assert theirs != "GATA1"
+    arguments = ("--model", "auditnets:TwoMotifs", "--length", "96", "--checks", "distractor", "--method", "lrp")
+    for further, there in (("--target", "0"), False), (("--target", "auditnets:first_of_two"), True):
+        audited(run, *arguments, *further, "--overwrite")
+        (check,) = read(place)["checks"]
+        names = [one["name"] for one in check["statistics"]["distractors"]]
+        assert len(names) == 6
+        assert (theirs in names) == there  # a function may read every output: none is known to be another
+        assert ("1 other output was asked about what is blamed" in check["summary"]) != there
 
 
 def test_layouts_further_inputs_ensembles_and_functions_as_targets_are_taken(run, place):

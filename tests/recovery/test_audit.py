@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ import seqplrp as sp
 from seqplrp import motifs
 from seqplrp.errors import SeqplrpError
 from seqplrp.models import TrainOptions, make_dataset
-from seqplrp.recovery import AuditOptions, Retraining, audit_json, audit_page, pool_strides, run_audit
+from seqplrp.recovery import AuditOptions, OtherOutputs, Retraining, audit_json, audit_page, pool_strides, run_audit
 
 SMALL = {"sequences": 150, "backgrounds": 12}
 
@@ -177,25 +178,204 @@ def test_an_asymmetry_that_the_score_does_not_have_is_the_explanations():
     assert "moved by" in one.what
 
 
+def where_written(x, name):
+    """1 on each exact copy of a motif's consensus: (N, L)."""
+    word = sp.one_hot(motifs.load(name).consensus)
+    hits = torch.nn.functional.conv1d(x, word) == word.sum()
+    return torch.nn.functional.conv_transpose1d(hits.float(), torch.ones(1, 1, word.shape[2]))[:, 0]
+
+
+def fond_of(name, size):
+    """Give each base of a motif some relevance beside what it has."""
+    return lambda maps, x: maps + size * where_written(x, name)
+
+
+class Reads(torch.nn.Module):
+    """The score is a weight for each motif that is there; the noise hangs on every base and on no motif."""
+
+    def __init__(self, weights, noise=0.0):
+        super().__init__()
+        self.weights, self.noise = weights, noise
+        self.phases = 30 * torch.randn(4, LENGTH, generator=torch.Generator().manual_seed(1))
+
+    def forward(self, x):
+        score = sum(w * where_written(x, name).amax(1) for name, w in self.weights.items())
+        return score + self.noise * torch.sin((x * self.phases).sum((1, 2)))
+
+
+def telling(model, relevance):
+    """An explain function whose maps are made by hand: each base of a motif gets what is said."""
+
+    def explain(x):
+        maps = 1e-3 * x.sum(1) + sum(r * where_written(x, name) for name, r in relevance.items())
+        return Planted(maps, model(x))
+
+    return explain
+
+
+def asked_of_distractors(explain, *names, backgrounds=24, **more):
+    options = AuditOptions(sequences=50, backgrounds=backgrounds, checks=("distractor",))
+    more = {"motifs": [motifs.load("GATA1")], "distractor_motifs": [motifs.load(name) for name in names], **more}
+    return run_audit(explain, LENGTH, options=options, **more)
+
+
 def test_mass_on_a_motif_that_the_score_ignores_is_found_by_its_name():
-    word = sp.one_hot(motifs.load("CTCF").consensus)
-
-    def fond_of_ctcf(maps, x):
-        hits = torch.nn.functional.conv1d(x, word) == word.sum()
-        spread = torch.nn.functional.conv_transpose1d(hits.float(), torch.ones(1, 1, word.shape[2]))[:, 0]
-        return maps + spread * maps.abs().mean()
-
-    wanted = [motifs.load(name) for name in ("CTCF", "SRF", "REST")]
-    found = audited(explain_function(OneStrand(0.8), fond_of_ctcf), "distractor", distractor_motifs=wanted)
+    found = asked_of_distractors(explain_function(OneStrand(0.8), fond_of("CTCF", 0.5)), "CTCF", "SRF", "REST")
     (one,) = findings(found)
     assert (one.details["motif"], one.cause) == ("CTCF", "explanation")
+    assert one.details["answer_most"] < 0.1 < one.details["map_least"]
+    assert "the score was not seen to answer to it, and answers by less than 0.0" in one.what
+    assert "nothing of the kind" not in audit_page(found, subject="")
+    by_name = {each["name"]: each["outcome"] for each in found.results[0].statistics["distractors"]}
+    assert by_name == {"CTCF": "adds", "SRF": "not blamed", "REST": "not blamed"}
 
 
-def test_a_motif_that_the_model_uses_is_called_so_when_it_is_said_to_be_a_distractor():
-    found = audited(explain_function(OneStrand()), "distractor", distractor_motifs=[motifs.load("GATA1")])
-    (one,) = findings(found)
-    assert (one.details["motif"], one.cause) == ("GATA1", "model")
-    assert "the score answers to it" in one.what
+def test_a_motif_that_the_model_uses_is_a_note_and_no_finding_even_if_it_is_said_to_be_a_distractor():
+    found = asked_of_distractors(explain_function(OneStrand()), "GATA1")
+    assert findings(found) == findings(found, "unsettled") == []
+    (one,) = findings(found, "note")
+    assert (one.name, one.details["motif"], one.cause) == ("used", "GATA1", "model")
+    assert "the model uses it" in one.what
+
+
+def test_a_motif_that_the_model_uses_weakly_is_not_said_to_be_added():
+    model = Reads({"GATA1": 1.0, "CTCF": 0.06})
+    in_proportion = {"GATA1": 1 / motifs.load("GATA1").width, "CTCF": 0.06 / motifs.load("CTCF").width}
+    found = asked_of_distractors(telling(model, in_proportion), "CTCF")
+    assert findings(found) == []
+    (one,) = findings(found, "note")
+    assert one.name == "used"
+    assert one.details["answer_least"] == pytest.approx(0.06, abs=0.005)
+
+
+def test_a_weak_use_that_the_map_overstates_is_found_and_the_weak_use_is_told():
+    model = Reads({"GATA1": 1.0, "CTCF": 0.06})
+    (one,) = findings(asked_of_distractors(telling(model, {"GATA1": 0.1, "CTCF": 0.1}), "CTCF"))
+    assert one.cause == "both"
+    assert "the score answers to it by 0.06 to 0.0" in one.what
+    assert "not seen" not in one.what
+
+
+def test_a_weak_use_under_noise_is_unsettled_and_the_named_number_of_backgrounds_settles_it():
+    model = Reads({"GATA1": 1.0, "CTCF": 0.2}, noise=0.6)
+    explain = telling(model, {"GATA1": 0.1, "CTCF": 0.02})
+    found = asked_of_distractors(explain, "CTCF", backgrounds=8)
+    assert findings(found) == []
+    (one,) = findings(found, "unsettled")
+    assert (one.name, one.cause, found.results[0].status) == ("unsettled", "unsettled", "unsettled")
+    page = audit_page(found, subject="")
+    assert "**Nothing found** in 1 checks. Unsettled: 1." in page
+    assert "## Unsettled" in page
+    asked = int(re.search(r"--backgrounds (\d+)", one.remedy)[1])
+    assert f"about {one.details['settled_by']} backgrounds" in one.remedy
+    assert 8 < asked < 400
+    again = asked_of_distractors(explain, "CTCF", backgrounds=5 * asked)  # the first means were uncertain
+    assert findings(again, "unsettled") == findings(again) == []
+    assert [each.name for each in findings(again, "note")] == ["used"]
+
+
+def test_a_motif_that_raises_here_and_lowers_there_is_not_said_to_be_added():
+    class Changing(Reads):
+        def forward(self, x):
+            sign = torch.where(x[:, 0, 0] + x[:, 1, 0] > 0, 1.0, -1.0)  # by the first base
+            return super().forward(x) + sign * where_written(x, "CTCF").amax(1)
+
+    found = asked_of_distractors(telling(Changing({"GATA1": 1.0}), {"GATA1": 0.1, "CTCF": 0.1}), "CTCF")
+    assert findings(found) == []
+    (one,) = findings(found, "note")
+    assert abs(one.details["score_change"]) < 0.4  # by its mean alone little is seen
+    assert one.name == "used"
+
+
+def test_a_motif_whose_use_cancels_but_whose_letters_matter_is_not_said_to_be_added():
+    class Cancelling(Reads):
+        """Half of CTCF lowers the score as much as the other half raises it."""
+
+        def forward(self, x):
+            word = sp.one_hot(motifs.load("CTCF").consensus)
+            half = word.shape[2] // 2
+            first, second = word[..., :half], word[..., -half:]
+            hits = [(torch.nn.functional.conv1d(x, one) == one.sum()).any(2)[:, 0].float() for one in (first, second)]
+            return super().forward(x) + hits[0] - hits[1]
+
+    found = asked_of_distractors(telling(Cancelling({"GATA1": 1.0}), {"GATA1": 0.1, "CTCF": 0.1}), "CTCF")
+    assert findings(found) == []
+    assert [one.name for one in findings(found, "note")] == ["used"]
+
+
+def test_without_a_motif_that_the_model_uses_nothing_is_laid_to_the_explanation():
+    found = asked_of_distractors(telling(Reads({}, noise=0.1), {"CTCF": 1.0}), "CTCF", motifs=[motifs.load("SRF")])
+    assert found.motif is None
+    assert findings(found) == []
+    (one,) = findings(found, "unsettled")
+    assert "nothing to measure its answer to this one by" in one.what
+    assert "--motif" in one.remedy
+
+
+def test_motifs_of_other_outputs_are_no_distractors():
+    model, other = Reads({"GATA1": 1.0}), Reads({"CTCF": 1.0})
+    explain = telling(model, {"GATA1": 0.1, "CTCF": 0.1})
+    others = OtherOutputs(lambda x: other(x)[:, None], ("insulator",))
+    assert findings(asked_of_distractors(explain, "CTCF"))
+    found = asked_of_distractors(explain, "CTCF", others=others)  # named by the user: told, not judged
+    assert findings(found) == findings(found, "unsettled") == []
+    (one,) = findings(found, "note")
+    assert (one.name, one.details["others"]) == ("of another output", ("insulator",))
+    assert "other outputs surely answer to it (insulator)" in one.what
+    every = AuditOptions(sequences=50, backgrounds=8, distractors=200, checks=("distractor",))
+    for outputs, there in ((None, True), (others, False)):
+        result = run_audit(explain, LENGTH, options=every, motifs=[motifs.load("GATA1")], others=outputs).results[0]
+        assert ("CTCF" in [each["name"] for each in result.statistics["distractors"]]) == there
+
+
+def test_other_outputs_of_another_number_than_their_names_are_an_error():
+    others = OtherOutputs(lambda x: x.sum((1, 2))[:, None], ("a", "b"))
+    with pytest.raises(SeqplrpError, match=r"others: gives shape \(\d+, 1\), expected \(\d+, 2\)"):
+        audited(explain_function(OneStrand()), "distractor", others=others)
+
+
+def test_strands_that_may_or_may_not_be_alike_are_unsettled_with_a_number_of_sequences():
+    def sometimes(maps, x):
+        turned = x[:, 0, 0] + x[:, 3, 0] > 0
+        return torch.where(turned[:, None] & (x[:, 1, 1:3].sum(1) > 0)[:, None], maps.roll(1, 1), maps)
+
+    options = AuditOptions(sequences=50, checks=("strand",))
+    found = run_audit(explain_function(Clean(0), sometimes), LENGTH, options=options)
+    figures = found.results[0].statistics
+    assert figures["difference_low"] <= 0.1 < figures["difference_high"]  # or this tests nothing
+    (one,) = findings(found, "unsettled")
+    assert "can't be told" in one.what
+    assert "--sequences" in one.remedy
+
+
+def test_scores_alike_on_both_strands_do_not_make_an_asymmetry_the_explanations():
+    worth = torch.linspace(1, 0, LENGTH)
+
+    def explain(x):
+        maps = x[:, :2].sum(1) * worth  # what the model reads, base by base, and it reads the left alone
+        many = (x[:, 0] + x[:, 3]).sum(1) > LENGTH / 2  # moves the score much and alike on both strands, no base of it
+        return Planted(maps, maps.sum(1) + 500 * many)
+
+    result = audited(explain, "strand").results[0]
+    assert result.statistics["score_difference_high"] < 0.05
+    (one,) = result.findings
+    assert (one.level, one.cause) == ("finding", "model")
+    assert "the score's own answers to the same mutations differ by" in one.what
+
+
+def test_a_motif_whose_relevance_is_too_noisy_to_follow_is_unsettled_not_found():
+    generator = torch.Generator().manual_seed(0)
+
+    def noisy(maps, x):
+        chosen = torch.rand(1, generator=generator) < 0.3  # in some backgrounds it does follow
+        return torch.rand(maps.shape, generator=generator) + chosen * 3 * where_written(x, "GATA1")
+
+    options = AuditOptions(sequences=50, backgrounds=8, checks=("offset",))
+    gata = [motifs.load("GATA1")]
+    found = run_audit(explain_function(OneStrand(), noisy), LENGTH, options=options, motifs=gata)
+    assert "does not follow" not in {one.name for one in findings(found)}
+    (one,) = findings(found, "unsettled")
+    assert (one.name, one.cause) == ("does it follow", "unsettled")
 
 
 def test_maps_that_hang_on_the_inputs_size_are_found_and_a_net_without_biases_is_scaled_exactly():

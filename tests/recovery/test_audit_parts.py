@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -15,10 +16,12 @@ import seqplrp as sp
 from seqplrp import motifs
 from seqplrp.recovery import AuditLimits, pool_strides
 from seqplrp.recovery.audit.amplitude import agreement
+from seqplrp.recovery.audit.answers import LEAST_EXCESS, Answers
 from seqplrp.recovery.audit.findings import plain, ranges_of, spoken
+from seqplrp.recovery.audit.intervals import Bounds, bounds_of, cause_of, unseen_share
 from seqplrp.recovery.audit.offsets import offsets_to_try
 from seqplrp.recovery.audit.probes import Effect, strongest, unanswered
-from seqplrp.recovery.audit.profiles import examine, normalised, slope_on
+from seqplrp.recovery.audit.profiles import examine, normalised, slopes_on
 from seqplrp.recovery.audit.strands import difference, reverse_complemented
 from seqplrp.recovery.audit.subject import Backgrounds, planted, random_starts, share_on
 
@@ -103,8 +106,9 @@ def test_the_slope_on_a_pattern_is_1_for_the_same_and_0_for_none():
     pattern[:5] = -0.6
     flat = rng.gamma(50, 1 / 50, (100, 50))
     for factor in (0.0, 0.5, 1.0):
-        slope, error = slope_on(pattern, flat * (1 + factor * pattern))
-        assert slope == pytest.approx(factor, abs=4 * error)
+        slopes = slopes_on(pattern, flat * (1 + factor * pattern))
+        error = slopes.std(ddof=1) / len(slopes) ** 0.5
+        assert slopes.mean() == pytest.approx(factor, abs=4 * error)
         assert error < 0.05
 
 
@@ -196,6 +200,7 @@ def test_the_strongest_motif_raises_the_score_if_any_does_and_quiet_ones_do_not_
     assert strongest(effects[1:]).motif is b
     assert strongest(effects[2:]) is None
     assert unanswered(effects, 5) == [d, c]
+    assert unanswered([*effects[:3], Effect(d, 0.1, 0.2, moves_others=True)], 5) == [c]
 
 
 class Strided(nn.Module):
@@ -227,3 +232,106 @@ def test_strides_are_products_along_the_way_named_by_their_layers():
     assert strides(Strided()) == {2: "conv", 6: "pool", 12: "average"}
     assert strides(Branches()) == {2: "one", 4: "two"}
     assert strides(nn.Sequential(nn.Conv1d(4, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(2 * 94, 1))) == {}
+
+
+def test_bounds_are_missed_as_often_as_they_say():
+    rng = np.random.default_rng(0)
+    found = [bounds_of(values, 0.05) for values in rng.normal(1.0, 2.0, (2000, 8))]
+    for missed in (sum(one.low > 1 for one in found), sum(one.high < 1 for one in found)):
+        assert 65 < missed < 135  # 100 expected, with a standard deviation of 9.7
+    assert bounds_of(np.array([3.0]), 0.05).low == -np.inf
+
+
+def test_what_was_never_met_may_still_be_there_in_a_share_of_cases():
+    share = unseen_share(96, 0.01)
+    assert (1 - share) ** 96 == pytest.approx(0.01)
+    assert unseen_share(10, 0.01) > unseen_share(1000, 0.01) > 0
+
+
+@pytest.mark.parametrize(
+    ("mean", "noise", "cause"),
+    [
+        (1.0, 0.3, "model"),
+        (0.7, 0.3, "model"),
+        (0.35, 0.1, "both"),
+        (0.05, 0.1, "explanation"),
+        (0.0, 6.0, "unsettled"),  # no answer was seen, and one as large as the pattern would not have been
+        (0.3, 6.0, "unsettled"),
+    ],
+)
+def test_a_cause_is_named_only_if_the_whole_interval_says_so(mean, noise, cause):
+    rng = np.random.default_rng(0)
+    part = noise * rng.standard_normal(40)
+    assert cause_of(part - part.mean() + mean, np.ones(40)) == cause
+
+
+def answers(change, mass, noise, n=100, tail=1e-3):
+    """Of a motif beside a used one that moves the score by 1 and gets relevance of 1, exactly."""
+    half = 3 * noise / n**0.5
+    exact = Bounds(1.0, 0.0, n)
+    return Answers(
+        changes=(Bounds(change, half, n), Bounds(change, half, n)),
+        sizes=(Bounds(0.0, half, n), Bounds(0.0, half, n)),
+        used=exact,
+        mass=Bounds(mass, half, n),
+        mass_of_used=exact,
+        tail=tail,
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "mass", "noise", "outcome"),
+    [
+        (0.0, 0.5, 0.1, "adds"),
+        (0.0, 0.5, 1.0, "unsettled"),  # not significant is not none: up to 0.3 of the used motif's would not be seen
+        (0.2, 0.2, 0.1, "used"),
+        (-0.2, 0.2, 0.1, "used"),
+        (0.05, 0.05, 0.1, "used"),  # weak, but certain, and the map makes no more of it
+        (0.05, 0.5, 0.1, "adds"),  # weak, and the map makes ten times as much of it
+        (0.0, 0.1, 0.1, "unsettled"),  # the map gives no more than what may have been missed
+        (0.005, 0.02, 0.001, "unsettled"),
+    ],
+)
+def test_three_outcomes_by_bounds_of_the_answer_and_of_the_map(change, mass, noise, outcome):
+    assert answers(change, mass, noise).outcome(0.1) == outcome
+
+
+def test_an_answer_in_either_stratum_or_of_changing_sign_is_an_answer():
+    quiet = answers(0.0, 0.5, 0.1)
+    assert quiet.outcome(0.1) == "adds"
+    loud = Bounds(0.4, 0.03, 100)
+    beside, by_size = (replace(quiet, **{field: (Bounds(0, 0, 100), loud)}) for field in ("changes", "sizes"))
+    assert beside.outcome(0.1) == by_size.outcome(0.1) == "used"
+    assert by_size.most == pytest.approx(0.43)
+
+
+def test_the_named_number_of_backgrounds_settles_it_and_fewer_do_not():
+    open_case = answers(0.0, 0.5, 1.0)
+    needed = open_case.backgrounds_to_settle(0.1)
+    assert needed > 100
+    assert open_case.with_n(needed).outcome(0.1) == "adds"
+    assert open_case.with_n(int(needed / 1.15)).outcome(0.1) == "unsettled"
+    by_hand = 100 * (0.3 / 0.1) ** 2  # half a width of 0.3 must come down to 0.1
+    assert needed == pytest.approx(by_hand, rel=0.12)
+    assert replace(open_case, mass=Bounds(0.0, 0.0, 100)).backgrounds_to_settle(0.1) is None
+
+
+@pytest.mark.parametrize("share", [0.05, 0.2])
+def test_a_map_in_proportion_to_the_score_is_hardly_ever_said_to_add(share):
+    rng = np.random.default_rng(0)
+    tail, n, wrong = 0.01, 60, 0
+    for _ in range(400):
+        used = rng.gamma(4.0, 0.25, n)
+        # a motif that acts in few backgrounds, as strongly there as the used one
+        acts = (rng.random(n) < share) * rng.gamma(4.0, 0.25, n)
+        found = Answers(
+            changes=(bounds_of(acts, tail),),
+            sizes=(bounds_of(acts, tail), bounds_of(acts, tail)),
+            used=bounds_of(used, tail),
+            mass=bounds_of(acts, tail),
+            mass_of_used=bounds_of(used, tail),
+            tail=tail,
+        )
+        wrong += found.outcome(0.1) == "adds"
+    assert wrong <= 4 * 400 * tail
+    assert LEAST_EXCESS > 1

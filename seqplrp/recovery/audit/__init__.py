@@ -8,7 +8,7 @@ from seqplrp.recovery.audit.profiles import AuditLimits
 from seqplrp.recovery.audit.report import audit_json, audit_page
 from seqplrp.recovery.audit.run import AUDIT_CHECKS, Audit, AuditOptions, run_audit
 from seqplrp.recovery.audit.strides import pool_strides
-from seqplrp.recovery.audit.subject import ExplainFunction, HasMaps
+from seqplrp.recovery.audit.subject import ExplainFunction, HasMaps, OtherOutputs
 
 __all__ = [
     "AUDIT_CHECKS",
@@ -19,6 +19,7 @@ __all__ = [
     "ExplainFunction",
     "Finding",
     "HasMaps",
+    "OtherOutputs",
     "Retraining",
     "audit_json",
     "audit_page",

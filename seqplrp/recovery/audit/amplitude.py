@@ -1,8 +1,9 @@
 """Checks 6 and 7: does the map depend on how large the input's numbers are, where the letters stay the same?
 
 Scaling multiplies the one-hot input by a factor. Capping takes the certainty out of it: the base that is there gets
-the cap and the other three share the rest. The letters are the same, so the map's shape should be; biases, batch norms
-and saturated units that rule a map show in how fast it changes. A network of ReLUs without biases is scaled exactly.
+the cap and the other three share the rest. The letters are the same, so a reader expects
+the same map; biases, batch norms and saturated units that rule a map show in how fast it changes. Whether the score
+does the same is not asked. A network of ReLUs without biases is scaled exactly.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from seqplrp.evaluate import bootstrap_mean
+from seqplrp.evaluate import MeanInterval, bootstrap_mean
 from seqplrp.genomics import codes_to_one_hot
 from seqplrp.plot import amplitude_picture
 from seqplrp.recovery.audit.findings import CheckResult, Finding, Level
@@ -28,7 +29,8 @@ MOST = 0.5
 """A finding: less than this of the agreement beyond that of unrelated sequences is left at the mildest changes."""
 
 SOME = 0.8
-"""A note: less than this is left, and less than this is the agreement itself."""
+"""A note: less than this is left, and less than this is the agreement itself. Both bounds are choices of ours; the
+upper bound of a 95 % interval must be below them."""
 
 _MILD = {SCALING: (0.8, 1.25), CAPPING: (0.95,)}
 
@@ -77,18 +79,15 @@ def _check(
     chance = float(agreement(plain.relevance[kept], np.roll(plain.relevance[kept], 1, axis=0)).mean())
     intervals = [bootstrap_mean(values, seed=seed) for values in agreements]
     worst = min((i for i, amount in enumerate(amounts) if amount in _MILD[check]), key=lambda i: intervals[i].mean)
-    left = (intervals[worst].high - chance) / max(1 - chance, 1e-9)
-    findings = []
-    if left < SOME and intervals[worst].high < SOME:
-        level: Level = "finding" if left < MOST else "note"
-        findings.append(_finding(check, level, amounts[worst], intervals[worst].mean, chance))
+    level = _level(intervals[worst], chance)
+    findings = () if level is None else (_finding(check, level, amounts[worst], intervals[worst], chance),)
     shown = ", ".join(f"{amount:g}: {one.mean:.2f}" for amount, one in zip(amounts, intervals))
     return CheckResult(
         check,
         title,
         f"{len(codes)} sequences ({what}): agreement with the map of the input as it is (1: the same; unrelated "
         f"sequences: {chance:.2f}) at {shown}",
-        findings=tuple(findings),
+        findings=findings,
         statistics={
             "amounts": list(amounts),
             "agreement": [one.mean for one in intervals],
@@ -110,20 +109,33 @@ def _check(
     )
 
 
+def _level(interval: MeanInterval, chance: float) -> Level | None:
+    """Say what an agreement comes to; one whose interval holds the bound of a finding is unsettled."""
+    least, most = ((bound - chance) / max(1 - chance, 1e-9) for bound in (interval.low, interval.high))
+    if interval.low < SOME and least < MOST <= most:
+        return "unsettled"
+    if most < SOME and interval.high < SOME:
+        return "finding" if most < MOST else "note"
+    return None
+
+
 _XLABELS = {SCALING: "factor on the one-hot input", CAPPING: "share of the base that is there"}
 
 
-def _finding(check: str, level: Level, amount: float, mean: float, chance: float) -> Finding:
+def _finding(check: str, level: Level, amount: float, interval: MeanInterval, chance: float) -> Finding:
     how = f"times {amount:g}" if check == SCALING else f"capped at {amount:g}"
     return Finding(
         check=check,
         name=check,
         level=level,
-        what=f"with the input {how}, which changes no letter, maps agree by {mean:.2f} only with what they were "
-        f"(unrelated sequences: {chance:.2f})",
-        size=mean,
+        what=f"with the input {how}, which changes no letter, maps agree by {interval.mean:.2f} (95 % interval "
+        f"{interval.low:.2f} to {interval.high:.2f}) with what they were (unrelated sequences: {chance:.2f})"
+        + (f"; whether less than half is left can't be told of {interval.n}" if level == "unsettled" else ""),
+        size=interval.mean,
         size_of="overlap of the two maps' |relevance|, 1 for the same",
-        remedy="biases or saturated units rule these maps: look at the ledger's columns bias and stabiliser, try the "
-        "rules gamma or zplus, and do not compare maps of inputs that differ in scale or certainty",
+        remedy="biases or saturated units can do this: look at the ledger's columns bias and stabiliser, try the rules "
+        "gamma or zplus, and do not compare maps of inputs that differ in scale or certainty"
+        + ("; explain more sequences (--sequences)" if level == "unsettled" else ""),
+        cause="unsettled" if level == "unsettled" else "not asked",
         details={"amount": amount, "unrelated": chance},
     )

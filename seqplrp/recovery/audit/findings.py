@@ -12,15 +12,15 @@ import numpy as np
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-Level = Literal["finding", "note"]
+Level = Literal["finding", "note", "unsettled"]
 Cause = Literal["model", "explanation", "both", "unsettled", "not asked"]
 Range = tuple[int, int]
 
 CAUSES: Mapping[Cause, str] = {
-    "model": "the model's own score does the same, so the map shows what the model does",
-    "explanation": "the model's own score does nothing of the kind: the explanation adds it",
-    "both": "the model's own score does it in part; the explanation adds the rest",
-    "unsettled": "the scores are too noisy to tell whether the model or the explanation does it",
+    "model": "most of it is the model's own doing",
+    "explanation": "little or none of it is the model's own doing, and the explanation adds the most",
+    "both": "a part of it is the model's own doing, and the explanation adds to that",
+    "unsettled": "whether the model or the explanation does it can't be told: the score's answers are too uncertain",
     "not asked": "",
 }
 
@@ -35,8 +35,9 @@ class Finding:
         The check that found it.
     name : str
         Which artifact: ``edge``, ``comb``, ``uneven``, ``does not follow``, ``strand`` ...
-    level : {"finding", "note"}
-        A note is significant, but too small to change what a reader of the maps concludes.
+    level : {"finding", "note", "unsettled"}
+        A note is significant, but too small to change what a reader of the maps concludes, or no fault of the maps.
+        What is unsettled may be a finding or nothing: what was measured can't tell.
     what : str
         One sentence: what was seen, with figures.
     size : float
@@ -99,11 +100,12 @@ class CheckResult:
     draw: Callable[[], Figure] | None = field(default=None, repr=False, compare=False)
 
     @property
-    def status(self) -> Literal["findings", "nothing found", "not run"]:
-        """How it ended; notes alone count as nothing found."""
+    def status(self) -> Literal["findings", "unsettled", "nothing found", "not run"]:
+        """How it ended; notes alone count as nothing found, which is no proof that there is nothing."""
         if not self.ran:
             return "not run"
-        return "findings" if any(one.level == "finding" for one in self.findings) else "nothing found"
+        levels = {one.level for one in self.findings}
+        return "findings" if "finding" in levels else "unsettled" if "unsettled" in levels else "nothing found"
 
 
 def plain(value: Any) -> Any:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import gcd
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from seqplrp.genomics.motifs import Motif
 from seqplrp.plot import profile_picture
 from seqplrp.recovery.audit.findings import CheckResult, Finding
+from seqplrp.recovery.audit.intervals import bounds_of
 from seqplrp.recovery.audit.position import (
     Named,
     finding_of,
@@ -32,7 +33,9 @@ _MOST_OFFSETS = 400
 _FEWEST_OFFSETS = 12
 _FEWEST_ROWS = 4
 _LEAST_T = 4.0
-_LEAST_GAIN = 1.05
+_LEAST_GAIN = 1.05  # of what the place has without the motif: what follows gets more
+_MOST_GAIN = 1.5  # what surely gets less than this does not follow; both are choices of ours
+_TAIL = 0.005
 
 _REMEDIES: Mapping[str, str] = {
     "edge": "do not take a motif's low (or high) relevance near this end for its importance: shift the window so that "
@@ -62,14 +65,15 @@ def check_offset(trial: Trial, motif: Motif, *, n: int) -> CheckResult:
     sweep = _swept(trial.subject, trial.backgrounds.draw(n, trial.rng), motif, offsets)
     rows = normalised(sweep.share)
     if len(rows) < _FEWEST_ROWS:
-        if sweep.is_ignored:
+        if sweep.following == "no":
             return CheckResult(CHECK, TITLE, sweep.summary, findings=(_does_not_follow(sweep),))
         return CheckResult(CHECK, TITLE, f"did not run: {motif.name} gets no relevance in any background", ran=False)
     profile = trial.examined(rows)
     parts = [_at_offsets(one, offsets) for one in uneven_parts(profile, trial.strides, _OF, step=sweep.step)]
     model = normalised(np.maximum(sweep.change * np.sign(sweep.change.mean()), 0))
     answers = model if len(model) >= _FEWEST_ROWS else None
-    findings = [_does_not_follow(sweep)] if sweep.is_ignored else []
+    findings = [_does_not_follow(sweep)] if sweep.following == "no" else []
+    findings += [_may_not_follow(sweep)] if sweep.following == "unsettled" else []
     findings += [finding_of(CHECK, part, answers, trial.limits, _REMEDIES) for part in parts]
     if answers is not None:
         findings += _score_by_offset(sweep, answers, trial)
@@ -128,13 +132,24 @@ class _Sweep:
         return t_statistic(self.share.mean(axis=1) - self.without.mean(axis=1))
 
     @property
-    def is_ignored(self) -> bool:
-        """Whether the score rises and the relevance does not come along.
+    def most_ratio(self) -> float:
+        """The most that the motif gets, as a multiple of what its place has without it."""
+        if not self.share.any():
+            return 0.0
+        gain = bounds_of(self.share.mean(axis=1) - self.without.mean(axis=1), _TAIL)
+        return 1.0 + gain.high / max(float(self.without.mean()), 1e-12)
+
+    @property
+    def following(self) -> Literal["yes", "no", "unsettled", "not asked"]:
+        """Whether the relevance comes along where the score surely rises.
 
         A motif that lowers the score may do so by silencing units, and silent units have no relevance to give.
         """
-        follows = self.gain_t > _LEAST_T and self.ratio > _LEAST_GAIN
-        return not follows and t_statistic(self.change.mean(axis=1)) > _LEAST_T
+        if t_statistic(self.change.mean(axis=1)) <= _LEAST_T:
+            return "not asked"
+        if self.gain_t > _LEAST_T and self.ratio > _LEAST_GAIN:
+            return "yes"
+        return "no" if self.most_ratio < _MOST_GAIN else "unsettled"
 
     @property
     def summary(self) -> str:
@@ -228,9 +243,26 @@ def _does_not_follow(sweep: _Sweep) -> Finding:
         name="does not follow",
         level="finding",
         what=f"the score answers to {sweep.motif.name} ({sweep.change.mean():+.3g} on average), but its bases get only "
-        f"{sweep.ratio:.2f} times the relevance that its place has without it",
+        f"{sweep.ratio:.2f} times the relevance that its place has without it (at most {sweep.most_ratio:.2f} times)",
         size=sweep.ratio,
         size_of="share of |relevance| with the motif over that without it",
         cause="explanation",
         remedy="do not use this method on this model; compare with ISM, and try another rule",
+        details={"most": sweep.most_ratio},
+    )
+
+
+def _may_not_follow(sweep: _Sweep) -> Finding:
+    return Finding(
+        check=CHECK,
+        name="does it follow",
+        level="unsettled",
+        what=f"the score answers to {sweep.motif.name} ({sweep.change.mean():+.3g} on average); that its bases get "
+        f"more relevance than its place has without it is not certain in {len(sweep.share)} backgrounds "
+        f"({sweep.ratio:.2f} times, at most {sweep.most_ratio:.2f})",
+        size=sweep.ratio,
+        size_of="share of |relevance| with the motif over that without it",
+        cause="unsettled",
+        remedy="ask again with more backgrounds (--backgrounds)",
+        details={"most": sweep.most_ratio},
     )

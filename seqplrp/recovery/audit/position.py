@@ -16,7 +16,9 @@ import numpy as np
 
 from seqplrp.plot import profile_picture
 from seqplrp.recovery.audit.findings import CAUSES, Cause, CheckResult, Finding, Range, spoken
-from seqplrp.recovery.audit.profiles import AuditLimits, Comb, Edge, Floats, Profile, Spot, normalised, slope_on
+from seqplrp.recovery.audit.intervals import CAUSE_TAIL, Bounds, bounds_of, cause_of
+from seqplrp.recovery.audit.mutations import FEWEST, affordable, changes, mutants_of
+from seqplrp.recovery.audit.profiles import AuditLimits, Comb, Edge, Floats, Profile, Spot, normalised, slopes_on
 from seqplrp.recovery.audit.subject import Codes, Subject
 from seqplrp.recovery.audit.trial import Trial
 
@@ -24,7 +26,6 @@ CHECK = "position"
 TITLE = "|relevance| by position over shuffled sequences"
 
 FEWEST_ROWS = 20
-_MUTANTS = 8192  # sequences explained to learn what the model itself makes of each position
 
 
 @dataclass(frozen=True)
@@ -184,8 +185,13 @@ def finding_of(
     check: str, part: Named, model: Floats | None, limits: AuditLimits, remedies: Mapping[str, str]
 ) -> Finding:
     """Make a finding of an uneven part, and say whether the model's score shows the same."""
-    cause, slope = cause_of(part.pattern, model)
-    told = f" ({CAUSES[cause]})" if CAUSES[cause] else ""
+    cause, share = cause_in_score(part.pattern, model)
+    told = ""
+    if share is not None:
+        told = (
+            f" (the score's own answers show {share.mean:.2f} of that pattern, "
+            f"{100 * (1 - 2 * CAUSE_TAIL):g} % interval {share.low:.2f} to {share.high:.2f}: {CAUSES[cause]})"
+        )
     return Finding(
         check=check,
         name=part.name,
@@ -197,20 +203,20 @@ def finding_of(
         positions=part.positions,
         cause=cause,
         remedy=remedies[part.name],
-        details={**part.details, "displaced_share": part.mass, "share_in_the_score": slope},
+        details={
+            **part.details,
+            "displaced_share": part.mass,
+            "share_in_the_score": None if share is None else share.mean,
+        },
     )
 
 
-def cause_of(pattern: Floats, model: Floats | None) -> tuple[Cause, float | None]:
-    """Say who makes a pattern, from rows (n, P) that hold the model's own answer at each position."""
+def cause_in_score(pattern: Floats, model: Floats | None) -> tuple[Cause, Bounds | None]:
+    """Say who makes a pattern, and how much of it the model's own answers at each position, rows (n, P), have."""
     if model is None or not pattern.any():
         return "not asked", None
-    slope, error = slope_on(pattern, model)
-    if error > 0.25:
-        return "unsettled", slope
-    if slope > 0.6:
-        return "model", slope
-    return ("explanation" if slope < 0.2 else "both"), slope
+    slopes = slopes_on(pattern, model)
+    return cause_of(slopes, np.ones(len(slopes))), bounds_of(slopes, CAUSE_TAIL)
 
 
 def levelled(rows: Floats, parts: Sequence[Named]) -> Floats:
@@ -221,23 +227,12 @@ def levelled(rows: Floats, parts: Sequence[Named]) -> Floats:
 
 
 def _mutation_rows(subject: Subject, codes: Codes, rng: np.random.Generator) -> Floats | None:
-    """|change of the score| when one base is replaced by a random other one, a row a sequence; None for too long ones.
-
-    It needs no explanation, so it tells what the model does from what the explanation adds.
-    """
-    length = subject.length
-    rows = min(len(codes), 64, _MUTANTS // (length + 1))
-    if rows < 4:
+    """|change of the score| when one base is replaced by a random other one, a row each; None for long sequences."""
+    some = affordable(codes)
+    if not len(some):
         return None
-    some = codes[:rows]
-    mutants = np.repeat(some, length, axis=0)
-    at = np.tile(np.arange(length), rows)
-    each = np.arange(len(mutants))
-    mutants[each, at] = (mutants[each, at] + rng.integers(1, 4, len(mutants))) % 4
-    before = subject.maps(some).output
-    after = subject.maps(mutants).output.reshape(rows, length)
-    changed = normalised(np.abs(after - before[:, None]))
-    return changed if len(changed) >= 4 else None
+    changed = normalised(np.abs(changes(subject, some, mutants_of(some, rng))))
+    return changed if len(changed) >= FEWEST else None
 
 
 def profile_statistics(profile: Profile) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Which motifs to audit with: the one that the model answers to most, and ones that it does not answer to."""
+"""Which motifs to audit with: the one that the model answers to most, and ones that it was not seen to answer to."""
 
 from __future__ import annotations
 
@@ -26,11 +26,14 @@ class Effect:
         Mean change of the score over backgrounds, against those without it.
     t : float
         That over its standard error.
+    moves_others : bool
+        Whether it moves another output of the model beyond doubt; no is no proof that it does not.
     """
 
     motif: Motif
     mean: float
     t: float
+    moves_others: bool = False
 
     @property
     def answered(self) -> bool:
@@ -52,9 +55,21 @@ def effects_of(
     before = subject.maps(codes).output
     places = [random_starts(_BACKGROUNDS, subject.length, motif.width, rng) for motif in fitting]
     with_motif = [planted(codes, word_of(motif), at) for motif, at in zip(fitting, places, strict=True)]
-    after = subject.maps(np.concatenate(with_motif)).output.reshape(len(fitting), _BACKGROUNDS)
-    change = after - before
-    return [Effect(m, float(c.mean()), t_statistic(c)) for m, c in zip(fitting, change, strict=True)]
+    written = np.concatenate(with_motif)
+    change = subject.maps(written).output.reshape(len(fitting), _BACKGROUNDS) - before
+    on_others = subject.others_of(written).reshape(len(fitting), _BACKGROUNDS, -1) - subject.others_of(codes)
+    least = _least_t_of_others(on_others.shape[2])
+    moved = [any(abs(t_statistic(one)) > least for one in each.T) for each in on_others]
+    return [
+        Effect(m, float(c.mean()), t_statistic(c), moves) for m, c, moves in zip(fitting, change, moved, strict=True)
+    ]
+
+
+def _least_t_of_others(outputs: int) -> float:
+    """Return the t that the effect on one of several outputs must exceed: 1 motif in 100 is left out in error."""
+    from scipy import stats
+
+    return float(stats.t.isf(0.005 / max(outputs, 1), _BACKGROUNDS - 1))
 
 
 def t_statistic(values: Floats) -> float:
@@ -72,6 +87,12 @@ def strongest(effects: Sequence[Effect]) -> Effect | None:
 
 
 def unanswered(effects: Sequence[Effect], most: int) -> list[Motif]:
-    """Return motifs that the model answers to least, those of the smallest effect first."""
-    quiet = sorted((effect for effect in effects if abs(effect.t) < 2), key=lambda effect: abs(effect.mean))
+    """Return motifs to which no output was seen to answer, those of the smallest effect first.
+
+    These are candidates: 16 backgrounds do not show that the model does not use them, and the check measures that.
+    """
+    quiet = sorted(
+        (effect for effect in effects if abs(effect.t) < 2 and not effect.moves_others),
+        key=lambda effect: abs(effect.mean),
+    )
     return [effect.motif for effect in quiet[:most]]

@@ -5,10 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from seqplrp.recovery.audit.findings import CheckResult, Finding, plain, spoken
+from seqplrp.recovery.audit.findings import CheckResult, Finding, Level, plain, spoken
+from seqplrp.recovery.audit.intervals import LITTLE_OF_IT, MOST_OF_IT
 from seqplrp.recovery.audit.run import SOURCE, Audit
 
-_STATUS = {"findings": "FOUND", "nothing found": "clean", "not run": "not run"}
+_STATUS = {"findings": "FOUND", "unsettled": "unsettled", "nothing found": "nothing found", "not run": "not run"}
+_HEADINGS: tuple[tuple[str, Level], ...] = (
+    ("Findings", "finding"),
+    ("Unsettled: what was measured can't tell", "unsettled"),
+    ("Notes: certain, but small or no fault of the maps", "note"),
+)
 
 
 def audit_page(found: Audit, *, subject: str, pictures: Mapping[str, str] | None = None) -> str:
@@ -30,7 +36,7 @@ def audit_page(found: Audit, *, subject: str, pictures: Mapping[str, str] | None
         link = f"[{files[result.check]}]({files[result.check]})" if result.check in files else ""
         title = result.title.replace("|", "\\|")
         lines.append(f"| {number}. {title} | {_STATUS[result.status]}{_counted(result)} | {link} |")
-    for heading, level in (("Findings", "finding"), ("Notes: certain, but small", "note")):
+    for heading, level in _HEADINGS:
         told = [one for result in found.results for one in result.findings if one.level == level]
         if told:
             lines += ["", f"## {heading}", ""]
@@ -50,6 +56,7 @@ def audit_json(found: Audit) -> dict[str, Any]:
         "motif_effect": plain(found.motif_effect),
         "sequences_explained": found.explained,
         "findings": len(found.findings),
+        "unsettled": len(found.unsettled),
         "checks": [
             {
                 "check": result.check,
@@ -73,11 +80,14 @@ def _verdict(found: Audit) -> str:
         if count
         else f"**Nothing found** in {ran} checks."
     )
-    return first + (f" Not run: {', '.join(missing)}." if missing else "")
+    unsettled = f" Unsettled: {len(found.unsettled)}." if found.unsettled else ""
+    return first + unsettled + (f" Not run: {', '.join(missing)}." if missing else "")
 
 
 def _counted(result: CheckResult) -> str:
-    names = [one.name for one in result.findings if one.level == "finding"]
+    names = [
+        one.name for one in result.findings if one.level == ("finding" if result.status == "findings" else "unsettled")
+    ]
     return f": {', '.join(dict.fromkeys(names))}" if names else ""
 
 
@@ -108,6 +118,15 @@ def _method(found: Audit) -> str:
     return (
         f"How: checks after {SOURCE}; {found.explained} sequences of {found.length} bases explained, seed "
         f"{found.options.seed}. Profiles are tested against each map turned by a random number of positions "
-        f"({limits.draws} draws; a false alarm in at most {100 * limits.alpha:g} % of clean models for each kind of "
-        f"artifact and check). What moves less than {100 * limits.mass:g} % of the relevance is a note, not a finding."
+        f"({limits.draws} draws; a false alarm in at most {100 * limits.alpha:g} % of models without artifacts "
+        f"for each kind of artifact and check). An edge is told from {100 * limits.edge:g} % off the interior "
+        f"on, a stretch from {100 * limits.spot:g} %, a comb from {100 * limits.comb:g} %; what moves less "
+        f"than {100 * limits.mass:g} % of the relevance is a note, not a finding. A pattern of the maps is "
+        f"laid to the model if its score surely has more than {100 * MOST_OF_IT:g} % of it, to the explanation "
+        f"if surely less than {100 * LITTLE_OF_IT:g} %; a motif's relevance is laid to the explanation only if "
+        f"the score surely answers to it by less than {100 * limits.negligible:g} % of its answer to the motif "
+        f"that it uses, and the map surely gives it more than that accounts for. These bounds are choices, as "
+        f"the strands' tolerance and the amplitudes' are. **Nothing found** means that nothing beyond them was "
+        f"seen in these sequences, not that nothing is there; what a motif does was asked of one copy of its "
+        f"consensus in the backgrounds named above."
     )

@@ -18,7 +18,7 @@ import numpy as np
 from seqplrp.errors import SeqplrpError
 from seqplrp.genomics.motifs import Motif, load_all
 from seqplrp.recovery.audit import amplitude, distractors, offsets, permutation, position, strands
-from seqplrp.recovery.audit.findings import CheckResult, Finding
+from seqplrp.recovery.audit.findings import CheckResult, Finding, Level
 from seqplrp.recovery.audit.permutation import Retraining
 from seqplrp.recovery.audit.probes import Effect, effects_of, strongest, unanswered
 from seqplrp.recovery.audit.profiles import AuditLimits
@@ -26,6 +26,7 @@ from seqplrp.recovery.audit.subject import (
     Backgrounds,
     Codes,
     ExplainFunction,
+    OtherOutputs,
     Subject,
     planted,
     random_starts,
@@ -59,7 +60,7 @@ class AuditOptions:
     sequences : int
         Shuffled sequences of the first check; other checks take as many, or a half.
     backgrounds : int
-        Sequences into which motifs are written, in the second and fourth check.
+        Sequences into which motifs are written, in the second check; four times as many in the fourth.
     distractors : int
         Motifs of the library to try as distractors where none are named.
     checks : tuple of str
@@ -118,7 +119,15 @@ class Audit:
     @property
     def findings(self) -> tuple[Finding, ...]:
         """Findings of all checks, without notes."""
-        return tuple(f for result in self.results for f in result.findings if f.level == "finding")
+        return self._of("finding")
+
+    @property
+    def unsettled(self) -> tuple[Finding, ...]:
+        """What may be a finding or nothing, of all checks: what was measured can't tell."""
+        return self._of("unsettled")
+
+    def _of(self, level: Level) -> tuple[Finding, ...]:
+        return tuple(f for result in self.results for f in result.findings if f.level == level)
 
 
 def run_audit(
@@ -131,6 +140,7 @@ def run_audit(
     distractor_motifs: Sequence[Motif] = (),
     strides: Mapping[int, str] | None = None,
     retraining: Retraining | None = None,
+    others: OtherOutputs | None = None,
     progress: Callable[[str, int], None] = lambda check, steps: None,
 ) -> Audit:
     """Look for what a model and an explainer add to maps by themselves.
@@ -151,11 +161,14 @@ def run_audit(
         Candidates for the motif that is moved; the library of seqplrp if empty. The one that raises the score most is
         taken.
     distractor_motifs : sequence of Motif
-        Motifs that the score should not answer to; if empty, those of the library to which it answers least.
+        Motifs that the score should not answer to; if empty, those of the library to which neither it nor another
+        output was seen to answer. Whether the score does is then measured.
     strides : mapping of int to str, optional
         From `pool_strides`. Periods are found without it, too, but not the longest ones, and no layer is named.
     retraining : Retraining, optional
         What the fifth check trains; without it that check does not run, and says so.
+    others : OtherOutputs, optional
+        The model's other outputs, so that their motifs are not taken for distractors.
     progress : callable
         Told of the check that runs and of the sequences that were just explained.
 
@@ -179,14 +192,14 @@ def run_audit(
     chosen.validate()
     _check_sequences(length, real)
     now = _Now(progress)
-    subject = Subject(explain, length, now.advance)
+    subject = Subject(explain, length, now.advance, others)
     backgrounds = Backgrounds(length, real)
     rngs = dict(zip((*AUDIT_CHECKS, "probes", "real"), np.random.default_rng(chosen.seed).spawn(len(AUDIT_CHECKS) + 2)))
     needed = {offsets.CHECK, distractors.CHECK, strands.CHECK} & set(chosen.checks)
     now.check = "probes"
     effects = effects_of(subject, backgrounds, [*motifs] or load_all(), rngs["probes"]) if needed else []
     best = strongest(effects)
-    asked = _Asked(subject, backgrounds, chosen, strides or {}, best, bool(distractor_motifs), rngs)
+    asked = _Asked(subject, backgrounds, chosen, strides or {}, best, rngs)
     quiet = distractor_motifs
     if not quiet and distractors.CHECK in chosen.checks:
         library = effects if not motifs else effects_of(subject, backgrounds, load_all(), rngs["probes"])
@@ -229,7 +242,6 @@ class _Asked:
     options: AuditOptions
     strides: Mapping[int, str]
     best: Effect | None
-    named: bool
     rngs: Mapping[str, np.random.Generator]
 
     def sequences(self) -> tuple[Codes, str]:
@@ -261,12 +273,16 @@ def _made(
     if check == offsets.CHECK:
         if asked.best is None:
             return CheckResult(
-                check, offsets.TITLE, "did not run: no motif that was tried moves the score (--motif)", ran=False
+                check,
+                offsets.TITLE,
+                "did not run: no motif that was tried was seen to move the score (--motif)",
+                ran=False,
             )
         return offsets.check_offset(trial, asked.best.motif, n=options.backgrounds)
     if check == distractors.CHECK:
         used = None if asked.best is None else asked.best.motif
-        return distractors.check_distractor(trial, quiet, used, named=asked.named, n=2 * options.backgrounds)
+        n = distractors.PER_BACKGROUND * options.backgrounds
+        return distractors.check_distractor(trial, quiet, used, n=n)
     if check == permutation.CHECK:
         if retraining is None:
             return CheckResult(check, permutation.TITLE, permutation.NOT_RUN, ran=False)

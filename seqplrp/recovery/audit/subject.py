@@ -38,6 +38,22 @@ ExplainFunction = Callable[[Tensor], HasMaps]
 
 
 @dataclass(frozen=True)
+class OtherOutputs:
+    """What the model gives beside the score that is explained.
+
+    Parameters
+    ----------
+    scores : callable
+        From (N, 4, L) to (N, K).
+    names : tuple of str
+        K names.
+    """
+
+    scores: Callable[[Tensor], Any]
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Maps:
     """Relevance (N, L) and the explained score (N,), in double precision."""
 
@@ -62,11 +78,14 @@ class Subject:
         L of all sequences.
     advance : callable
         Told of every batch's number of sequences.
+    others : OtherOutputs, optional
+        The model's other outputs.
     """
 
     explain: ExplainFunction
     length: int
     advance: Callable[[int], None] = field(default=lambda steps: None)
+    others: OtherOutputs | None = None
 
     def maps(self, codes: Codes) -> Maps:
         """Explain sequences given as codes (N, L)."""
@@ -83,6 +102,25 @@ class Subject:
         size = max(1, _CELLS_AT_ONCE // self.length)
         parts = [self._part(part) for part in torch.split(x, size)]
         return Maps(np.concatenate([p.relevance for p in parts]), np.concatenate([p.output for p in parts]))
+
+    def others_of(self, codes: Codes) -> Floats:
+        """Return the other outputs of sequences given as codes (N, L): (N, K); K is 0 where none are known.
+
+        Raises
+        ------
+        SeqplrpError
+            If there are not as many as names, or some are not finite.
+        """
+        if self.others is None:
+            return np.zeros((len(codes), 0))
+        size = max(1, _CELLS_AT_ONCE // self.length)
+        parts = [_array(self.others.scores(part)) for part in torch.split(codes_to_one_hot(codes), size)]
+        wanted = (len(codes), len(self.others.names))
+        found = np.concatenate(parts)
+        if found.shape != wanted or not np.isfinite(found).all():
+            what = "numbers that are not finite" if found.shape == wanted else f"shape {found.shape}, expected {wanted}"
+            raise SeqplrpError("others", f"gives {what}", "return a score of each output that has a name")
+        return found
 
     def _part(self, x: Tensor) -> Maps:
         found = self.explain(x)
