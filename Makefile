@@ -3,7 +3,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-EXTRAS := peers,modisco,image,ray,jaspar
+EXTRAS := peers,modisco,image,ray,jaspar,parquet
 
 .PHONY: setup demo test check format real benchmark-speed bench-small bench-full bench-development bench-real bench-roar clean
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,7 +27,10 @@ def benchmark(
         Path, typer.Option(help="The run's directory. A run that was stopped goes on there; what is finished stays.")
     ],
     cells: Annotated[
-        int | None, typer.Option(min=0, help="Train and measure at most so many models, then report what is finished.")
+        int | None,
+        typer.Option(
+            min=0, help="Train and measure at most so many models, then report what is finished; 0: only report."
+        ),
     ] = None,
     again: Annotated[
         bool,
@@ -42,9 +46,10 @@ def benchmark(
     one method of one cell at most, and the same command goes on.
 
     Writes report.md and report.html with pictures/, and tables: results.tsv.gz (one row a sequence, method and measure;
-    results.parquet, too, where pyarrow is installed), summary.tsv (means with intervals), tests.tsv (the default
-    against each peer), costs.tsv and models.tsv. For each protocol of whole models that the configuration names, such
-    as motifs: motifs.tsv (one row a model, method and measure), motifs_summary.tsv (means over models),
+    results.parquet, too, with the extra parquet), summary.tsv (means with intervals), tests.tsv (the default against
+    each peer), must_hold.tsv (what the configuration holds the default to, if anything), costs.tsv and models.tsv. For
+    each protocol of whole models that the configuration names, such as motifs: motifs.tsv (one row a model, method and
+    measure), motifs_summary.tsv (means over models),
     motifs_patterns.tsv (one row a motif that was discovered: consensus, seqlets, the library motif it is most like, q)
     and motifs_patterns/ (their matrices, one MEME file a model). benchmark.json marks the directory; cells/ holds each
     trained model and what was measured of it, from which all else is made.
@@ -119,24 +124,27 @@ def _said(outcome: Outcome) -> str:
 
 
 def _models(summary: Summary, group: str) -> int:
-    return int(summary.mean_table(group)["models"].max())
+    means = summary.mean_table(group)
+    return 0 if means.empty else int(means["models"].max())
 
 
 def _table(summary: Summary, group: str) -> list[str]:
     from seqplrp.recovery.benchmark import shown_measures
 
     means = summary.mean_table(group)
-    wide = means.pivot(index="method", columns="measure", values="mean")
     measures = shown_measures(summary)
     ratio = summary.cost_ratios(group)
     names = [variant.name for variant in summary.config.variants]
+    # what a protocol was not asked of, or what is never defined, has no row
+    wide = means.pivot(index="method", columns="measure", values="mean").reindex(index=names, columns=measures)
     width = max(map(len, names)) + 2
     titles = [summary.measures[m].label for m in measures]
     lines = [f"{'method':{width}}" + "".join(f"{title:>{max(9, len(title) + 2)}}" for title in titles) + "   cost"]
     for name in names:
         marked = f"> {name}" if name == summary.config.default.name else f"  {name}"
-        means_of = wide.loc[name, measures].to_numpy(dtype=float)
-        numbers = "".join(f"{v:{max(9, len(title) + 2)}.3f}" for v, title in zip(means_of, titles, strict=True))
+        means_of = wide.loc[name].to_numpy(dtype=float)
+        shown = ("" if math.isnan(mean) else f"{mean:.3f}" for mean in means_of)
+        numbers = "".join(f"{text:>{max(9, len(title) + 2)}}" for text, title in zip(shown, titles, strict=True))
         lines.append(f"{marked:{width}}{numbers}" + (f"{ratio[name]:6.1f}x" if name in ratio else ""))
     lines.append("cost: times gradient x input on the same sequences")
     return lines

@@ -30,7 +30,7 @@ import numpy as np
 import pandas as pd
 
 from seqplrp.errors import SeqplrpError
-from seqplrp.evaluate.arrays import FloatArray, ratio
+from seqplrp.evaluate.arrays import BoolArray, FloatArray, ratio
 from seqplrp.evaluate.design import Design, Grid, IntArray, Sequences
 from seqplrp.evaluate.measures import MEASURES, PROTOCOL_MEASURES
 from seqplrp.evaluate.ranks import Better, PostHoc, RankComparison, rank_methods
@@ -64,8 +64,9 @@ def summarise_runs(
     -------
     DataFrame
         The columns of `by`, ``method``, ``measure``, ``mean`` (over cells, each the mean of its defined values),
-        ``low``, ``high``, ``n`` (defined values), ``undefined``, ``missing`` (no row), ``sequences``, ``models``,
-        ``cells`` and ``empty_cells`` (without a defined value, so not in the mean).
+        ``low``, ``high`` (NaN where no cell has two defined values, so that nothing varies), ``n`` (defined values),
+        ``undefined``, ``missing`` (no row), ``sequences``, ``models``, ``cells`` and ``empty_cells`` (without a defined
+        value, so not in the mean).
 
     Raises
     ------
@@ -79,8 +80,8 @@ def summarise_runs(
         present = grid.present[rows].reshape(len(rows), -1)
         design = Design.of(grid.units.iloc[rows])
         mean, drawn = design.means(values, sequences, draws, seed)
-        low, high = _interval(drawn, confidence)
         defined = ~np.isnan(values)
+        low, high = _interval(drawn, confidence, _varies(defined, design))
         filled = np.stack([defined[cell].any(axis=0) for cell in design.cells])
         part: pd.DataFrame = pd.DataFrame(
             {
@@ -138,7 +139,9 @@ def compare_runs(
         The columns of `by`, ``measure, reference, other``; ``difference`` with its interval ``low, high``;
         the test over sequences (one difference each): ``n, undefined`` (pairs of values), ``median_difference,
         rank_biserial, superiority, cohens_d, p, p_holm``; the test over models: ``models, models_above`` (in how many
-        the reference is above on average), ``p_models, p_models_holm``.
+        the reference is above on average), ``rank_biserial_models, p_models, p_models_holm``. Which way a test points
+        is the sign of its rank-biserial correlation, not that of the difference of means: where few large differences
+        stand against many small ones, the two are of opposite signs.
 
     Raises
     ------
@@ -163,7 +166,7 @@ def compare_runs(
         design = Design.of(grid.units.iloc[rows])
         flat = differences.reshape(len(rows), -1)
         mean, drawn = design.means(flat, sequences, draws, seed)
-        low, high = _interval(drawn, confidence)
+        low, high = _interval(drawn, confidence, _varies(~np.isnan(flat), design))
         tests = [_tested(column, design, alternative) for column in flat.T]
         names = {
             "measure": np.tile(np.array(grid.measures, dtype=object), len(others)),
@@ -231,9 +234,14 @@ def rank_runs(
     )
 
 
-def _interval(drawn: FloatArray, confidence: float) -> tuple[FloatArray, FloatArray]:
+def _varies(defined: BoolArray, design: Design) -> BoolArray:
+    """Say in which columns (C,) any cell has two defined values: drawing from single ones always gives the same."""
+    return np.asarray(np.stack([defined[cell].sum(axis=0) > 1 for cell in design.cells]).any(axis=0))
+
+
+def _interval(drawn: FloatArray, confidence: float, varies: BoolArray) -> tuple[FloatArray, FloatArray]:
     low, high = (np.full(drawn.shape[1], np.nan) for _ in range(2))
-    some = ~np.isnan(drawn).all(axis=0)
+    some = ~np.isnan(drawn).all(axis=0) & varies
     if some.any():
         tail = (1 - confidence) / 2
         low[some], high[some] = np.nanquantile(drawn[:, some], [tail, 1 - tail], axis=0)
@@ -255,6 +263,7 @@ def _tested(difference: FloatArray, design: Design, alternative: Alternative) ->
         "p": over_sequences.p,
         "models": over_models.n,
         "models_above": int((models > 0).sum()),
+        "rank_biserial_models": over_models.rank_biserial,
         "p_models": over_models.p,
     }
 

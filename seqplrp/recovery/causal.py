@@ -7,8 +7,9 @@ long windows outside motifs are ablated alike.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +28,9 @@ IntArray = npt.NDArray[np.int64]
 
 NULL_WINDOWS = 500
 """Windows of the null for each width and explained output: the level is then met to about one percent point."""
+
+FEWEST_DRAWS = 10
+"""Shuffles of a window, below which their mean says little of it."""
 
 _NULL_COLUMNS = ("width", "target", "copies", "record", "start", "effect")
 _NUMBERS = ("effect", "error", "threshold", "p_alone", "effect_without", "p_without", "_p_alone", "_p_without")
@@ -94,6 +98,7 @@ def causal_truth(
     draws: int = 20,
     null_windows: int = NULL_WINDOWS,
     level: float = 0.95,
+    untestable: Literal["refuse", "leave"] = "refuse",
     seed: int = 0,
     batch_size: int = 256,
 ) -> CausalTruth:
@@ -121,6 +126,9 @@ def causal_truth(
         that overlap no instance and hold no unknown base. Where there are fewer places, all of them.
     level : float
         Share of the null that an instance has to exceed.
+    untestable : {"refuse", "leave"}
+        What becomes of instances for whose width and output there are too few places for a null (`fewest_windows`):
+        an error, or they are left with a NaN ``p`` and are not causal.
     seed : int
         Of the shuffles (which depend on the sequence and the window alone) and of the null's places.
     batch_size : int
@@ -134,7 +142,7 @@ def causal_truth(
     ------
     SeqplrpError
         If an instance lies outside its sequence, an argument is out of its range, or there are too few places for a
-        null (19 at level 0.95).
+        null (19 at level 0.95, 39 where copies are shuffled, too) and they are to be refused.
 
     Notes
     -----
@@ -156,7 +164,10 @@ def causal_truth(
             if not len(rows):
                 continue
             places, context = bench.null(where, free, groups if beside else None, width, output, null_windows)
-            _check_null(len(places), width, output, (1 + level) / 2 if beside else level)
+            if len(places) < fewest_windows(level, copies=beside):
+                if untestable == "refuse":
+                    raise _too_few(len(places), width, output)
+                continue
             null = bench.effects(places, context).mean(axis=1)
             own = bench.effects(where.to_numpy()[rows], _spans(where, groups[rows]) if beside else None)
             names = ("effect_without", "p_without", "_p_without") if beside else ("effect", "p_alone", "_p_alone")
@@ -169,7 +180,7 @@ def causal_truth(
             named = {"width": width, "target": output, "copies": beside, "record": places[:, 0], "start": places[:, 1]}
             nulls.append(pd.DataFrame({**named, "effect": null}))
     null_table = pd.concat(nulls, ignore_index=True) if nulls else pd.DataFrame(columns=list(_NULL_COLUMNS))
-    return CausalTruth(_judged(table, level), null_table, level, bench.codes.shape)
+    return CausalTruth(_judged(table, groups[:, 0] >= 0, level), null_table, level, bench.codes.shape)
 
 
 @dataclass(frozen=True)
@@ -280,12 +291,15 @@ def _threshold(null: FloatArray, level: float) -> float:
     return max(0.0, float(np.sort(null)[-1 - deeper]))
 
 
-def _judged(table: pd.DataFrame, level: float) -> pd.DataFrame:
-    """Put the two tests of each instance together; columns that begin with _ are of the other direction."""
+def _judged(table: pd.DataFrame, copied: BoolArray, level: float) -> pd.DataFrame:
+    """Put the two tests of each instance together; columns that begin with _ are of the other direction.
+
+    An instance that is `copied` (I,) has two; without either its p is NaN.
+    """
     judged = {}
     for sign, verdict, prefix in ((1, "causal", ""), (-1, "opposes", "_")):
         alone, without = (table[f"{prefix}p_{name}"] for name in ("alone", "without"))
-        p = alone.where(without.isna(), np.minimum(1.0, 2 * np.fmin(alone, without)))
+        p = alone.where(~copied, np.minimum(1.0, 2 * np.minimum(alone, without)))
         # The effect that speaks: of the smaller p, the one alone where there is no other.
         speaks = table["effect_without"].where(without < alone, table["effect"])
         judged[verdict] = (p <= 1 - level + 1e-9) & (sign * speaks > 0)
@@ -295,13 +309,26 @@ def _judged(table: pd.DataFrame, level: float) -> pd.DataFrame:
     return kept.assign(p=judged["p"], causal=judged["causal"], opposes=judged["opposes"])
 
 
-def _check_null(windows: int, width: int, output: int, level: float) -> None:
-    if (1 - level) * (windows + 1) < 1 - 1e-9:
-        raise SeqplrpError(
-            "instances",
-            f"leave {windows} places outside motifs for windows of {width} bases (output {output}), too few for a null",
-            "give more sequences, all explained for that output, or a lower level",
-        )
+def fewest_windows(level: float = 0.95, *, copies: bool = False) -> int:
+    """Return below how many windows a null can't show an effect at a level, whatever it is: p is at least 1 / (M + 1).
+
+    Parameters
+    ----------
+    level : float
+        Share of the null that an instance has to exceed.
+    copies : bool
+        Where its copies are shuffled, too, it is tested twice and has to exceed more.
+    """
+    of_one = (1 - level) / (2 if copies else 1)
+    return math.ceil(1 / of_one - 1 - 1e-9)
+
+
+def _too_few(windows: int, width: int, output: int) -> SeqplrpError:
+    return SeqplrpError(
+        "instances",
+        f"leave {windows} places outside motifs for windows of {width} bases (output {output}), too few for a null",
+        "give more sequences, all explained for that output, more null_windows, or a lower level",
+    )
 
 
 def _free_windows(free: BoolArray, width: int, most: int, rng: np.random.Generator) -> IntArray:
@@ -321,7 +348,7 @@ def _checked(instances: pd.DataFrame, codes: Codes, draws: int, null_windows: in
         raise SeqplrpError("instances", f"lack {', '.join(missing)}", "give a table of record, start, end")
     if not 0 < level < 1:
         raise SeqplrpError("level", f"is {level}", "give a number between 0 and 1, such as 0.95")
-    for name, value, least in (("draws", draws, 10), ("null_windows", null_windows, 1)):
+    for name, value, least in (("draws", draws, FEWEST_DRAWS), ("null_windows", null_windows, 1)):
         if value < least:
             raise SeqplrpError(name, f"is {value}", f"give {least} or more")
     where = instances[["record", "start", "end"]].astype(np.int64).reset_index(drop=True)

@@ -105,6 +105,37 @@ def test_few_seeds_do_not_make_the_interval_too_narrow() -> None:
     assert one["low"][0] == one["high"][0] == -1.0
 
 
+def test_of_one_sequence_of_one_model_there_is_no_interval() -> None:
+    """Nothing varies that could be drawn: an interval of no width would say that all is known."""
+    table = run({"a": 0.0, "b": 1.0}, seeds=1, sequences=1)  # four cells, one value each
+    got = summarise_runs(table, by=(), draws=20)
+    assert got["mean"].notna().all()
+    assert got[["low", "high"]].isna().all(axis=None)
+    pairs = compare_runs(table, "a", draws=20)
+    assert pairs["difference"].notna().all()
+    assert pairs[["low", "high"]].isna().all(axis=None)
+    two = summarise_runs(run({"a": 0.0}, seeds=1, sequences=2), by=(), draws=20)
+    assert two["low"][0] < two["mean"][0] < two["high"][0]
+    # of two sequences one is undefined: one value is left
+    hole = run({"a": 0.0}, tasks=1, architectures=1, seeds=1, sequences=2)
+    hole.loc[0, "value"] = np.nan
+    assert summarise_runs(hole, by=(), draws=20)[["low", "high"]].isna().all(axis=None)
+
+
+def test_which_way_a_test_points_is_told_beside_the_difference_of_means() -> None:
+    """Four of five sequences, and of five models, are a little worse, one is much better: the mean is another sign."""
+    for unit in ("sequence", "seed"):
+        table = run({"a": 0.0, "b": 0.0}, tasks=1, architectures=1, seeds=20, sequences=20, noise=0.0)
+        noise = 0.001 * np.random.default_rng(0).random(len(table))
+        own = np.where(table[unit] % 5 == 0, 0.3, -0.02) + noise
+        got = compare_runs(table.assign(value=own * (table["method"] == "a")), "a", draws=10).iloc[0]
+        assert got["difference"] == pytest.approx(0.2 * 0.3 - 0.8 * 0.02, abs=0.002)
+        name = {"sequence": "rank_biserial", "seed": "rank_biserial_models"}
+        # of 20, 16 below take the ranks 1 to 16, and 4 above 17 to 20
+        assert got[name.pop(unit)] == pytest.approx((17 + 18 + 19 + 20 - 16 * 17 / 2) / (20 * 21 / 2))
+        assert got[name.popitem()[1]] == 1.0, "of the other kind of units all are above"
+
+
 def crossed(rng: np.random.Generator, seeds: int = 8, sequences: int = 25) -> pd.DataFrame:
     """Values made of what the model brings, what the sequence brings, and both: the true mean is 0."""
     table = run(

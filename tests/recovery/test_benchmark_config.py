@@ -145,10 +145,6 @@ BROKEN = {
     "default compared": ({"comparisons": {"plrp p=0.5": ["gxi"]}}, r"comparisons.plrp p=0.5: is the default"),
     "compared with itself": ({"comparisons": {"matrix": ["matrix"]}}, r"comparisons.matrix\[0\]: is the method itself"),
     "compared with none": ({"comparisons": {"matrix": []}}, r"comparisons.matrix: names no peer"),
-    "tested twice": (
-        {"comparisons": {"matrix": ["gxi"]}},
-        r"comparisons.matrix\[0\]: 'gxi' is tested already, under peers",
-    ),
     "compared name": ({"comparisons": {"lrp": ["gxi"]}}, r"comparisons.lrp: 'lrp' is no method of this run"),
     "protocol": ({"protocols": {"roar!": {}}}, r"protocols.roar!: 'roar!' is not known"),
     "protocol option": (

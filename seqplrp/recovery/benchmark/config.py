@@ -9,11 +9,17 @@ from typing import Any
 
 from seqplrp.errors import SeqplrpError
 from seqplrp.models import TrainOptions, check_architecture
+from seqplrp.recovery.benchmark.aims import Aims, Stage, read_aims
+from seqplrp.recovery.benchmark.asked import asked_measures
 from seqplrp.recovery.benchmark.entries import Entry, read_entries
 from seqplrp.recovery.benchmark.model_protocols import MODEL_PROTOCOLS
-from seqplrp.recovery.benchmark.protocols import PROTOCOLS, Options
+from seqplrp.recovery.benchmark.protocols import PROTOCOLS, CausalOptions, Options
 from seqplrp.recovery.benchmark.tasks import BenchmarkTask, read_task
 from seqplrp.recovery.benchmark.variants import Variant, read_variants, variant_named
+from seqplrp.recovery.causal import FEWEST_DRAWS, fewest_windows
+
+CUT = " | cut to "
+"""Between a method's name and that of the method to whose sparsity it was cut, in names that `cut_name` makes."""
 
 KEYS = (
     "name",
@@ -31,6 +37,7 @@ KEYS = (
     "comparisons",
     "protocols",
     "matched_sparsity",
+    "must_hold",
     "cost",
     "pictures",
 )
@@ -151,6 +158,8 @@ class BenchmarkConfig:
     cost : CostOptions or None
     matched : MatchedSparsity or None
     pictures : PictureOptions
+    must_hold : Aims or None
+        What the report holds the default to. Nothing that is measured depends on it.
     """
 
     name: str
@@ -171,6 +180,7 @@ class BenchmarkConfig:
     matched: MatchedSparsity | None = None
     pictures: PictureOptions = field(default_factory=PictureOptions)
     comparisons: tuple[Comparison, ...] = ()
+    must_hold: Aims | None = None
 
     @property
     def tested(self) -> tuple[Comparison, ...]:
@@ -195,17 +205,26 @@ def read_config(path: Path | str) -> BenchmarkConfig:
     training}); ``seeds``; ``training``; ``learned``; ``sequences``; ``common`` (center and reverse_complement of every
     method that does not set its own); ``methods`` (NAME: {method, FIELD: VALUE}, where a list makes one method of each
     value); ``default``; ``peers``; ``comparisons`` (NAME: [PEER, ...] of other methods that are tested, against peers
-    of their own); ``protocols`` (NAME: OPTIONS, of `PROTOCOLS` and `MODEL_PROTOCOLS`); ``matched_sparsity``
-    ({to, methods}); ``cost``; ``pictures``.
+    of their own, which may be peers of others, too); ``protocols`` (NAME: OPTIONS, of `PROTOCOLS` and
+    `MODEL_PROTOCOLS`); ``matched_sparsity`` ({to, methods}); ``must_hold`` (below); ``cost``; ``pictures``.
+
+    ``must_hold`` names what the report holds the default to on report tasks, in a table of its own; nothing that is
+    measured depends on it, so it can be changed after a run. Any of: ``p`` (0.01; what Holm-corrected p has to be
+    below, over sequences and over models); ``better_in`` ([MEASURE, ...]: better than each of the peers);
+    ``matched_better_in`` ([MEASURE, ...]: better than each method that ``matched_sparsity`` cuts to the default's);
+    ``not_below_best`` ({MEASURE: SHARE}: not further below the best peer's mean than this share of it);
+    ``cost_shares`` ([{method, of, at_most: SHARE}, ...]); ``leads`` ([{method, over, measure, by}, ...]: ahead by so
+    much in the measure's own unit).
 
     Raises
     ------
     SeqplrpError
-        With file, line and key, for every key or value that can't be, and for a protocol whose library is missing.
+        With file, line and key, for every key or value that can't be, for a peer that no protocol measures, and for a
+        protocol whose library is missing.
     """
     root = read_entries(path)
     given = root.mapping(KEYS, _REQUIRED)
-    variants = read_variants(given["methods"], given.get("common"))
+    variants = _variants(given["methods"], given.get("common"))
     default = variant_named(variants, given["default"])
     protocols, model_protocols = _protocols(given["protocols"], variants)
     config = BenchmarkConfig(
@@ -228,8 +247,11 @@ def read_config(path: Path | str) -> BenchmarkConfig:
         cost=_cost(given.get("cost")),
         matched=_matched(given.get("matched_sparsity"), variants),
         pictures=_pictures(given.get("pictures"), variants),
-        comparisons=_comparisons(given.get("comparisons"), variants, default, given["peers"]),
+        comparisons=_comparisons(given.get("comparisons"), variants, default),
     )
+    _check_measured(config, given)
+    if "must_hold" in given:
+        config = replace(config, must_hold=read_aims(given["must_hold"], _stage(config)))
     for entry, architecture in zip(given["architectures"].mapping().values(), config.architectures, strict=True):
         entry.told(config.train_options(architecture, 0).validate)
     return config
@@ -246,6 +268,8 @@ def _protocols(entry: Entry, variants: tuple[Variant, ...]) -> tuple[dict[str, O
         if name in MODEL_PROTOCOLS:
             one.told(MODEL_PROTOCOLS[name].require)
         options = kind() if one.value is None else one.made(kind)
+        if isinstance(options, CausalOptions):
+            _check_causal(one, options)
         if options.methods:
             for method in one.mapping()["methods"].items():
                 method.choice(names)
@@ -253,6 +277,61 @@ def _protocols(entry: Entry, variants: tuple[Variant, ...]) -> tuple[dict[str, O
     if not of_sequences:
         raise entry.error("measures nothing of single sequences", f"add one of {', '.join(PROTOCOLS)}")
     return of_sequences, of_models
+
+
+def _check_causal(entry: Entry, options: CausalOptions) -> None:
+    """Refuse what `causal_truth` would refuse once a model is trained."""
+    # two tests of each instance that has a copy, so that a null needs twice as many windows
+    for name, least in (("draws", FEWEST_DRAWS), ("null_windows", fewest_windows(copies=True))):
+        value = getattr(options, name)
+        if value < least:
+            given = {} if entry.value is None else entry.mapping()
+            raise given.get(name, entry).error(f"is {value}", f"write {least} or more: fewer can't show an effect")
+
+
+def _variants(entry: Entry, common: Entry | None) -> tuple[Variant, ...]:
+    for name, one in entry.mapping().items():
+        if CUT in name:
+            raise one.error(f"{name!r} is what a method is called that was cut down", f"leave out {CUT.strip()!r}")
+    return read_variants(entry, common)
+
+
+def _check_measured(config: BenchmarkConfig, given: Mapping[str, Entry]) -> None:
+    """Refuse to test what nothing will be measured of: limits of protocols leave some methods out."""
+    asked = {variant.name: asked_measures(config.protocols, variant) for variant in config.variants}
+    remedy = "name it in a protocol's methods, or leave it out here"
+    if not asked[config.default.name]:
+        raise given["default"].error(f"{config.default.name!r} is measured by no protocol", remedy)
+    of_default = (config.default.name, given["peers"])
+    further = given["comparisons"].mapping().items() if "comparisons" in given else ()
+    for reference, entry in (of_default, *further):
+        if not asked[reference]:
+            raise entry.error(f"{reference!r} is measured by no protocol", remedy)
+        for one in entry.items():
+            if not asked[one.text()] & asked[reference]:
+                raise one.error(f"no protocol measures both {one.text()!r} and {reference!r}", remedy)
+    if config.matched is not None:
+        methods = given["matched_sparsity"].mapping()["methods"]
+        for one, variant in zip(methods.items(), config.matched.methods, strict=True):
+            cut = asked_measures(config.protocols, variant, cut=True)
+            if not cut & asked[config.matched.to.name]:
+                raise one.error(
+                    f"no protocol measures both {variant.name!r}, cut down, and {config.matched.to.name!r}",
+                    "add a protocol that needs a map alone, such as localisation, or leave it out",
+                )
+
+
+def _stage(config: BenchmarkConfig) -> Stage:
+    return Stage(
+        variants=config.variants,
+        default=config.default,
+        peers=config.peers,
+        cut_to=None if config.matched is None else config.matched.to,
+        cut=() if config.matched is None else config.matched.methods,
+        protocols=config.protocols,
+        has_costs=config.cost is not None,
+        reports=any(task.group == "report" for task in config.tasks),
+    )
 
 
 def _some(entry: Entry) -> dict[str, Entry]:
@@ -300,22 +379,13 @@ def _peers(entry: Entry, variants: tuple[Variant, ...], default: Variant) -> tup
     return peers
 
 
-def _comparisons(
-    entry: Entry | None, variants: tuple[Variant, ...], default: Variant, peers: Entry
-) -> tuple[Comparison, ...]:
+def _comparisons(entry: Entry | None, variants: tuple[Variant, ...], default: Variant) -> tuple[Comparison, ...]:
     found: list[Comparison] = []
-    taken = {one.text(): "peers" for one in peers.items()}  # a summary's row has room for one test
     for name, one in ({} if entry is None else entry.mapping()).items():
         reference = variant_named(variants, replace(one, value=name))
         if reference == default:
             raise one.error("is the default, whose peers have a key of their own", "name them under peers")
         of_this = _peers(one, variants, reference)
-        for peer in one.items():
-            if peer.text() in taken:
-                raise peer.error(
-                    f"{peer.text()!r} is tested already, under {taken[peer.text()]}", "leave it out of one"
-                )
-            taken[peer.text()] = f"comparisons.{name}"
         if not of_this:
             raise one.error("names no peer", "name at least one")
         found.append(Comparison(reference, of_this))

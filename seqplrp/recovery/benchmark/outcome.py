@@ -13,11 +13,14 @@ from seqplrp.recovery.benchmark.config import BenchmarkConfig
 from seqplrp.recovery.benchmark.curve_pictures import draw_curves
 from seqplrp.recovery.benchmark.curve_tables import CURVE_TABLES, curves_of_run
 from seqplrp.recovery.benchmark.model_tables import pattern_paths
+from seqplrp.recovery.benchmark.must_hold import held_table, held_to
 from seqplrp.recovery.benchmark.pictures import draw_pictures
 from seqplrp.recovery.benchmark.report import write_report
-from seqplrp.recovery.benchmark.runner import RESULTS_FILE, Listener, RunState, run_cells
+from seqplrp.recovery.benchmark.runner import RESULTS_FILE, Listener, RunState, run_cells, run_state
 from seqplrp.recovery.benchmark.store import write_whole
 from seqplrp.recovery.benchmark.summary import Summary, summarise_run, summary_rows
+
+HELD_FILE = "must_hold.tsv"
 
 
 @dataclass(frozen=True)
@@ -56,8 +59,12 @@ def run_benchmark(
     Raises
     ------
     SeqplrpError
-        As `run_cells` does.
+        As `run_cells` does, and where no cell is to be made and none is finished.
     """
+    if most == 0 and not (Path(out).is_dir() and run_state(config, out, again=again).finished):
+        raise SeqplrpError(
+            Path(out), "holds no finished cell of this benchmark", "run it first: 0 cells only report what is finished"
+        )
     state = run_cells(config, out, most=most, again=again, listener=listener)
     outcome = report_run(config, out)
     return Outcome(state, outcome.summary, outcome.files)
@@ -79,6 +86,7 @@ def report_run(config: BenchmarkConfig, out: Path | str) -> Outcome:
     _write_table(summary.tests, folder / "tests.tsv")
     _write_table(summary.costs, folder / "costs.tsv")
     _write_table(summary.models, folder / "models.tsv")
+    _write_held(summary, folder / HELD_FILE)
     for name, means in summary.of_models.items():
         _write_table(means, folder / f"{name}_summary.tsv")
     curves = curves_of_run(summary)
@@ -89,10 +97,20 @@ def report_run(config: BenchmarkConfig, out: Path | str) -> Outcome:
     pictures = [*draw_pictures(summary, folder), *draw_curves(summary, curves, folder)]
     reports = write_report(summary, pictures, folder)
     tables = [folder / name for name in ("summary.tsv", "tests.tsv", "costs.tsv", "models.tsv", RESULTS_FILE)]
+    tables += [folder / HELD_FILE] if (folder / HELD_FILE).exists() else []
     tables += [folder / name for one in summary.of_models for name in (f"{one}.tsv", f"{one}_summary.tsv")]
     tables += [folder / CURVE_TABLES[name].file for name in curves]
     tables += [path for one in summary.of_models for path in pattern_paths(folder, one) if path.exists()]
     return Outcome(None, summary, [*reports, *tables, folder / "pictures"])
+
+
+def _write_held(summary: Summary, path: Path) -> None:
+    """Write what the default is held to, or take away what an earlier description was."""
+    held = held_to(summary)
+    if held:
+        _write_table(held_table(held), path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _write_table(table: pd.DataFrame, path: Path, columns: Sequence[str] = ()) -> None:

@@ -24,9 +24,10 @@ from seqplrp.plot import (
     trade_off,
 )
 from seqplrp.recovery.benchmark.cell import read_part
+from seqplrp.recovery.benchmark.claim_pictures import mode_picture, steep_picture, with_interval
 from seqplrp.recovery.benchmark.config import BenchmarkConfig
 from seqplrp.recovery.benchmark.summary import FinishedCell, Summary, in_scope, ranked
-from seqplrp.recovery.benchmark.variants import Variant
+from seqplrp.recovery.benchmark.sweeps import swept_families
 
 _REFERENCES = 4  # horizontal lines in a panel, as many as can be told apart
 
@@ -87,6 +88,19 @@ def draw_pictures(summary: Summary, out: Path) -> list[Picture]:
 def _figures(summary: Summary, group: str, out: Path) -> list[tuple[str, str, Figure]]:
     found = [("measures", "Means of the default and its peers, with 95 % intervals.", _bars(summary, group))]
     found += _sweeps(summary, group)
+    found += [
+        (
+            "lambda-matrix",
+            "Pruned LRP in lambda mode, and beneath it in matrix mode with all else alike; 95 % intervals.",
+            mode_picture(summary, group),
+        ),
+        (
+            "early-drop",
+            "How far the score falls over the first tenth deleted, as a share of the same rule's without pruning, with "
+            "intervals of the paired difference.",
+            steep_picture(summary, group),
+        ),
+    ]
     found += _trade_offs(summary, group)
     found += _ranks(summary, group)
     found += _logos(summary, group, out)
@@ -102,12 +116,14 @@ def _bars(summary: Summary, group: str) -> Figure | None:
     table = summary.mean_table(group)
     names = [name for name in summary.methods if name in {*summary.compared, *_floors(summary.config)}]
     table = table[table["method"].isin(names) & table["measure"].isin(shown_measures(summary))]
-    if table.empty:
+    measures = [name for name in shown_measures(summary) if name in set(table["measure"])]
+    if not measures:
         return None
+    default = summary.config.default.name
     return measure_bars(
-        table,
-        measures=shown_measures(summary),
-        highlight=summary.config.default.name,
+        with_interval(table),
+        measures=measures,
+        highlight=default if default in set(table["method"]) else None,
         title=f"{group} tasks: means over {int(table['models'].max())} models",
     )
 
@@ -115,17 +131,6 @@ def _bars(summary: Summary, group: str) -> Figure | None:
 def _floors(config: BenchmarkConfig) -> list[str]:
     """Return the floor and the ceiling."""
     return [v.name for v in config.variants if v.method is None or type(v.method).__name__ == "Random"]
-
-
-def swept_families(config: BenchmarkConfig, key: str = "p") -> dict[str, list[tuple[float, Variant]]]:
-    """Return the methods that differ in a number alone, by the name of the line that they make."""
-    lines: dict[str, list[tuple[float, Variant]]] = {}
-    for variant in config.variants:
-        value = variant.swept.get(key)
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            rest = " ".join(f"{k}={v}" for k, v in variant.swept.items() if k != key)
-            lines.setdefault(f"{variant.family} {rest}".strip(), []).append((float(value), variant))
-    return {name: sorted(points, key=lambda one: one[0]) for name, points in lines.items() if len(points) > 1}
 
 
 def _sweeps(summary: Summary, group: str) -> list[tuple[str, str, Figure | None]]:
@@ -142,6 +147,8 @@ def _sweeps(summary: Summary, group: str) -> list[tuple[str, str, Figure | None]
             continue
         table = pd.concat(rows, ignore_index=True)
         shown = [name for name in shown_measures(summary, 9) if name in set(table["measure"])]
+        if not shown:
+            continue  # protocols may be limited to other methods
         table = table[table["measure"].isin(shown)]
         table = table.assign(measure=pd.Categorical(table["measure"], shown)).sort_values("measure", kind="stable")
         table = table.astype({"measure": object})
@@ -164,7 +171,8 @@ def _means_of(means: pd.DataFrame, method: str) -> dict[str, float]:
 
 def _trade_offs(summary: Summary, group: str) -> list[tuple[str, str, Figure | None]]:
     means = summary.mean_table(group).set_index(["method", "measure"])
-    measures = [name for name in ("auprc", "rma") if name in summary.measures]
+    measured = set(means.index.get_level_values("measure"))
+    measures = [name for name in ("auprc", "rma") if name in measured]
     families = {v.name: line for line, points in swept_families(summary.config).items() for _, v in points}
     default = summary.config.default.name
     named = {v.name for one in summary.config.tested for v in (one.reference, *one.peers)} | {default}
@@ -182,7 +190,7 @@ def _trade_offs(summary: Summary, group: str) -> list[tuple[str, str, Figure | N
         )
         table["family"] = [families.get(name, name) for name in table["method"]]
         table = table[~table["method"].isin(_floors(summary.config))]
-        if "gini" in summary.measures:
+        if "gini" in measured:
             x = means.xs("gini", level="measure")["mean"]
             figure = _drawn(
                 table.assign(x=x.reindex(table["method"]).to_numpy()),

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,50 +11,32 @@ import numpy as np
 import pandas as pd
 
 from seqplrp.evaluate import Measure
+from seqplrp.recovery.benchmark.blocks import Block, Grid, Heading, Points, Text, as_html, as_markdown
 from seqplrp.recovery.benchmark.cell import NOT_LEARNED, NOTHING_SCORED
 from seqplrp.recovery.benchmark.claims import claims_of
-from seqplrp.recovery.benchmark.config import Comparison
+from seqplrp.recovery.benchmark.config import CUT, Comparison
 from seqplrp.recovery.benchmark.curve_tables import curve_grids, curves_of_run
 from seqplrp.recovery.benchmark.model_protocols import MODEL_PROTOCOLS, library_versions
+from seqplrp.recovery.benchmark.must_hold import GROUP as HELD_GROUP
+from seqplrp.recovery.benchmark.must_hold import HeldTo, held_to
 from seqplrp.recovery.benchmark.pictures import Picture, shown_measures
 from seqplrp.recovery.benchmark.protocols import Options
 from seqplrp.recovery.benchmark.provenance import settled_lines, source_lines, source_warning
-from seqplrp.recovery.benchmark.summary import ALL, SIGNIFICANT, Summary, in_scope, records
+from seqplrp.recovery.benchmark.sparsity_control import cut_maps
+from seqplrp.recovery.benchmark.summary import ALL, Summary, in_scope
+from seqplrp.recovery.benchmark.verdicts import (
+    BETTER,
+    BETTER_BY_ONE,
+    BOTH,
+    NOT_APART,
+    SEQUENCES,
+    SIGNIFICANT,
+    UNDECIDED,
+    WORSE,
+    WORSE_BY_ONE,
+    records,
+)
 from seqplrp.recovery.benchmark.versions import versions
-
-
-@dataclass(frozen=True)
-class Heading:
-    """A heading."""
-
-    text: str
-    level: int = 2
-
-
-@dataclass(frozen=True)
-class Text:
-    """A paragraph."""
-
-    text: str
-
-
-@dataclass(frozen=True)
-class Points:
-    """A list."""
-
-    items: Sequence[str]
-
-
-@dataclass(frozen=True)
-class Grid:
-    """A table of text; rows whose first cell is `strong` are set in bold."""
-
-    head: Sequence[str]
-    rows: Sequence[Sequence[str]]
-    strong: str = ""
-
-
-Block = Heading | Text | Points | Grid | Picture
 
 
 def write_report(summary: Summary, pictures: Sequence[Picture], out: Path) -> list[Path]:
@@ -96,6 +77,8 @@ def _title(group: str) -> str:
 
 def _group(summary: Summary, group: str) -> Iterator[Block]:
     yield from _main_table(summary, group)
+    if group == HELD_GROUP and summary.config.must_hold is not None:
+        yield from _must_hold(summary)
     if not summary.config.tested:
         yield Text("No peers are named, so nothing was tested.")
     for comparison in summary.config.tested:
@@ -128,12 +111,14 @@ def _main_table(summary: Summary, group: str, task: str = ALL, architecture: str
         rows.append(row)
     head = ["method", *(summary.measures[m].label for m in measures), "ms a sequence", "times gradient x input"]
     yield Grid(head, rows, strong=summary.config.default.name)
-    if task == ALL and architecture == ALL:
+    if means.empty:
+        yield Text("No value of any method is defined here.")
+    elif task == ALL and architecture == ALL:
         models = int(means["models"].max())
         strata = len({(c.cell.task.name, c.cell.architecture.name) for c in summary.cells if _counts(c, group)})
         undefined = means[(means["undefined"] > 0) & means["measure"].isin(measures)]
         yield Text(
-            f"Means with 95 % bootstrap intervals over training seeds and sequences: {models} models of {strata} pairs "
+            f"Means with 95 % bootstrap intervals over {_drawn(summary, group)}: {models} models of {strata} pairs "
             f"of a task and an architecture, {int(means['n'].max())} explanations of each method. Each pair counts the "
             "same. The best of a column, floor and ceiling apart, is marked by stars."
         )
@@ -144,6 +129,20 @@ def _main_table(summary: Summary, group: str, task: str = ALL, architecture: str
                 f"{int(worst['undefined'] + worst['n'])} ({worst['method']}, "
                 f"{summary.measures[worst['measure']].label})."
             )
+
+
+def _drawn(summary: Summary, group: str) -> str:
+    """Say what intervals are over: of one training seed nothing is known beyond it."""
+    scored = [one for one in summary.cells if _counts(one, group)]
+    places = [(one.cell.task.name, one.cell.architecture.name) for one in scored]
+    seeds = max(places.count(place) for place in places) > 1
+    sequences = max(int(one.manifest["scored"]) for one in scored) > 1
+    if seeds and sequences:
+        return "training seeds and sequences"
+    if seeds or sequences:
+        kind, other = ("training seeds", "sequence") if seeds else ("sequences", "training seed")
+        return f"{kind} alone, as there is one {other}"
+    return "training seeds and sequences, of which there is one each, so that there are none"
 
 
 def _counts(one: Any, group: str) -> bool:
@@ -160,23 +159,67 @@ def _best(of: pd.DataFrame, better: str) -> set[str]:
 
 def _losses(summary: Summary, group: str, comparison: Comparison) -> Iterator[Block]:
     """Say wherever the tests find a method worse than a peer, overall first; nothing is left out."""
-    tests = _of_comparison(summary.tests[summary.tests["group"] == group], comparison)
+    tests = _of_comparison(summary.tests, comparison)
+    tests = tests[tests["group"] == group] if len(tests) else tests
+    if tests.empty:
+        yield Text("Nothing could be tested: no pair of values is defined.")
+        return
     overall = in_scope(tests, group)
-    lost, open_ = overall[overall["verdict"] == "worse"], overall[overall["verdict"] == "not told apart"]
-    made = overall[overall["verdict"].isin(["better", "worse", "not told apart"])]
+    said = overall[overall["verdict"].isin(_SAID)]
+    counts = said["verdict"].value_counts()
     yield Text(
-        f"Over all tasks and architectures, {len(made)} comparisons were made ({len(comparison.peers)} peers; "
-        f"Holm's correction over the peers of each measure, {SIGNIFICANT:g}): {comparison.reference.name} is better in "
-        f"{int((made['verdict'] == 'better').sum())}, worse in {len(lost)}, and can't be told apart in {len(open_)}."
+        f"Over all tasks and architectures, {len(said)} comparisons were made ({len(comparison.peers)} peers; Holm's "
+        f"correction over the peers of each measure, {SIGNIFICANT:g}; {_rests_on(said)}): {comparison.reference.name} "
+        f"is {', '.join(f'{words} in {counts.get(verdict, 0)}' for verdict, words in _SAID.items())}."
     )
-    if len(lost):
-        yield Points([_told(summary, str(measure), rows) for measure, rows in lost.groupby("measure", sort=False)])
-    parts = tests[((tests["task"] != ALL) & (tests["architecture"] != ALL)) & (tests["verdict"] == "worse")]
+    yield from _untested(summary, group, comparison, tests)
+    for verdict, title in _TOLD.items():
+        found = overall[overall["verdict"] == verdict]
+        if len(found):
+            yield Text(title)
+            yield Points([_told(summary, str(name), rows) for name, rows in found.groupby("measure", sort=False)])
+    apart = tests[(tests["task"] != ALL) & (tests["architecture"] != ALL)]
+    parts = apart[apart["verdict"].isin([WORSE, WORSE_BY_ONE])]
     if len(parts):
         yield Text(f"On single pairs of a task and an architecture it is worse in {len(parts)} comparisons:")
         yield Points([_in_one_place(summary, key, rows) for key, rows in parts.groupby(["task", "architecture"])])
-    elif not len(lost):
+    elif not (overall["verdict"] == WORSE).any():
         yield Text("No single pair of a task and an architecture shows it worse than a peer, either.")
+    open_ = int((apart["verdict"] == UNDECIDED).sum())
+    if open_:
+        yield Text(f"There, {open_} more are undecided: most sequences say one thing, their mean the other.")
+
+
+_SAID = {
+    BETTER: "better",
+    BETTER_BY_ONE: "better by one of the two tests alone",
+    WORSE: "worse",
+    WORSE_BY_ONE: "worse by one of the two tests alone",
+    UNDECIDED: "undecided (mean and ranks, or the two tests, point in opposite ways)",
+    NOT_APART: "not to be told apart",
+}
+_TOLD = {
+    WORSE: "Worse:",
+    WORSE_BY_ONE: "Worse by the test over sequences or that over models alone:",
+    UNDECIDED: "Undecided:",
+}
+"""What is spelled out: nothing that might be a loss is hidden among what can't be told apart."""
+
+
+def _rests_on(said: pd.DataFrame) -> str:
+    """Say by how many tests a verdict was given."""
+    if (said["rests_on"] == BOTH).all():
+        return "better and worse are by both tests, over sequences and over models"
+    if (said["rests_on"] == SEQUENCES).all():
+        return "by the test over sequences alone, as there are too few models for the other one"
+    return "better and worse are by both tests, over sequences alone where models are too few for the other one"
+
+
+def _untested(summary: Summary, group: str, comparison: Comparison, tests: pd.DataFrame) -> Iterator[Block]:
+    there = set(tests["other"])
+    missing = [peer.name for peer in comparison.peers if peer.name not in there]
+    if missing:
+        yield Text(f"Not tested, as no value is defined: {', '.join(missing)}.")
 
 
 def _told(summary: Summary, measure: str, rows: pd.DataFrame) -> str:
@@ -191,7 +234,8 @@ def _told(summary: Summary, measure: str, rows: pd.DataFrame) -> str:
 def _in_one_place(summary: Summary, key: Any, rows: pd.DataFrame) -> str:
     task, architecture = key
     told = [
-        f"{summary.measures[row['measure']].label} against {row['other']} ({_signed(row['difference'])})"
+        f"{summary.measures[row['measure']].label} against {row['other']} ({_signed(row['difference'])}"
+        + (", by one test alone)" if row["verdict"] == WORSE_BY_ONE else ")")
         for row in records(rows)
     ]
     return f"{task}, {architecture}: {'; '.join(told)}"
@@ -199,12 +243,17 @@ def _in_one_place(summary: Summary, key: Any, rows: pd.DataFrame) -> str:
 
 def _of_comparison(tests: pd.DataFrame, comparison: Comparison) -> pd.DataFrame:
     names = [peer.name for peer in comparison.peers]
+    if tests.empty:
+        return tests
     return tests[(tests["reference"] == comparison.reference.name) & tests["other"].isin(names)]
 
 
 def _test_table(summary: Summary, group: str, comparison: Comparison) -> Iterator[Block]:
     name = comparison.reference.name
-    tests = _of_comparison(in_scope(summary.tests, group), comparison)
+    tests = _of_comparison(summary.tests, comparison)
+    if tests.empty:
+        return
+    tests = in_scope(tests, group)
     yield Heading(f"{name} against each peer", 3)
     rows = [
         [
@@ -227,24 +276,50 @@ def _matched(summary: Summary, group: str) -> Iterator[Block]:
     tests = in_scope(summary.tests, group) if not summary.tests.empty else summary.tests
     if tests.empty:
         return
-    tests = tests[tests["other"].str.contains(" | cut to ", regex=False)]
+    tests = tests[tests["other"].str.contains(CUT, regex=False)]
     yield Heading("Is it only sparsity? Peers cut to the same Gini", 3)
     yield Text(
-        f"Each map was cut, sequence by sequence, until its Gini index is that of {matched.to.name}. What lead remains "
-        "is not owed to sparsity."
+        f"Maps were cut, sequence by sequence, until their Gini index was as near to that of {matched.to.name} as it "
+        "can be. A map that is sparser already can't be matched by cutting, and stays as it is. What lead remains is "
+        "not owed to sparsity."
     )
+    yield from _cut_maps(summary, group)
     rows = [
         [
             summary.measures[row["measure"]].label,
-            row["other"].split(" | cut to ")[0],
+            row["other"].split(CUT)[0],
             _difference(row),
             _p(row["p_holm"]),
+            _p(row["p_models_holm"]),
             row["verdict"],
         ]
         for measure in ("auprc", "rra", "rma", "gini")
         for row in records(tests[tests["measure"] == measure])
     ]
-    yield Grid(["measure", "peer, cut", "difference", "p, sequences", f"{matched.to.name} is"], rows)
+    yield Grid(["measure", "peer, cut", "difference", "p, sequences", "p, models", f"{matched.to.name} is"], rows)
+
+
+def _cut_maps(summary: Summary, group: str) -> Iterator[Block]:
+    """Say how many maps were matched, and how far from it the others are."""
+    table = cut_maps(summary, group)
+    if table.empty:
+        yield Text("Gini was not measured (protocol sparsity), so it is not known how many maps could be matched.")
+        return
+    rows = [
+        [
+            row["method"],
+            str(row["maps"]),
+            str(row["matched"]),
+            str(row["sparser"]),
+            str(row["undefined"]),
+            _number(row["sparser_gini"], 3),
+            _number(row["sparser_goal"], 3),
+            _number(row["away"], 4),
+        ]
+        for row in records(table)
+    ]
+    head = ["peer, cut", "maps", "matched", "sparser already", "no map"]
+    yield Grid([*head, "mean Gini of the sparser", "what it should be", "largest miss of the matched"], rows)
 
 
 def _of_models(summary: Summary, group: str, name: str) -> Iterator[Block]:
@@ -308,6 +383,10 @@ def _claims(summary: Summary, group: str) -> Iterator[Block]:
     claims = claims_of(summary, group)
     if claims:
         yield Heading("What the paper says, and what was found", 3)
+        yield Text(
+            "By paired tests over sequences and over models (Holm's correction over all comparisons of a claim): a "
+            "part holds where both say so, is refuted where both say the opposite, and is open otherwise."
+        )
         yield Grid(["claim", "found", "by what"], [[claim.says, claim.verdict, claim.evidence] for claim in claims])
 
 
@@ -321,6 +400,38 @@ def _by_task(summary: Summary, group: str) -> Iterator[Block]:
             continue
         yield Heading(f"{task}, {architecture}", 3)
         yield from _main_table(summary, group, task, architecture)
+
+
+def _must_hold(summary: Summary) -> Iterator[Block]:
+    """Show what the configuration holds the default to."""
+    aims, held = summary.config.must_hold, held_to(summary)
+    assert aims is not None
+    counts = {verdict: sum(one.verdict == verdict for one in held) for verdict in ("holds", "does not hold", "open")}
+    yield Heading("Must hold", 3)
+    yield Text(
+        f"What this run's description holds {summary.config.default.name} to. Of {len(held)} claims {counts['holds']} "
+        f"hold, {counts['does not hold']} do not, {counts['open']} are open. To be better, a method needs a p below "
+        f"{aims.p:g} in both tests, over sequences and over models, after Holm's correction. What has no p is judged "
+        "by the interval of the paired difference; a cost by the median over models (in brackets lowest and highest)."
+    )
+    yield Grid(_HELD_HEAD, [_held_row(summary, one) for one in held])
+
+
+_HELD_HEAD = ["measure", "claim", "found", "p, sequences", "p, models", "verdict"]
+
+
+def _held_row(summary: Summary, one: HeldTo) -> list[str]:
+    if one.measure == "cost":
+        measure, found = (
+            "cost",
+            f"{one.value:.4f} [{one.low:.4f}, {one.high:.4f}]" if np.isfinite(one.value) else "none",
+        )
+    else:
+        row = {"difference": one.value, "low": one.low, "high": one.high}
+        measure, found = summary.measures[one.measure].label, _difference(row)
+    why = f": {one.why}" if one.why else ""
+    claim = one.claim if one.method == summary.config.default.name else f"{one.method} {one.claim}"
+    return [measure, claim, found, _p(one.p_holm), _p(one.p_models_holm), f"{one.verdict}{why}"]
 
 
 def _models(summary: Summary) -> Iterator[Block]:
@@ -373,9 +484,13 @@ def _reading(summary: Summary) -> Iterator[Block]:
     yield Text(
         "Tests are Wilcoxon's signed-rank tests of paired differences: over sequences, one difference each, its mean "
         "over the models; and over models, one each, its mean over the sequences, which needs six models or more to "
-        "say anything. Believe what both say. Intervals are percentiles of a bootstrap over training seeds and "
-        "sequences (see `seqplrp.evaluate.runs`). Costs are medians over batches in this run, tracing apart, each "
-        "timed beside gradient x input on the same sequences; the ratio is what carries over to other machines."
+        "say anything. A test points where its ranks do, which need not be where the mean does. Better and worse is "
+        "what both tests and the mean say; where models are too few for their test to reach the level after "
+        "correction, the test over sequences and the mean. Intervals are percentiles of a bootstrap over training seeds "
+        "and sequences "
+        "(see `seqplrp.evaluate.runs`); of a single value there is none. Costs are medians over batches in this run, "
+        "tracing apart, each timed beside gradient x input on the same sequences; the ratio is what carries over to "
+        "other machines."
     )
     yield Text("Our implementation of PLRP is reconstructed from secondary sources (METHODS, section 3).")
     used = versions() | library_versions(list(config.model_protocols))
@@ -391,13 +506,15 @@ def _model_measures(summary: Summary) -> list[Measure]:
 def _mean(row: dict[str, Any]) -> str:
     if not np.isfinite(row["mean"]):
         return "undefined"
-    return f"{row['mean']:.3f} [{row['low']:.3f}, {row['high']:.3f}]"
+    interval = f" [{row['low']:.3f}, {row['high']:.3f}]" if np.isfinite(row["low"]) else ""
+    return f"{row['mean']:.3f}{interval}"
 
 
 def _difference(row: dict[str, Any]) -> str:
     if not np.isfinite(row["difference"]):
         return "undefined"
-    return f"{_signed(row['difference'])} [{_signed(row['low'])}, {_signed(row['high'])}]"
+    interval = f" [{_signed(row['low'])}, {_signed(row['high'])}]" if np.isfinite(row["low"]) else ""
+    return f"{_signed(row['difference'])}{interval}"
 
 
 def _number(value: float, digits: int) -> str:
@@ -412,86 +529,3 @@ def _p(value: float) -> str:
     if not np.isfinite(value):
         return "none"
     return "< 1e-4" if value < 1e-4 else f"{value:.4f}"
-
-
-def as_markdown(blocks: Sequence[Block]) -> str:
-    """Return the blocks as GitHub's markdown."""
-    return "\n\n".join(_markdown(block) for block in blocks) + "\n"
-
-
-def _markdown(block: Block) -> str:
-    match block:
-        case Heading(text, level):
-            return f"{'#' * level} {text}"
-        case Text(text):
-            return text
-        case Points(items):
-            return "\n".join(f"- {item}" for item in items)
-        case Grid(head, rows, strong):
-            lines = [head, ["---"] * len(head)]
-            lines += [[f"**{row[0]}**", *row[1:]] if strong and row[0] == strong else row for row in rows]
-            return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
-        case Picture(file, caption):
-            return f"![{caption}](pictures/{file}.png)\n\n{caption}"
-
-
-def as_html(blocks: Sequence[Block], title: str) -> str:
-    """Return the blocks as a page of its own, with pictures beside it."""
-    body = "\n".join(_html(block) for block in blocks)
-    return _PAGE.format(title=html.escape(title), body=body)
-
-
-def _html(block: Block) -> str:
-    match block:
-        case Heading(text, level):
-            return f"<h{level}>{_inline(text)}</h{level}>"
-        case Text(text):
-            return f"<p>{_inline(text)}</p>"
-        case Points(items):
-            return "<ul>" + "".join(f"<li>{_inline(item)}</li>" for item in items) + "</ul>"
-        case Grid(head, rows, strong):
-            top = "".join(f"<th>{_inline(cell)}</th>" for cell in head)
-            lines = (
-                f"<tr{' class=strong' if strong and row[0] == strong else ''}>"
-                + "".join(f"<td>{_inline(cell)}</td>" for cell in row)
-                + "</tr>"
-                for row in rows
-            )
-            return f"<div><table><thead><tr>{top}</tr></thead><tbody>{''.join(lines)}</tbody></table></div>"
-        case Picture(file, caption):
-            return (
-                f"<figure><img src='pictures/{html.escape(file)}.svg' alt='{html.escape(caption, quote=True)}'>"
-                f"<figcaption>{_inline(caption)}</figcaption></figure>"
-            )
-
-
-def _inline(text: str) -> str:
-    """Escape text; `code` and *best of a column* are all the marks that it may hold."""
-    escaped = html.escape(text)
-    parts = escaped.split("`")
-    with_code = "".join(f"<code>{part}</code>" if i % 2 else part for i, part in enumerate(parts))
-    if len(escaped) > 2 and escaped.startswith("*") and escaped.endswith("*"):
-        return f"<em>{escaped[1:-1]}</em>"
-    return with_code
-
-
-_PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>{title}</title>
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<style>
-body {{ font: 15px/1.5 system-ui, sans-serif; color: #222; max-width: 1200px; margin: 2rem auto; padding: 0 1rem; }}
-h1, h2, h3 {{ line-height: 1.2; margin-top: 2em; }}
-div {{ overflow-x: auto; }}
-table {{ border-collapse: collapse; font-size: 13px; font-variant-numeric: tabular-nums; }}
-th, td {{ text-align: left; padding: 3px 10px 3px 0; border-bottom: 1px solid #ddd; white-space: nowrap; }}
-td:last-child {{ white-space: normal; }}
-tr.strong td {{ background: #fdf3e1; }}
-em {{ font-style: normal; font-weight: 700; }}
-figure {{ margin: 2em 0; overflow-x: auto; }}
-img {{ max-width: 100%; height: auto; }}
-figcaption {{ color: #555; font-size: 13px; }}
-code {{ font-size: 12px; }}
-</style></head><body>
-{body}
-</body></html>
-"""

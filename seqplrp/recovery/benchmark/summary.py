@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -27,13 +27,16 @@ from seqplrp.recovery.benchmark.model_tables import model_means, model_values
 from seqplrp.recovery.benchmark.protocols import measures_of
 from seqplrp.recovery.benchmark.store import read_json
 from seqplrp.recovery.benchmark.tasks import GROUPS
+from seqplrp.recovery.benchmark.verdicts import judged
 
 FloatArray = npt.NDArray[np.float64]
 ALL = "all"
-SIGNIFICANT = 0.05
 DRAWS = 1000
-FEWEST_MODELS = 6
-"""Below so many models a signed-rank test over their means can't fall below 0.05, whatever they are."""
+_PLACE = ("group", "task", "architecture")
+_MEANS = (
+    *(*_PLACE, "method", "measure", "mean", "low", "high", "n", "undefined", "missing"),
+    *("sequences", "models", "cells", "empty_cells"),
+)
 
 
 @dataclass(frozen=True)
@@ -75,8 +78,9 @@ class Summary:
     means : DataFrame
         group, task, architecture (``all`` where not one alone), then the columns of `seqplrp.evaluate.summarise_runs`.
     tests : DataFrame
-        group, task, architecture, then the columns of `seqplrp.evaluate.compare_runs` and ``verdict``; the reference is
-        the default, that of a further comparison, or what others were cut to.
+        group, task, architecture, then the columns of `seqplrp.evaluate.compare_runs` and of `judged`; the reference is
+        the default, that of a further comparison, or what others were cut to. Methods without a defined value of any
+        measure have no row.
     costs : DataFrame
         group, task, architecture, method, ms, ratio, low, high (of the ratio), preparing_s, models.
     models : DataFrame
@@ -149,8 +153,8 @@ def summarise_cells(config: BenchmarkConfig, cells: list[FinishedCell]) -> Summa
         methods=methods,
         measures=measures,
         rows=rows,
-        means=_at_all_levels(lambda by: summarise_runs(rows, by=by, draws=DRAWS)) if scored else pd.DataFrame(),
-        tests=_tests(config, rows, measures) if scored else pd.DataFrame(),
+        means=_means(rows),
+        tests=_tests(config, rows, measures),
         costs=_costs(scored, methods) if scored else pd.DataFrame(),
         models=_models(cells),
         of_models=_of_models(config, scored),
@@ -207,7 +211,14 @@ def _rows(
     return rows[measured.transform("count") > 0].reset_index(drop=True)
 
 
-_LEVELS = (("group",), ("group", "architecture"), ("group", "task"), ("group", "task", "architecture"))
+def _means(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the means of all levels; none where no value is defined."""
+    if rows.empty:
+        return pd.DataFrame(columns=list(_MEANS))
+    return _at_all_levels(lambda by: summarise_runs(rows, by=by, draws=DRAWS))
+
+
+_LEVELS = (("group",), ("group", "architecture"), ("group", "task"), _PLACE)
 
 
 def _at_all_levels(make: Callable[[tuple[str, ...]], pd.DataFrame]) -> pd.DataFrame:
@@ -236,30 +247,14 @@ def _tests(config: BenchmarkConfig, rows: pd.DataFrame, measures: Mapping[str, M
     parts = []
     for reference, others in _families(config):
         here = rows[rows["method"].isin([reference, *others])]
-        test = partial(compare_runs, here, reference, peers=others, draws=DRAWS)
-        parts.append(_at_all_levels(lambda by, test=test: test(by=by, family=(*by, "measure"))))  # type: ignore[misc]
-    if not parts:
-        return pd.DataFrame()
-    table = pd.concat(parts, ignore_index=True)
-    table.loc[table["models"] < FEWEST_MODELS, ["p_models", "p_models_holm"]] = np.nan
-    return table.assign(verdict=[_verdict(row, measures[row["measure"]]) for row in records(table)])
-
-
-def records(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return a table's rows as mappings from the columns' names."""
-    return cast(list[dict[str, Any]], table.to_dict(orient="records"))
-
-
-def _verdict(row: Mapping[str, Any], measure: Measure) -> str:
-    """Say whether the first method is better, worse, or can't be told from the other."""
-    if not np.isfinite(row["difference"]) or not np.isfinite(row["p_holm"]):
-        return "undefined"
-    if measure.better == "neither":
-        return "not judged"
-    if row["p_holm"] >= SIGNIFICANT:
-        return "not told apart"
-    good = row["difference"] > 0 if measure.better == "higher" else row["difference"] < 0
-    return "better" if good else "worse"
+        there = set(here["method"])
+        named = [name for name in others if name in there]
+        if reference not in there or not named:
+            continue  # none of its values is defined, which tables of means say
+        test = partial(compare_runs, here, reference, peers=named, draws=DRAWS)
+        part = _at_all_levels(lambda by, test=test: test(by=by, family=(*by, "measure")))  # type: ignore[misc]
+        parts.append(judged(part, measures, (*_PLACE, "measure")))
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
 
 def _costs(cells: Sequence[FinishedCell], methods: Sequence[str]) -> pd.DataFrame:
@@ -350,18 +345,20 @@ def summary_rows(summary: Summary) -> pd.DataFrame:
 
     One row a place, method and measure. Test columns say how the method that is tested against this one does (the
     default, the reference of a further comparison, or what this one was cut to): ``tested`` names it, ``difference`` is
-    its lead. They are empty for methods that are no peers.
+    its lead. They are empty for methods that are no peers. Of a method that several are tested against they are of the
+    first, the default before others; ``tests.tsv`` has all.
     """
-    keys = ["group", "task", "architecture"]
+    keys = list(_PLACE)
     table = summary.means
     if not summary.costs.empty:
         costs = summary.costs[[*keys, "method", "ms", "ratio"]]
         costs = costs.rename(columns={"ms": "cost_ms", "ratio": "cost_ratio"})
         table = table.merge(costs, on=[*keys, "method"], how="left")
     if not summary.tests.empty:
-        columns = ["reference", "other", "difference", "low", "high", "rank_biserial"]
-        columns += ["p", "p_holm", "p_models", "p_models_holm", "verdict"]
+        columns = ["reference", "other", "difference", "low", "high", "rank_biserial", "p", "p_holm"]
+        columns += ["rank_biserial_models", "p_models", "p_models_holm", "rests_on", "verdict"]
         renamed = {"reference": "tested", "other": "method", "low": "difference_low", "high": "difference_high"}
         tests = summary.tests[[*keys, "measure", *columns]].rename(columns=renamed)
+        tests = tests.drop_duplicates([*keys, "method", "measure"])
         table = table.merge(tests, on=[*keys, "method", "measure"], how="left")
     return table
