@@ -12,11 +12,15 @@ the bases left behind. Random order and, where it is known, the true order are t
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 import math
 import os
 import tempfile
+import textwrap
+import warnings
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -29,7 +33,7 @@ import torch
 
 from seqplrp.errors import SeqplrpError
 from seqplrp.genomics import codes_to_one_hot
-from seqplrp.methods import Explainer, Method, resolve_method
+from seqplrp.methods import Explainer, Method, resolve_method, settled
 from seqplrp.models import (
     SequenceData,
     SequenceModel,
@@ -39,6 +43,7 @@ from seqplrp.models import (
     check_architecture,
     train_model,
 )
+from seqplrp.recovery.source import source_digest, source_rooms
 
 Floats = npt.NDArray[np.floating[Any]]
 Masks = npt.NDArray[np.bool_]
@@ -52,6 +57,8 @@ UNCHANGED, RANDOM, TRUTH = "unchanged", "random", "truth"
 CONTROLS = (UNCHANGED, RANDOM, TRUTH)
 
 _STUDY_FILE = "study.json"
+_UNSAID = "function"  # what studies of before functions were described say of one
+_UNRECORDED = "unrecorded"
 _UNKNOWN = 4
 
 
@@ -133,8 +140,11 @@ def run_roar(
     options : RoarOptions, optional
         What is trained.
     out : path, optional
-        Where parts are kept: a run that was stopped goes on where it was. A function is known by its name there, so
-        give another name, or another directory, to another function.
+        Where parts are kept: a run that was stopped goes on where it was, and parts of another method of the same name
+        are refused. A function is told from others by its attribute ``description``, as those of
+        `evidence_for_prediction` have one, or else by its source text; what a function without one gets from outside of
+        it is not seen, so give another name, or another directory, to what differs in that alone. The state of the
+        package's source is kept with each part: parts of another state are taken, with a warning that counts them.
     progress : callable, optional
         Called with (trainings done, all).
 
@@ -164,6 +174,7 @@ def run_roar(
         rows.append(study.row(cell))
         if progress is not None:
             progress(done, len(cells))
+    study.warn_of_others(len(cells))
     return pd.DataFrame(rows)
 
 
@@ -184,6 +195,7 @@ class _Study:
         self.composition = counts / counts.sum()
         self._base: tuple[int, TrainedModel] | None = None
         self._order: tuple[tuple[str, int], npt.NDArray[np.intp]] | None = None
+        self._others: Counter[str] = Counter()
 
     def cells(self) -> Iterator[_Cell]:
         """List the trainings, seed by seed and method by method, so that a model and an order are made once."""
@@ -212,13 +224,20 @@ class _Study:
             if before.get(what) != described[what]:
                 raise SeqplrpError(self.folder, f"holds parts of a study with other {what}", "choose another directory")
         for name, known in shared.items():
-            if known != described["maps"][name]:
+            if known == _UNSAID and callable(self.importance[name]):
+                warnings.warn(
+                    f"{self.folder}: what made the maps of {name!r} was not recorded; they are taken for this method's",
+                    stacklevel=3,
+                )
+            elif known != described["maps"][name]:
                 raise SeqplrpError(
                     self.folder,
-                    f"holds parts of other maps called {name!r}",
+                    f"holds parts of other maps called {name!r}{_differing(known, described['maps'][name])}",
                     "rename them, or choose another directory",
                 )
-        described["maps"] = {**before.get("maps", {}), **described["maps"]}
+        # what was not recorded stays so
+        described["maps"] = {**described["maps"], **before.get("maps", {})}
+        described["sources"] = list(dict.fromkeys([*before.get("sources", [_UNRECORDED]), source_digest()]))
         _write_atomically(path, json.dumps(described, indent=1).encode())
 
     def _described(self) -> dict[str, Any]:
@@ -231,18 +250,37 @@ class _Study:
             "training": training,
             "truth": None if self.truth is None else _digest(self.truth),
             "maps": {
-                name: "function" if callable(one) else _digest(np.asarray(one)) for name, one in self.importance.items()
+                name: _function_described(one) if callable(one) else _digest(np.asarray(one))
+                for name, one in self.importance.items()
             },
+            "source": source_rooms(),
+            "sources": [source_digest()],
         }
+
+    def warn_of_others(self, total: int) -> None:
+        """Warn where parts or maps that were there were made by another state of the package's source."""
+        if self._others:
+            told = ", ".join(f"{n} by {source}" for source, n in self._others.most_common())
+            warnings.warn(
+                f"{self.folder}: of {total} trainings and the maps that they need, some were there, made by another "
+                f"state of the package's source than the present one ({source_digest()}): {told}",
+                stacklevel=3,
+            )
+
+    def _came_from(self, source: str | None) -> None:
+        if source != source_digest():
+            self._others[source or _UNRECORDED] += 1
 
     def row(self, cell: _Cell) -> dict[str, Any]:
         """Return one training's row, from its part file if it is there."""
         path = None if self.folder is None else self.folder / "parts" / cell.file
         if path is not None and path.exists():
-            return _read_json(path, "remove this file and run again")
+            row = _read_json(path, "remove this file and run again")
+            self._came_from(row.pop("source", None))
+            return row
         row = self._trained(cell)
         if path is not None:
-            _write_atomically(path, json.dumps(row).encode())
+            _write_atomically(path, json.dumps({**row, "source": source_digest()}).encode())
         return row
 
     def _trained(self, cell: _Cell) -> dict[str, Any]:
@@ -300,14 +338,54 @@ class _Study:
             else self.folder / "maps" / f"{_Cell(method, 'sequence', 0, seed).file[:-5]}.npy"
         )
         if kept is not None and kept.exists():
+            beside = kept.with_suffix(".json")
+            known = _read_json(beside, "remove it") if beside.exists() else {}
+            self._came_from(known.get("source"))
             return np.asarray(np.load(kept, allow_pickle=False))
         found = _checked_map(given(self._base_model(seed).model, self.data.codes), method, self.data)
         if kept is not None:
+            _write_atomically(kept.with_suffix(".json"), json.dumps({"source": source_digest()}).encode())
             _save_atomically(kept, found.astype(np.float32))
         return found.astype(np.float32)
 
 
-def evidence_for_prediction(method: str | Method, *, batch_size: int | None = None) -> ImportanceFunction:
+@dataclass(frozen=True)
+class EvidenceForPrediction:
+    """An importance function of an attribution method; `evidence_for_prediction` makes it.
+
+    Parameters
+    ----------
+    method : Method
+    batch_size : int, optional
+        Sequences at a time.
+    """
+
+    method: Method
+    batch_size: int | None = None
+
+    @property
+    def description(self) -> str:
+        """What it resolves to: the method with what it falls back on written out, such as rules and a budget."""
+        return f"evidence for the prediction by {settled(self.method)!r}"
+
+    def __call__(self, model: SequenceModel, codes: Codes) -> Floats:
+        """Return the relevance of each base for what the model predicts, (N, L)."""
+        outputs = model.n_outputs
+        if outputs > 1 and model.config is not None and model.config.kind == "multilabel":
+            raise SeqplrpError(
+                "evidence_for_prediction", "a multi-label model predicts no one class", "write a function of your own"
+            )
+        explainer = Explainer(model, codes_to_one_hot(codes[:1]), self.method)
+        target: Literal["predicted"] | None = "predicted" if outputs > 1 else None
+        found = []
+        for part in np.array_split(codes, max(1, len(codes) // 2000)):
+            explanation = explainer(codes_to_one_hot(part), target, batch_size=self.batch_size)
+            sign = np.where(explanation.output.numpy() < 0, -1.0, 1.0) if outputs == 1 else np.ones(len(part))
+            found.append(explanation.per_base.numpy() * sign[:, None])
+        return np.concatenate(found)
+
+
+def evidence_for_prediction(method: str | Method, *, batch_size: int | None = None) -> EvidenceForPrediction:
     """Make an importance function of an attribution method: its relevance for what the model predicts.
 
     Labels are never used: a map for the true class would tell it through the mask. Of a model with one output, maps of
@@ -320,24 +398,25 @@ def evidence_for_prediction(method: str | Method, *, batch_size: int | None = No
     batch_size : int, optional
         Sequences at a time.
     """
-    chosen = resolve_method(method)
+    return EvidenceForPrediction(resolve_method(method), batch_size)
 
-    def importance(model: SequenceModel, codes: Codes) -> Floats:
-        outputs = model.n_outputs
-        if outputs > 1 and model.config is not None and model.config.kind == "multilabel":
-            raise SeqplrpError(
-                "evidence_for_prediction", "a multi-label model predicts no one class", "write a function of your own"
-            )
-        explainer = Explainer(model, codes_to_one_hot(codes[:1]), chosen)
-        target: Literal["predicted"] | None = "predicted" if outputs > 1 else None
-        found = []
-        for part in np.array_split(codes, max(1, len(codes) // 2000)):
-            explanation = explainer(codes_to_one_hot(part), target, batch_size=batch_size)
-            sign = np.where(explanation.output.numpy() < 0, -1.0, 1.0) if outputs == 1 else np.ones(len(part))
-            found.append(explanation.per_base.numpy() * sign[:, None])
-        return np.concatenate(found)
 
-    return importance
+def _function_described(function: ImportanceFunction) -> str:
+    """Say what a function is: what it says itself, or else its name and a hash of its source text."""
+    said = getattr(function, "description", None)
+    if isinstance(said, str):
+        return said
+    name = getattr(function, "__qualname__", type(function).__qualname__)
+    try:
+        text = textwrap.dedent(inspect.getsource(function))
+    except (OSError, TypeError):  # built in, or of an object or a session that keeps no source
+        return f"function {name}"
+    return f"function {name}, source {hashlib.sha256(text.encode()).hexdigest()[:12]}"
+
+
+def _differing(before: str, now: str) -> str:
+    """Say what two descriptions are, where they are words and not hashes of maps."""
+    return f": {before} before, {now} now" if " " in before and " " in now else ""
 
 
 def order_of(importance: npt.ArrayLike, rng: np.random.Generator) -> npt.NDArray[np.intp]:

@@ -11,8 +11,9 @@ import torch
 
 import seqplrp as sp
 from seqplrp.errors import SeqplrpError
+from seqplrp.methods import settling
 from seqplrp.models import TrainOptions, make_dataset
-from seqplrp.recovery import RoarOptions, evidence_for_prediction, roar_summary, run_roar
+from seqplrp.recovery import RoarOptions, evidence_for_prediction, roar, roar_summary, run_roar
 from seqplrp.recovery.roar import mask_alone, order_of, replaced_at, top_mask
 
 WORD = np.array([3, 3, 2, 0, 1, 0, 2, 1], dtype=np.uint8)
@@ -181,6 +182,76 @@ def test_parts_of_another_study_are_not_mixed_in(tmp_path):
         with pytest.raises(SeqplrpError, match="is damaged; remove this file"):
             run_roar(data, maps, options=options, out=tmp_path / "a")
     assert json.loads((tmp_path / "a" / "study.json").read_text())["architecture"] == "deepbind"
+
+
+def brief_study(out, method, **changes):
+    """One share, one seed, one epoch."""
+    data, _ = easy_task(n=120)
+    quick = {**FAST, "training": TrainOptions(epochs=1, batch_size=32, reverse_complement=False)}
+    options = RoarOptions(percents=changes.get("percents", (20.0,)), seeds=(0,), mask_only=False, **quick)
+    return run_roar(data, {"mine": method}, options=options, out=out)
+
+
+def test_a_method_of_the_same_name_that_became_another_is_refused_with_what_changed(tmp_path, monkeypatch):
+    brief_study(tmp_path, evidence_for_prediction("plrp"))
+    study = json.loads((tmp_path / "study.json").read_text())
+    assert "budget=0.5" in study["maps"]["mine"]
+    assert "ConservingRelative" in study["maps"]["mine"]
+    brief_study(tmp_path, evidence_for_prediction(sp.PLRP(), batch_size=50))
+    with pytest.raises(SeqplrpError, match=r"other maps called 'mine': .*PLRP.* before, .*LRP.*Epsilon.* now"):
+        brief_study(tmp_path, evidence_for_prediction("lrp"))
+    monkeypatch.setattr(settling, "DEFAULT_BUDGET", 0.95)  # the same words, another default
+    with pytest.raises(SeqplrpError, match=r"budget=0.5.* before, .*budget=0.95.* now"):
+        brief_study(tmp_path, evidence_for_prediction("plrp"))
+
+
+def test_a_function_of_ones_own_is_told_from_another_by_its_text(tmp_path):
+    def mine(model, codes):
+        return np.zeros(codes.shape)
+
+    def changed(model, codes):
+        return np.ones(codes.shape)
+
+    brief_study(tmp_path, mine)
+    brief_study(tmp_path, mine)
+    changed.__qualname__ = mine.__qualname__
+    with pytest.raises(SeqplrpError, match="other maps called 'mine'"):
+        brief_study(tmp_path, changed)
+
+
+def test_a_study_of_before_functions_were_described_goes_on_with_a_warning(tmp_path):
+    before = brief_study(tmp_path, evidence_for_prediction("gradient-x-input"))
+    path = tmp_path / "study.json"
+    study = json.loads(path.read_text())
+    study["maps"]["mine"] = "function"
+    del study["source"], study["sources"]
+    path.write_text(json.dumps(study))
+    for part in (tmp_path / "parts").glob("*.json"):
+        row = json.loads(part.read_text())
+        del row["source"]
+        part.write_text(json.dumps(row))
+    with pytest.warns(UserWarning, match="was not recorded") as told:
+        after = brief_study(tmp_path, evidence_for_prediction("gradient-x-input"))
+    words = [str(one.message) for one in told]
+    assert any("what made the maps of 'mine' was not recorded" in one for one in words)
+    assert any("of 3 trainings" in one and "3 by unrecorded" in one for one in words)
+    pd.testing.assert_frame_equal(before, after)
+    kept = json.loads(path.read_text())
+    assert kept["maps"]["mine"] == "function", "what was not recorded stays so"
+    assert kept["sources"][0] == "unrecorded"
+
+
+def test_parts_of_another_state_of_the_source_are_taken_and_counted(tmp_path, monkeypatch, recwarn):
+    method = evidence_for_prediction("gradient-x-input")
+    brief_study(tmp_path, method)
+    before = roar.source_digest()
+    brief_study(tmp_path, method)
+    assert not [one for one in recwarn if "state of the package's source" in str(one.message)]
+    monkeypatch.setattr(roar, "source_digest", lambda: "later0state0")
+    with pytest.warns(UserWarning, match=f"of 5 trainings .*than the present one .later0state0.: 4 by {before}"):
+        table = brief_study(tmp_path, method, percents=(20.0, 40.0))  # three parts and the maps were there
+    assert "source" not in table.columns
+    assert json.loads((tmp_path / "study.json").read_text())["sources"] == [before, "later0state0"]
 
 
 @pytest.mark.parametrize(
