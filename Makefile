@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 EXTRAS := peers,modisco,image,ray,jaspar,parquet
 
-.PHONY: setup demo test check format real benchmark-speed bench-small bench-full bench-development bench-real bench-roar clean
+.PHONY: setup demo test check format real benchmark-speed bench-small bench-full bench-development bench-real bench-curves bench-roar clean
 
 setup: $(if $(DEV),$(VENV)/.dev-installed,$(VENV)/.installed)
 
@@ -61,9 +61,9 @@ bench-full:
 	@$(MAKE) --no-print-directory setup DEV=1
 	$(BIN)/seqplrp benchmark --config examples/benchmark/full.yaml --out benchmark-output/full
 
-# What defaults were chosen on; the same on real peaks (SEQPLRP_REAL_DATA as above); remove and retrain. All go on after
-# a stop.
-bench-development bench-real:
+# What defaults were chosen on; the same on real peaks (SEQPLRP_REAL_DATA as above); deletion and insertion curves; remove
+# and retrain. All go on after a stop.
+bench-development bench-real bench-curves:
 	@$(MAKE) --no-print-directory setup DEV=1
 	$(BIN)/seqplrp benchmark --config examples/benchmark/$(@:bench-%=%).yaml --out benchmark-output/$(@:bench-%=%)
 
