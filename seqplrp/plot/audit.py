@@ -237,8 +237,8 @@ def permutation_picture(
     for axes, (label, values, correlation) in zip(
         figure.subplots(2, 1, sharex=True, sharey=True),
         (
-            ("as the network had them (the layers' doing)", permuted, shared),
-            ("brought back to the sequence (the data's doing)", inverted, of_data),
+            ("as the networks had them (shared: the layers could do it)", permuted, shared),
+            ("brought back to the sequence (shared: the data could do it)", inverted, of_data),
         ),
     ):
         axes.plot(np.asarray(own), color=_PALE, linewidth=1.6, label="trained on the sequences")

@@ -363,6 +363,19 @@ def test_scores_alike_on_both_strands_do_not_make_an_asymmetry_the_explanations(
     assert "the score's own answers to the same mutations differ by" in one.what
 
 
+@pytest.mark.parametrize(("others", "level"), [(0.0, "finding"), (60.0, "unsettled")])
+def test_a_flat_map_is_blamed_only_where_the_score_rises_by_much_of_itself(others, level):
+    def flat(x):
+        return Planted(x.sum(1), others + where_written(x, "GATA1").amax(1))
+
+    options = AuditOptions(sequences=50, backgrounds=8, checks=("offset",))
+    (one,) = run_audit(flat, LENGTH, options=options, motifs=[motifs.load("GATA1")]).results[0].findings
+    assert one.level == level  # a sixtieth more of the score is next to nothing on top of 6 % of the bases
+    width = motifs.load("GATA1").width
+    share, rise = width / LENGTH, 1 / (1 + others)
+    assert one.details["ratio_due"] == pytest.approx(1 + rise * (1 - share) / share, rel=0.02)
+
+
 def test_a_motif_whose_relevance_is_too_noisy_to_follow_is_unsettled_not_found():
     generator = torch.Generator().manual_seed(0)
 

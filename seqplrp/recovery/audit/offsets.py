@@ -12,7 +12,7 @@ import numpy as np
 from seqplrp.genomics.motifs import Motif
 from seqplrp.plot import profile_picture
 from seqplrp.recovery.audit.findings import CheckResult, Finding
-from seqplrp.recovery.audit.intervals import bounds_of
+from seqplrp.recovery.audit.intervals import LITTLE_OF_IT, bounds_of
 from seqplrp.recovery.audit.position import (
     Named,
     finding_of,
@@ -33,8 +33,8 @@ _MOST_OFFSETS = 400
 _FEWEST_OFFSETS = 12
 _FEWEST_ROWS = 4
 _LEAST_T = 4.0
-_LEAST_GAIN = 1.05  # of what the place has without the motif: what follows gets more
-_MOST_GAIN = 1.5  # what surely gets less than this does not follow; both are choices of ours
+_LEAST_GAIN = 1.05  # of what the place has without the motif: what follows gets more; a choice of ours
+_LEAST_DUE = 1.5  # where less would be in proportion to the score, proportion is too rough a measure to blame a map by
 _TAIL = 0.005
 
 _REMEDIES: Mapping[str, str] = {
@@ -111,6 +111,8 @@ class _Sweep:
         Share of |relevance| on it, and on the same places of the background without it.
     change : ndarray, shape (backgrounds, P)
         What it did to the score.
+    score : ndarray, shape (backgrounds,)
+        What the score was without it.
     """
 
     motif: Motif
@@ -118,6 +120,7 @@ class _Sweep:
     share: Floats
     without: Floats
     change: Floats
+    score: Floats
 
     @property
     def step(self) -> int:
@@ -132,12 +135,24 @@ class _Sweep:
         return t_statistic(self.share.mean(axis=1) - self.without.mean(axis=1))
 
     @property
-    def most_ratio(self) -> float:
-        """The most that the motif gets, as a multiple of what its place has without it."""
-        if not self.share.any():
-            return 0.0
+    def due(self) -> float:
+        """The gain in share that is due if relevance grows with the score: a small rise of a large score gives little.
+
+        Where the score of size S rises by d, a place of share s comes to (s S + d) / (S + d).
+        """
+        size, rise = float(np.abs(self.score).mean()), float(self.change.mean())
+        return float(rise * (1 - self.without.mean()) / (size + rise))
+
+    @property
+    def most_of_due(self) -> float:
+        """The most that the share gained, as a share of what is due."""
         gain = bounds_of(self.share.mean(axis=1) - self.without.mean(axis=1), _TAIL)
-        return 1.0 + gain.high / max(float(self.without.mean()), 1e-12)
+        return gain.high / max(self.due, 1e-12)
+
+    @property
+    def due_ratio(self) -> float:
+        """The share that is due, over what the place has without the motif."""
+        return 1.0 + self.due / max(float(self.without.mean()), 1e-12)
 
     @property
     def following(self) -> Literal["yes", "no", "unsettled", "not asked"]:
@@ -149,7 +164,7 @@ class _Sweep:
             return "not asked"
         if self.gain_t > _LEAST_T and self.ratio > _LEAST_GAIN:
             return "yes"
-        return "no" if self.most_ratio < _MOST_GAIN else "unsettled"
+        return "no" if self.most_of_due < LITTLE_OF_IT and self.due_ratio > _LEAST_DUE else "unsettled"
 
     @property
     def summary(self) -> str:
@@ -188,7 +203,7 @@ def _swept(subject: Subject, codes: Codes, motif: Motif, offsets: np.ndarray) ->
         maps = subject.maps(planted(np.repeat(one[None], len(offsets), axis=0), word_of(motif), offsets))
         share[row] = _windows(maps.size, motif.width)[np.arange(len(offsets)), offsets]
         change[row] = maps.output - before.output[row]
-    return _Sweep(motif, offsets, share, _windows(before.size, motif.width)[:, offsets], change)
+    return _Sweep(motif, offsets, share, _windows(before.size, motif.width)[:, offsets], change, before.output)
 
 
 def _windows(size: Floats, width: int) -> Floats:
@@ -243,12 +258,13 @@ def _does_not_follow(sweep: _Sweep) -> Finding:
         name="does not follow",
         level="finding",
         what=f"the score answers to {sweep.motif.name} ({sweep.change.mean():+.3g} on average), but its bases get only "
-        f"{sweep.ratio:.2f} times the relevance that its place has without it (at most {sweep.most_ratio:.2f} times)",
+        f"{sweep.ratio:.2f} times the relevance that its place has without it, surely less than "
+        f"{100 * LITTLE_OF_IT:g} % of the gain that would be in proportion to the score",
         size=sweep.ratio,
         size_of="share of |relevance| with the motif over that without it",
         cause="explanation",
         remedy="do not use this method on this model; compare with ISM, and try another rule",
-        details={"most": sweep.most_ratio},
+        details={"most_of_due": sweep.most_of_due, "ratio_due": sweep.due_ratio},
     )
 
 
@@ -257,12 +273,12 @@ def _may_not_follow(sweep: _Sweep) -> Finding:
         check=CHECK,
         name="does it follow",
         level="unsettled",
-        what=f"the score answers to {sweep.motif.name} ({sweep.change.mean():+.3g} on average); that its bases get "
-        f"more relevance than its place has without it is not certain in {len(sweep.share)} backgrounds "
-        f"({sweep.ratio:.2f} times, at most {sweep.most_ratio:.2f})",
+        what=f"the score answers to {sweep.motif.name} ({sweep.change.mean():+.3g} on average), and its bases get "
+        f"{sweep.ratio:.2f} times the relevance that its place has without it: whether it follows can't be told in "
+        f"{len(sweep.share)} backgrounds ({sweep.due_ratio:.2f} times would be in proportion to the score's rise)",
         size=sweep.ratio,
         size_of="share of |relevance| with the motif over that without it",
         cause="unsettled",
-        remedy="ask again with more backgrounds (--backgrounds)",
-        details={"most": sweep.most_ratio},
+        remedy="ask again with more backgrounds (--backgrounds), or with a motif that moves the score more (--motif)",
+        details={"most_of_due": sweep.most_of_due, "ratio_due": sweep.due_ratio},
     )
