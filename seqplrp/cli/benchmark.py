@@ -47,12 +47,13 @@ def benchmark(
 
     Writes report.md and report.html with pictures/, and tables: results.tsv.gz (one row a sequence, method and measure;
     results.parquet, too, with the extra parquet), summary.tsv (means with intervals), tests.tsv (the default against
-    each peer), must_hold.tsv (what the configuration holds the default to, if anything), costs.tsv and models.tsv. For
-    each protocol of whole models that the configuration names, such as motifs: motifs.tsv (one row a model, method and
-    measure), motifs_summary.tsv (means over models),
-    motifs_patterns.tsv (one row a motif that was discovered: consensus, seqlets, the library motif it is most like, q)
-    and motifs_patterns/ (their matrices, one MEME file a model). benchmark.json marks the directory; cells/ holds each
-    trained model and what was measured of it, from which all else is made.
+    each peer), must_hold.tsv (what the configuration holds the default to, if anything), costs.tsv and models.tsv;
+    where faithfulness and randomisation are measured, curves.tsv (deletion and insertion, point by point) and
+    randomisation_depths.tsv (likeness of maps, layer by layer). For each protocol of whole models that the
+    configuration names, such as motifs: motifs.tsv (one row a model, method and measure), motifs_summary.tsv (means
+    over models), motifs_patterns.tsv (one row a motif that was discovered: consensus, seqlets, the library motif it is
+    most like, q) and motifs_patterns/ (their matrices, one MEME file a model). benchmark.json marks the directory;
+    cells/ holds each trained model and what was measured of it, from which all else is made.
     """
     from seqplrp.cli.stopping import Stopped
     from seqplrp.recovery.benchmark import read_config, run_benchmark

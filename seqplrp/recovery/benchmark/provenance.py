@@ -51,12 +51,12 @@ def source_warning(manifests: Manifests) -> list[str]:
 def source_lines(manifests: Manifests) -> list[str]:
     """Say how many cells are of which state of the source, their models and their values apart."""
     lines = [f"The package's source is now in state {source_digest()} (a hash of its files that decide values)."]
-    for part, what in (("model", "models were trained"), ("methods", "cells' values were measured")):
+    for part, what in (("model", "models were trained"), ("methods", "values were measured")):
         made = Counter(sources_of(one, part) for one in manifests)
         made.pop(frozenset(), None)  # a model that did not learn has no values
         told = [f"{n} by {_named(states, manifests)}" for states, n in made.most_common()]
         if told:
-            lines.append(f"Of {len(manifests)} finished cells {what}: " + "; ".join(told) + ".")
+            lines.append(f"{len(manifests)} finished cells; their {what}: {'; '.join(told)}.")
     return lines
 
 
