@@ -36,8 +36,13 @@ MARGINAL_MEASURES = (
         "higher",
         "share of patterns whose effect exceeds that of random words of their length",
     ),
-    Measure("marginal_effect", "effect", "higher", "mean rise of the score by a pattern's consensus, over patterns"),
-    Measure("marginal_specific", "beyond its letters", "higher", "the same less that of its letters in random order"),
+    Measure(
+        "marginal_effect",
+        "effect",
+        "neither",  # of the strongest motif alone it is higher than of all
+        "mean rise of the score by what stands for a pattern, over the patterns, however few they are",
+    ),
+    Measure("marginal_specific", "beyond its letters", "neither", "the same less that of its letters in random order"),
     Measure("marginal_words", "random words", "neither", "mean rise of the score by random words of these lengths"),
     Measure(
         "marginal_words_top",
