@@ -278,3 +278,14 @@ def test_a_page_names_the_share_that_is_lost(curves) -> None:
     )
     assert lost["lost at 10 %"] == f"{-100 * of['relative'][0.1]:.1f} %"
     assert lost["half lost at"].endswith("%")
+
+
+@pytest.mark.parametrize(
+    ("scores", "told"), [((1, 0.4, 0.1), "1.0 % or less"), ((1, 0.9, 0.4), "1.8 %"), ((1, 0.9, 0.8), "never")]
+)
+def test_a_page_interpolates_no_half_before_the_first_step(scores, told) -> None:
+    x = (0.0, 0.01, 0.02)
+    curves = [Curve(f"deletion_{order}", x, (0.0, 1.0, 2.0), scores, (3, 3, 3)) for order in ("most", "least")]
+    means = curve_means(curve_points("faithfulness", cells_with(curves, curves), ["m"]), CURVE_TABLES["faithfulness"])
+    ((_, _, head, rows),) = curve_grids({"faithfulness": means}, "report")
+    assert dict(zip(head, rows[0], strict=True))["half lost at"] == told

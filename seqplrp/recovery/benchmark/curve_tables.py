@@ -200,7 +200,8 @@ def curve_grids(means: Mapping[str, pd.DataFrame], group: str) -> list[tuple[str
         text = (
             "Share of the score that is lost when the most relevant bases are replaced, mean over the "
             f"{int(here['models'].max())} models whose curves were kept, and the share of bases at which half of it "
-            "is lost; beside it what is left when half of the bases are replaced, the least relevant first. All "
+            "is lost (beyond 100 % the score is below 0); beside it what is left when half of the bases are replaced, "
+            "the least relevant first (beyond 100 % it rises, as what speaks against the class goes). All "
             f"points, with intervals over models, are in {CURVE_TABLES['faithfulness'].file}."
         )
         head = ["method", *(f"lost at {100 * share:g} %" for share in MARKS), "half lost at", "left at 50 %"]
@@ -229,11 +230,17 @@ def _deletion_rows(here: pd.DataFrame) -> list[list[str]]:
     for method, of in here.groupby("method", sort=False):
         most, least = (of[of["curve"] == f"deletion_{order}"].sort_values("share") for order in ("most", "least"))
         at = dict(zip(most["share"].round(6), most["relative"], strict=True))
-        half = half_lost(most["share"].to_numpy(dtype=float), most["relative"].to_numpy(dtype=float))
+        half = _half(most["share"].to_numpy(dtype=float), most["relative"].to_numpy(dtype=float))
         left = dict(zip(least["share"].round(6), 1 + least["relative"], strict=True)).get(0.5, np.nan)
         lost = [_percent(-at.get(share, np.nan)) for share in MARKS]
-        rows.append([str(method), *lost, _percent(half) or "never", _percent(left)])
+        rows.append([str(method), *lost, half, _percent(left)])
     return rows
+
+
+def _half(share: FloatArray, relative: FloatArray) -> str:
+    if len(share) > 1 and relative[1] <= -0.5:  # within the first step, where the curve is not read
+        return f"{_percent(share[1])} or less"
+    return _percent(half_lost(share, relative)) or "never"
 
 
 def _percent(value: float) -> str:
