@@ -11,6 +11,7 @@ from seqplrp.cli import options
 from seqplrp.cli.option_groups import MapOptions, ModelOptions, RunOptions, spread
 
 _FORMATS = "bigwig,bedgraph,npz,h5,tsv"
+_CHUNK = 1024
 
 
 def register(app: typer.Typer) -> None:
@@ -41,7 +42,20 @@ def explain(
     ] = "plrp",
     subject: ModelOptions,
     weights: options.WeightFiles = None,
-    formats: Annotated[str, typer.Option(help="What to write, with commas between.")] = _FORMATS,
+    formats: Annotated[
+        str,
+        typer.Option(help="What to write, with commas between: bigwig, bedgraph, npz, h5, bpnet-h5, modisco, tsv."),
+    ] = _FORMATS,
+    overlaps: Annotated[
+        str, typer.Option(help="Where records overlap, tracks have their average, or each its half: split.")
+    ] = "average",
+    chunk_size: Annotated[
+        int,
+        typer.Option(help="Sequences finished together: what is lost at most when a run is killed.", min=1),
+    ] = _CHUNK,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with a run that was stopped; finished chunks are not made again.")
+    ] = False,
     settings: MapOptions,
     running: RunOptions,
     check: options.Check = False,
@@ -51,16 +65,20 @@ def explain(
     """Say which bases made a model decide, as genome tracks, arrays and tables.
 
     Writes relevance.bw, relevance.bedgraph, relevance.npz, relevance.h5 (ChromBPNet's layout), summary.tsv and
-    ledger.tsv, as --formats asks, and always regions.bed, chrom.sizes and manifest.json. Overlapping records of a
-    contig are averaged in the tracks, and records of the minus strand stand in the plus strand's order there. Of
-    several models the mean is written, and its spread as relevance_spread.bw and in relevance.npz.
+    ledger.tsv, as --formats asks, and always regions.bed, chrom.sizes and manifest.json. Records of the minus strand
+    stand in the plus strand's order in the tracks. Of several models the mean is written, and its spread as
+    relevance_spread.bw and in relevance.npz.
+
+    Each chunk of sequences is kept in OUT/parts as soon as it is done. A run that was stopped or killed goes on with
+    --resume and gives the same files; `seqplrp export` makes further formats of the parts.
     """
     arguments = dict(locals())
     from seqplrp.cli.console import progress
     from seqplrp.cli.method_options import described
     from seqplrp.cli.request import request_of
+    from seqplrp.errors import SeqplrpError
     from seqplrp.pipeline import parse_formats, run
-    from seqplrp.storage import output_directory
+    from seqplrp.storage import RunDirectory
 
     chosen = parse_formats(formats)
     chosen_method, given = settings.method(method, seed=seed)
@@ -75,10 +93,19 @@ def explain(
         formats=chosen,
         check=check,
         seed=seed,
+        chunk_size=chunk_size,
+        overlaps=overlaps,
     )
     inputs: list[Path | str | None] = [*model, fasta, *(weights or ()), *(subject.arg or ())]
-    with output_directory(out, command="explain", overwrite=overwrite, inputs=inputs) as stage:
-        result = run(request, stage, progress)
+    place = RunDirectory(out, "explain", resume=resume, overwrite=overwrite, inputs=tuple(inputs))
+    before = place.kept()
+    try:
+        result = run(request, place, progress)
+    except BaseException as error:
+        # an input or a place that was refused at once has nothing to do with what an earlier run kept
+        if (kept := place.kept()) and (kept > before or not isinstance(error, SeqplrpError)):
+            typer.echo(f"note: {kept} finished chunks are kept in {out}: --resume goes on with them", err=True)
+        raise
     each = 1000 * result.explain_seconds / result.sequences
     typer.echo(f"explained {result.sequences} sequences by {described(method, given)} ({each:.2f} ms each)")
     if result.negative_scores:

@@ -23,8 +23,12 @@ def request_of(
     formats: tuple[str, ...] = (),
     check: bool = False,
     seed: int = 0,
+    **others: Any,
 ) -> Request:
-    """Return the request that a command's options make; `arguments` are all of them, groups or not."""
+    """Return the request that a command's options make.
+
+    `arguments` are all of them, groups or not; `others` are fields of the request that not every command has.
+    """
     return Request(
         models=tuple(models),
         weights=tuple(weights),
@@ -43,6 +47,7 @@ def request_of(
         seed=seed,
         arguments=_as_json(spread_values(arguments)),
         further=tuple(subject.arg or ()),
+        **others,
     )
 
 

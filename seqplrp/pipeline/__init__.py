@@ -5,20 +5,14 @@ Its errors speak in the words of the command line, which is where its requests c
 
 from __future__ import annotations
 
-from seqplrp.pipeline.explaining import (
-    FORMATS,
-    Prepared,
-    Result,
-    check_unchanged,
-    out_of_memory_told,
-    parse_formats,
-    prepare,
-    run,
-)
+from seqplrp.pipeline.explaining import Result, run
+from seqplrp.pipeline.exporting import export
+from seqplrp.pipeline.formats import FORMATS, parse_formats
 from seqplrp.pipeline.further import FurtherInput, read_further, rows_of
 from seqplrp.pipeline.loading import Loaded, load_models
 from seqplrp.pipeline.member import Settings, check_ledger
 from seqplrp.pipeline.option_names import as_method_options
+from seqplrp.pipeline.preparing import Prepared, check_unchanged, out_of_memory_told, prepare
 from seqplrp.pipeline.provenance import file_sha256, provenance
 from seqplrp.pipeline.request import Request, read_records
 from seqplrp.pipeline.session import Example, Session, chunks_of
@@ -37,6 +31,7 @@ __all__ = [
     "check_ledger",
     "check_unchanged",
     "chunks_of",
+    "export",
     "file_sha256",
     "load_models",
     "out_of_memory_told",

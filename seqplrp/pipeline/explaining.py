@@ -1,36 +1,27 @@
-"""From a FASTA file and a model to tracks: check all, explain and spool chunk by chunk, then write."""
+"""From sequences and models to tracks: explain chunk by chunk, keep each as a part, then make files of all parts."""
 
 from __future__ import annotations
 
 import json
-import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import torch
 
-from seqplrp.errors import SeqplrpError, as_options
-from seqplrp.genomics import tracks
-from seqplrp.pipeline.further import FurtherInput, read_further
-from seqplrp.pipeline.loading import Loaded, load_models
-from seqplrp.pipeline.member import Settings
-from seqplrp.pipeline.provenance import provenance
+from seqplrp.errors import SeqplrpError
+from seqplrp.genomics import Record, tracks
+from seqplrp.pipeline.ahead import read_ahead, writing_behind
+from seqplrp.pipeline.formats import LEDGER, SUMMARY, Writing, write_formats
+from seqplrp.pipeline.preparing import Prepared, check_unchanged, out_of_memory_told, prepare
+from seqplrp.pipeline.provenance import describe
 from seqplrp.pipeline.request import Request, read_records
-from seqplrp.pipeline.session import Chunk, Example, Session, chunks_of
-
-FORMATS = ("bigwig", "bedgraph", "npz", "h5", "tsv")
-
-_WRITERS: dict[str, tuple[str, Callable[[Path, tracks.Spool], None]]] = {
-    "bigwig": ("relevance.bw", tracks.write_bigwig),
-    "bedgraph": ("relevance.bedgraph", tracks.write_bedgraph),
-    "npz": ("relevance.npz", tracks.write_npz),
-    "h5": ("relevance.h5", tracks.write_h5),
-}
-
+from seqplrp.pipeline.session import Chunk, chunks_of
+from seqplrp.storage import RunDirectory
 
 Progress = Callable[[str, int | None], AbstractContextManager[Callable[[int], None]]]
 """Shows how far something is: told what goes on and how many units there are, then how many more are done."""
@@ -45,7 +36,7 @@ def unseen(description: str, total: int | None) -> Iterator[Callable[[int], None
 
 @dataclass
 class Result:
-    """What came of it; counted up while it runs.
+    """What came of it, over all parts.
 
     Parameters
     ----------
@@ -53,8 +44,12 @@ class Result:
         What was explained.
     negative_scores : int
         How many of the explained scores are below 0.
-    explain_seconds, wall_seconds : float
-        Time in the engine, and all of it.
+    explain_seconds : float
+        Time in the engine, that of earlier processes included.
+    wall_seconds : float
+        All of this process's time.
+    parts, found : int
+        How many parts there are, and how many of them an earlier process had made.
     notes : dict
         What a reader of the maps must know, as keys in the order found.
     """
@@ -64,175 +59,121 @@ class Result:
     negative_scores: int = 0
     explain_seconds: float = 0.0
     wall_seconds: float = 0.0
+    parts: int = 0
+    found: int = 0
     notes: dict[str, None] = field(default_factory=dict)
 
-    def add(self, chunk: Chunk) -> None:
-        """Count a chunk in."""
-        self.sequences += len(chunk.explained.per_base)
-        self.bases += sum(map(len, chunk.explained.per_base))
-        self.negative_scores += int((chunk.summary["output"] < 0).sum())
-        self.explain_seconds += chunk.seconds
-        self.notes |= dict.fromkeys(chunk.notes)
+    def add(self, about: dict[str, Any]) -> None:
+        """Count a part in, by what it says of itself."""
+        self.parts += 1
+        for name in ("sequences", "bases", "negative_scores", "explain_seconds"):
+            setattr(self, name, getattr(self, name) + about[name])
+        self.notes |= dict.fromkeys(about["notes"])
 
 
-@dataclass(frozen=True)
-class Scan:
-    """What reading the whole input once tells: nothing is explained before all of it is known to be sound.
+def run(request: Request, place: RunDirectory, progress: Progress = unseen) -> Result:
+    """Explain every record, part by part, and write the files.
 
-    Parameters
-    ----------
-    sequences : int
-        How many there are.
-    first_of_length : dict of int to Example
-        The first record of each length.
-    """
-
-    sequences: int
-    first_of_length: dict[int, Example]
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """A request of which all that can be known to be wrong was found to be right.
-
-    Parameters
-    ----------
-    request : Request
-        What is to be explained.
-    scan : Scan
-        What its input holds.
-    models : tuple of Loaded
-        As loaded.
-    session : Session
-        The models made ready.
-    """
-
-    request: Request
-    scan: Scan
-    models: tuple[Loaded, ...]
-    session: Session
-
-    def provenance(self, command: str, libraries: Iterable[str]) -> dict[str, Any]:
-        """Return how the manifest of a command begins."""
-        begun = provenance(command, self.request, self.models, self.session, libraries=libraries)
-        return {**begun, "checked": self.request.check}
-
-
-def parse_formats(text: str) -> tuple[str, ...]:
-    """Read a list of formats with commas between."""
-    names = [name.strip().lower() for name in text.split(",") if name.strip()]
-    unknown = [name for name in names if name not in FORMATS]
-    if unknown or not names:
-        what = f"{unknown[0]!r} is not known" if unknown else "names no format"
-        raise SeqplrpError("--formats", what, f"choose from {','.join(FORMATS)}")
-    return tuple(dict.fromkeys(names))
-
-
-def run(request: Request, stage: Path, progress: Progress = unseen) -> Result:
-    """Explain every record and write the files into ``stage``.
-
-    What can be known to be wrong is found before the first chunk.
-    """
-    began = time.monotonic()
-    result = Result()
-    with out_of_memory_told(), tempfile.TemporaryDirectory(prefix="parts-", dir=stage) as directory:
-        prepared = prepare(request)
-        parts = _explain(prepared, stage, Path(directory), result, progress)
-        with tracks.joined_parts(parts, Path(directory) / "index.sqlite") as (spool,):
-            _write(spool, request.formats, stage)
-            for contig in spool.index.doubtful_contigs():
-                result.notes[_doubtful(contig)] = None
-    result.wall_seconds = time.monotonic() - began
-    manifest = _manifest(prepared, result)
-    (stage / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
-    return result
-
-
-def prepare(request: Request) -> Prepared:
-    """Read the whole input once, load the models and trace them.
+    What can be known to be wrong is found before the first chunk, and before anything is written.
 
     Raises
     ------
     SeqplrpError
-        For whatever the user can mend in the request, its input and its model.
+        For whatever the user can mend. Parts that are finished then stay, and the run can be gone on with.
     """
-    settings = request.settings()
-    scan = _scan(request)
-    models = load_models(request.models, request.weights, trust_pickle=request.trust_pickle)
-    for model in models:
-        _check_model_takes(model, scan)
-    further = read_further(request.further, scan.sequences)
-    torch.manual_seed(request.seed)
-    return Prepared(request, scan, models, _session(request, scan, models, settings, further))
+    began = time.monotonic()
+    place.check()
+    with out_of_memory_told():
+        prepared = prepare(request)
+        with place.opened(describe(prepared.request, prepared.models, prepared.session)):
+            parts, result = _explain(prepared, place.parts, progress)
+            with place.finishing() as stage, progress("writing", None):
+                index = stage / "index.sqlite"
+                with tracks.joined_parts(parts, index) as spools:
+                    outputs = [Writing(spool, parts, overlaps=request.overlaps) for spool in spools]
+                    write_formats(request.formats, stage, outputs)
+                    for contig in spools[0].index.doubtful_contigs():
+                        result.notes[_doubtful(contig)] = None
+                index.unlink()
+                result.wall_seconds = time.monotonic() - began
+                manifest = json.dumps(_manifest(prepared, result), indent=1) + "\n"
+                (stage / "manifest.json").write_text(manifest, encoding="utf-8")
+    return result
 
 
-def _scan(request: Request) -> Scan:
-    count, first_of_length = 0, dict[int, Example]()
-    for record in read_records(request):
-        tracks.check_name(record)
-        if len(record) not in first_of_length:
-            place = f"{request.fasta}, record {record.id!r}"
-            first_of_length[len(record)] = Example(record, count, place)
-        count += 1
-    if "h5" in request.formats and len(first_of_length) > 1:
-        (one, a), (other, b) = sorted(first_of_length.items())[:: len(first_of_length) - 1]
-        raise SeqplrpError(
-            "--formats",
-            f"h5 needs records of one length, {a.record.id!r} has {one} bases and {b.record.id!r} {other}",
-            "leave h5 out, or cut the records to one length",
-        )
-    return Scan(count, first_of_length)
+def part_name(number: int) -> str:
+    """Return the name of the file of the chunk of that number."""
+    return f"part-{number:08d}.npz"
 
 
-def _check_model_takes(model: Loaded, scan: Scan) -> None:
-    """Raise for the first record of a length that a model is known not to take."""
-    config = model.config
-    if config is None or config.flexible_length:
-        return
-    for length, example in scan.first_of_length.items():
-        if length != config.length:
-            raise SeqplrpError(
-                example.place,
-                f"has {length} bases, the model takes {config.length} only",
-                f"cut or extend the sequences to {config.length} bases, or train a model of that length",
-            )
+def _explain(prepared: Prepared, folder: Path, progress: Progress) -> tuple[list[Path], Result]:
+    """Explain what no part holds yet; return all parts and what they say of themselves."""
+    request, session = prepared.request, prepared.session
+    paths, mended, found, first = list[Path](), list[str](), 0, 0
+    with progress("explaining", prepared.scan.sequences) as advance, writing_behind() as write:
+        for number, records in enumerate(read_ahead(chunks_of(read_records(request), request.chunk_size))):
+            paths.append(folder / part_name(number))
+            about, fault = _finished(paths[-1], records)
+            if fault:
+                mended.append(f"{fault}; it was made anew")
+            if about is not None:
+                found += 1
+                session.take_up(about["largest_batch"])
+            else:
+                # what is drawn at random for a chunk must not depend on the chunks before
+                torch.manual_seed(request.seed + number)
+                chunk = session.explain(records, first)
+                write(_write_part, paths[-1], records, chunk, session.largest_batch)
+            first += len(records)
+            advance(len(records))
+        check_unchanged(prepared, first)
+    for left in sorted(set(folder.glob("part-*.npz")) - set(paths)):
+        raise SeqplrpError(left, "is no part of this run", "remove it, or begin anew with --overwrite")
+    result = Result(found=found, notes=dict.fromkeys(mended))
+    for path in paths:
+        result.add(tracks.open_part(path).about)
+    if session.further and request.method.reverse_complement:
+        result.notes["further inputs are the same for both strands: they were not turned"] = None
+    return paths, result
 
 
-def _session(
-    request: Request,
-    scan: Scan,
-    models: tuple[Loaded, ...],
-    settings: Settings,
-    further: tuple[FurtherInput, ...],
-) -> Session:
-    examples = [example for _, example in sorted(scan.first_of_length.items())]
-    session = Session(
-        models,
-        request.method,
-        target=request.target,
-        # a model that takes the shortest and the longest takes those between
-        examples=examples[:1] + examples[1:][-1:],
-        settings=settings,
-        further=further,
-    )
-    if "h5" in request.formats and not session.has_hypothetical:
-        raise SeqplrpError(
-            "--formats",
-            "h5 holds hypothetical contributions, which this method does not have",
-            "leave h5 out, or give the first layer a rule such as epsilon or gamma",
-        )
-    return session
+def _finished(path: Path, records: Sequence[Record]) -> tuple[dict[str, Any] | None, str]:
+    """Return what a part says of itself if it is there and whole, and what is wrong with it if it is not.
+
+    Raises
+    ------
+    SeqplrpError
+        If it is of other records: then this is not the run that it was made in.
+    """
+    if not path.exists():
+        return None, ""
+    try:
+        part = tracks.open_part(path, verify=True)
+    except SeqplrpError as error:
+        path.unlink()
+        return None, f"{path.name} {error.what}"
+    wanted = [(one.id, one.contig, one.start, one.end, one.strand) for one in records]
+    if [(one.id, one.contig, one.start, one.end, one.strand) for one in part.records] != wanted:
+        raise SeqplrpError(path, "holds other records than the input", "begin anew with --overwrite")
+    return part.about, ""
 
 
-def _write(spool: tracks.Spool, formats: tuple[str, ...], out: Path) -> None:
-    for name in formats:
-        if name in _WRITERS:
-            file, write = _WRITERS[name]
-            write(out / file, spool)
-    if "bigwig" in formats and spool.spread is not None:
-        tracks.write_bigwig(out / "relevance_spread.bw", spool, spool.spread)
-    tracks.write_regions(out / "regions.bed", spool)
-    tracks.write_chrom_sizes(out / "chrom.sizes", spool)
+def _write_part(path: Path, records: Sequence[Record], chunk: Chunk, largest_batch: dict[str, Any]) -> None:
+    about = {
+        "sequences": len(records),
+        "bases": sum(map(len, records)),
+        "negative_scores": int((chunk.summary["output"] < 0).sum()),
+        "explain_seconds": round(chunk.seconds, 4),
+        "notes": list(chunk.notes),
+        "largest_batch": largest_batch,
+    }
+    texts = {SUMMARY: _table(chunk.summary), LEDGER: _table(chunk.ledger)}
+    tracks.write_explained(path, records, [chunk.explained], texts=texts, about=about)
+
+
+def _table(rows: pd.DataFrame) -> bytes:
+    """Return a table as text: floats with nine significant digits, missing values as empty fields."""
+    return str(rows.to_csv(sep="\t", index=False, float_format="%.9g", lineterminator="\n")).encode()
 
 
 def _doubtful(contig: str) -> str:
@@ -240,34 +181,6 @@ def _doubtful(contig: str) -> str:
         f"contig {contig!r} is one record by its name and others by their coordinates: if they are not the same "
         "contig, rename one, as the tracks average them where they overlap"
     )
-
-
-def _explain(prepared: Prepared, stage: Path, directory: Path, result: Result, progress: Progress) -> list[Path]:
-    request, session, sequences = prepared.request, prepared.session, prepared.scan.sequences
-    with ExitStack() as stack:
-        parts: list[Path] = []
-        tables = []
-        if "tsv" in request.formats:
-            tables = [stack.enter_context(tracks.TableWriter(stage / f"{t}.tsv")) for t in ("summary", "ledger")]
-        advance = stack.enter_context(progress("explaining", sequences))
-        for records in chunks_of(read_records(request)):
-            chunk = session.explain(records, result.sequences)
-            parts.append(directory / f"part-{len(parts):08d}.npz")
-            tracks.write_explained(parts[-1], records, [chunk.explained])
-            for table, rows in zip(tables, (chunk.summary, chunk.ledger), strict=False):
-                table.append(rows)
-            result.add(chunk)
-            advance(len(records))
-        check_unchanged(prepared, result.sequences)
-        if session.further and request.method.reverse_complement:
-            result.notes["further inputs are the same for both strands: they were not turned"] = None
-        return parts
-
-
-def check_unchanged(prepared: Prepared, sequences: int) -> None:
-    """Raise a SeqplrpError if the input holds another number of sequences now than when it was checked."""
-    if sequences != prepared.scan.sequences:
-        raise SeqplrpError(prepared.request.fasta, "was changed while it was read", "run the command again")
 
 
 def _manifest(prepared: Prepared, result: Result) -> dict[str, Any]:
@@ -278,26 +191,18 @@ def _manifest(prepared: Prepared, result: Result) -> dict[str, Any]:
         "bases": result.bases,
         "negative_scores": result.negative_scores,
         "notes": list(result.notes),
+        "parts": result.parts,
+        "parts_of_earlier_processes": result.found,
+        "largest_batch": prepared.session.largest_batch,
         "explain_seconds": round(result.explain_seconds, 3),
         "wall_seconds": round(result.wall_seconds, 3),
         "conventions": {
             "coordinates": "0-based, half-open",
             "arrays": "order of the letters as read; alphabet ACGT; N is code 4",
-            "tracks": "plus strand order; overlapping records of a contig are averaged",
+            "tracks": "plus strand order; overlapping records of a contig are "
+            + ("averaged" if prepared.request.overlaps == "average" else "split midway"),
             "chrom_sizes": "largest end seen on each contig",
             "values": "float32",
             **({"spread": "standard deviation over the models, n - 1 in the denominator"} if several else {}),
         },
     }
-
-
-@contextmanager
-def out_of_memory_told() -> Iterator[None]:
-    """Let a device that runs out of memory be an error of the option that mends it."""
-    try:
-        with as_options("batch_size"):
-            yield
-    except torch.OutOfMemoryError as error:
-        raise SeqplrpError(
-            "--batch-size", "the device ran out of memory", "give a smaller --batch-size, or --device cpu"
-        ) from error

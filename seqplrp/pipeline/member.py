@@ -6,7 +6,7 @@ import copy
 import inspect
 import logging
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -96,6 +96,7 @@ class Member:
         self._fixed = self._shapes[0][0] if self._shapes else None
         self._of_length: OrderedDict[int, Explainer] = OrderedDict()
         self._any: Explainer | None = None
+        self._known_batches: dict[str, int] = {}
         self._scorer: nn.Module | None = None
 
     def outputs(self, record: Record, row: int, place: str) -> int:
@@ -210,6 +211,23 @@ class Member:
             check_ledger(explanation, ids)
         return explanation
 
+    def graph(self) -> str:
+        """Return the model's steps as they were traced first, with their rules and where they are pruned, as text."""
+        assert self._any is not None, "the session tries every model on an example"
+        return repr(self._any)
+
+    @property
+    def largest_batch(self) -> dict[str, int]:
+        """Where memory ran out: how many inputs fitted, by the length that was traced."""
+        found = {str(length): explainer.largest_batch for length, explainer in self._of_length.items()}
+        return self._known_batches | {length: size for length, size in found.items() if size is not None}
+
+    def take_up(self, largest_batch: Mapping[str, int]) -> None:
+        """Go on with batches no larger than those of an earlier process, by the length that was traced."""
+        self._known_batches = dict(largest_batch)
+        for length, explainer in self._of_length.items():
+            explainer.largest_batch = self._known_batches.get(str(length), explainer.largest_batch)
+
     def explainer(self, example: Tensor, row: int) -> Explainer:
         """Return an explainer whose graph is that of this input's length, traced if it is the first.
 
@@ -223,6 +241,7 @@ class Member:
         length = example.shape[2]
         if length not in self._of_length:
             self._of_length[length] = self._explainer(example, row)
+            self._of_length[length].largest_batch = self._known_batches.get(str(length))
             if len(self._of_length) > _TRACED_LENGTHS:
                 self._of_length.popitem(last=False)
         self._of_length.move_to_end(length)

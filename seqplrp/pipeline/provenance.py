@@ -15,6 +15,7 @@ from torch import nn
 
 from seqplrp._version import __version__
 from seqplrp.lrp import Program
+from seqplrp.methods import settled
 from seqplrp.pipeline.loading import Loaded
 from seqplrp.pipeline.request import Request
 from seqplrp.pipeline.session import Session
@@ -54,6 +55,39 @@ def provenance(
             for one in session.further
         ],
     }
+
+
+def describe(request: Request, models: Iterable[Loaded], session: Session) -> dict[str, Any]:
+    """Return all that decides the parts of a run, as JSON can hold it: a run that goes on must have the same.
+
+    Paths are not in it: what counts is what the files hold. What is made of the parts, the formats, is not, either.
+    """
+    settings = request.settings()
+    return {
+        "versions": {"seqplrp": __version__, **{name: version(name) for name in ("torch", "numpy")}},
+        "input_sha256": file_sha256(request.fasta),
+        "iupac": request.iupac,
+        "chunk_size": request.chunk_size,
+        "models": [
+            {"weights_sha256": weights_sha256(model.module), "graph_sha256": text_sha256(graph)}
+            for model, graph in zip(models, session.graphs(), strict=True)
+        ],
+        "further_inputs_sha256": [file_sha256(one.path) for one in session.further],
+        "method": repr(settled(request.method)),
+        "target": session.target,
+        "layout": settings.layout,
+        "device": session.device,
+        "batch_size": request.batch_size,
+        "tf32": request.tf32,
+        "deterministic": request.deterministic,
+        "check": request.check,
+        "seed": request.seed,
+    }
+
+
+def text_sha256(text: str) -> str:
+    """Hash a text."""
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def file_sha256(path: Path) -> str:

@@ -10,10 +10,11 @@ from typing import Any, Literal, cast
 import torch
 
 from seqplrp.errors import SeqplrpError
-from seqplrp.genomics import Record, read_fasta
+from seqplrp.genomics import Record, read_fasta, tracks
 from seqplrp.lrp import Layout
 from seqplrp.methods import Method
 from seqplrp.pipeline.member import Settings
+from seqplrp.pipeline.session import CHUNK_RECORDS
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,10 @@ class Request:
         The command line, for the manifest.
     further : tuple of Path
         The models' further inputs, in their order.
+    chunk_size : int
+        Sequences of a chunk, the unit that is finished or not there.
+    overlaps : {"average", "split"}
+        What tracks have where records overlap; see `seqplrp.genomics.tracks.along_the_genome`.
     """
 
     models: tuple[str, ...]
@@ -73,6 +78,8 @@ class Request:
     seed: int
     arguments: dict[str, Any]
     further: tuple[Path, ...] = ()
+    chunk_size: int = CHUNK_RECORDS
+    overlaps: tracks.Overlaps = "average"
 
     def settings(self) -> Settings:
         """Return how to run the models.
@@ -82,6 +89,11 @@ class Request:
         SeqplrpError
             For a layout that is none.
         """
+        if self.chunk_size < 1:
+            raise SeqplrpError("--chunk-size", f"is {self.chunk_size}", "give 1 or more")
+        if self.overlaps not in tracks.OVERLAPS:
+            what = f"{self.overlaps!r} is not known"
+            raise SeqplrpError("--overlaps", what, f"choose {' or '.join(tracks.OVERLAPS)}")
         layout = self.layout.upper()
         if layout not in ("NCL", "NLC"):
             raise SeqplrpError("--layout", f"{self.layout!r} is not known", "choose NCL or NLC")

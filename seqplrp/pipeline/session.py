@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -24,7 +24,8 @@ from seqplrp.pipeline.member import Member, Settings
 from seqplrp.pipeline.targets import resolve_target, score_function
 
 _CHUNK_BASES = 1 << 20  # one-hot, relevance and contributions of a chunk then take about 50 MB
-_CHUNK_RECORDS = 1024
+CHUNK_RECORDS = 1024
+"""Records of a chunk, unless the user says otherwise."""
 
 
 @dataclass(frozen=True)
@@ -52,12 +53,13 @@ class Chunk:
     seconds: float
 
 
-def chunks_of(records: Iterable[Record]) -> Iterator[list[Record]]:
-    """Cut a stream of records into lists that are bounded in bases and in number."""
+def chunks_of(records: Iterable[Record], most: int | None = None) -> Iterator[list[Record]]:
+    """Cut a stream of records into lists of at most so many, which are bounded in bases, too."""
+    most = CHUNK_RECORDS if most is None else most
     chunk: list[Record] = []
     bases = 0
     for record in records:
-        if chunk and (bases + len(record) > _CHUNK_BASES or len(chunk) == _CHUNK_RECORDS):
+        if chunk and (bases + len(record) > _CHUNK_BASES or len(chunk) == most):
             yield chunk
             chunk, bases = [], 0
         chunk.append(record)
@@ -148,6 +150,21 @@ class Session:
     def index(self) -> int | Literal["predicted"] | None:
         """What an explainer is to be called with; None where a function picks the score."""
         return None if self._by_function else self._index
+
+    def graphs(self) -> list[str]:
+        """Return each model's steps, with their rules and where they are pruned, as text."""
+        return [member.graph() for member in self.members]
+
+    @property
+    def largest_batch(self) -> dict[str, dict[str, int]]:
+        """Where memory ran out: how many inputs fitted, by model and length."""
+        found = {str(i): member.largest_batch for i, member in enumerate(self.members)}
+        return {name: batches for name, batches in found.items() if batches}
+
+    def take_up(self, largest_batch: Mapping[str, Mapping[str, int]]) -> None:
+        """Go on with batches no larger than those of an earlier process."""
+        for name, batches in largest_batch.items():
+            self.members[int(name)].take_up(batches)
 
     def explainer(self, example: Tensor, row: int) -> Explainer:
         """Return the first model's explainer for inputs of this one's length, the row-th of the input."""

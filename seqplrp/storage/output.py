@@ -18,11 +18,13 @@ from pathlib import Path
 from seqplrp._version import __version__
 from seqplrp.errors import SeqplrpError
 from seqplrp.storage.failures import from_os_error
+from seqplrp.storage.files import write_json
 
 MARKER = ".seqplrp.json"
 """The list of the files that seqplrp wrote into a directory: what ``--overwrite`` may replace."""
 
-_STAGE = ".seqplrp-partial-"
+STAGE = ".seqplrp-partial-"
+"""How the names of temporary places begin."""
 
 
 @contextmanager
@@ -56,17 +58,17 @@ def output_directory(
         If ``out`` is a file, is not empty and may not be replaced, or cannot be written.
     """
     goal = Path(out).resolve()
-    _refuse_inputs(goal, out, inputs)
-    old = _replaceable(goal, out, command, overwrite)
+    refuse_inputs(goal, out, inputs)
+    old = replaceable(goal, out, command, overwrite)
     try:
-        created = _make_parents(goal.parent)
+        created = make_parents(goal.parent)
         # Beside the goal, so that the last step is one rename; inside it if it exists, for it may be a mount
         # point or somebody's working directory, which cannot be renamed over.
-        stage = Path(tempfile.mkdtemp(prefix=_STAGE, dir=goal if goal.is_dir() else goal.parent))
+        stage = Path(tempfile.mkdtemp(prefix=STAGE, dir=goal if goal.is_dir() else goal.parent))
     except OSError as error:
-        raise _unwritable(error, out) from error
+        raise unwritable(error, out) from error
     try:
-        with _told_of(stage, out):
+        with told_of(stage, out):
             yield stage
             _commit(stage, goal, old, command)
     finally:
@@ -102,16 +104,16 @@ def output_file(path: Path, *, overwrite: bool = False, inputs: Iterable[Path | 
     goal = Path(path).resolve()
     if goal.is_dir():
         raise SeqplrpError(path, "is a directory", "name a file")
-    _refuse_inputs(goal, path, inputs)
+    refuse_inputs(goal, path, inputs)
     if goal.exists() and not overwrite:
         raise SeqplrpError(path, "exists already", "choose another name or add --overwrite")
     try:
-        _make_parents(goal.parent)
-        stage = Path(tempfile.mkdtemp(prefix=_STAGE, dir=goal.parent))
+        make_parents(goal.parent)
+        stage = Path(tempfile.mkdtemp(prefix=STAGE, dir=goal.parent))
     except OSError as error:
-        raise _unwritable(error, path) from error
+        raise unwritable(error, path) from error
     try:
-        with _told_of(stage / goal.name, path):
+        with told_of(stage / goal.name, path):
             yield stage / goal.name
             os.replace(stage / goal.name, goal)
             _add_to_list(goal)
@@ -120,7 +122,7 @@ def output_file(path: Path, *, overwrite: bool = False, inputs: Iterable[Path | 
 
 
 @contextmanager
-def _told_of(stage: Path, out: Path) -> Iterator[None]:
+def told_of(stage: Path, out: Path) -> Iterator[None]:
     """Let errors speak of the place that the user named, not of the temporary one."""
     try:
         yield
@@ -136,7 +138,8 @@ def _told_of(stage: Path, out: Path) -> Iterator[None]:
         raise SeqplrpError(where, mendable.what, mendable.remedy) from error
 
 
-def _refuse_inputs(goal: Path, out: Path, inputs: Iterable[Path | str | None]) -> None:
+def refuse_inputs(goal: Path, out: Path, inputs: Iterable[Path | str | None]) -> None:
+    """Raise where a directory or file to be written is what the command reads, or holds it."""
     for name in inputs:
         if name is None:
             continue
@@ -146,8 +149,11 @@ def _refuse_inputs(goal: Path, out: Path, inputs: Iterable[Path | str | None]) -
             raise SeqplrpError(out, what, "choose another --out")
 
 
-def _replaceable(goal: Path, out: Path, command: str, overwrite: bool) -> list[str]:
-    """Name the entries of an existing directory that may be replaced; refuse if there are others."""
+def replaceable(goal: Path, out: Path, command: str, overwrite: bool, parts: str | None = None) -> list[str]:
+    """Name the entries of an existing directory that may be replaced; refuse if there are others.
+
+    What lies in a folder of the name `parts` need not be in the list of files.
+    """
     if not os.path.lexists(goal):
         return []
     if not goal.is_dir():
@@ -156,7 +162,7 @@ def _replaceable(goal: Path, out: Path, command: str, overwrite: bool) -> list[s
         found = {str(p.relative_to(goal)) for p in goal.rglob("*") if not p.is_dir() or p.is_symlink()}
         entries = sorted(p.name for p in goal.iterdir())
     except OSError as error:
-        raise _unwritable(error, out) from error
+        raise unwritable(error, out) from error
     if not entries:
         return []
     if not overwrite:
@@ -175,7 +181,9 @@ def _replaceable(goal: Path, out: Path, command: str, overwrite: bool) -> list[s
             f"holds what `seqplrp {writer}` wrote",
             f"choose another --out (--overwrite replaces only what `seqplrp {command}` wrote)",
         )
-    foreign = sorted(f for f in found - listed - {MARKER} if not f.startswith(_STAGE))
+    foreign = sorted(
+        f for f in found - listed - {MARKER} if not f.startswith(STAGE) and (parts is None or Path(f).parts[0] != parts)
+    )
     if foreign:
         raise SeqplrpError(
             out, f"holds {foreign[0]!r}, which seqplrp did not write", "move it away or choose another --out"
@@ -191,28 +199,26 @@ def _read_list(directory: Path) -> set[str] | None:
         return None  # no list, or not one of ours: nothing here may be replaced
 
 
-def _write_list(directory: Path, command: str, files: set[str]) -> None:
-    content = {"seqplrp": __version__, "command": command, "files": sorted(files)}
-    with open(directory / MARKER, "w", encoding="utf-8") as handle:
-        json.dump(content, handle, indent=1)
-        handle.write("\n")
+def write_list(directory: Path, command: str, files: set[str]) -> None:
+    """Leave the list of the files that a command wrote into a directory."""
+    write_json(directory / MARKER, {"seqplrp": __version__, "command": command, "files": sorted(files)})
 
 
 def _add_to_list(path: Path) -> None:
     """Enter a file written into one of our directories later (a logo, a table of scores) into its list."""
     for directory in path.parents:
-        if directory.name.startswith(_STAGE):
+        if directory.name.startswith(STAGE):
             return  # whoever stages this directory lists all of it at the end
         listed = _read_list(directory)
         if listed is not None:
             command = json.loads((directory / MARKER).read_text(encoding="utf-8")).get("command", "")
-            _write_list(directory, command, listed | {str(path.relative_to(directory))})
+            write_list(directory, command, listed | {str(path.relative_to(directory))})
             return
 
 
 def _commit(stage: Path, goal: Path, old: list[str], command: str) -> None:
     files = {str(p.relative_to(stage)) for p in stage.rglob("*") if p.is_file()}
-    _write_list(stage, command, files)
+    write_list(stage, command, files)
     os.chmod(stage, 0o777 & ~_umask())  # mkdtemp's are for the owner alone
     if not goal.is_dir():
         os.rename(stage, goal)
@@ -222,7 +228,7 @@ def _commit(stage: Path, goal: Path, old: list[str], command: str) -> None:
 
 def _swap(stage: Path, goal: Path, old: list[str]) -> None:
     """Move the old entries aside and the new ones in, the list first and last; put all back if that fails."""
-    aside = Path(tempfile.mkdtemp(prefix=_STAGE, dir=goal))
+    aside = Path(tempfile.mkdtemp(prefix=STAGE, dir=goal))
     moves = [(goal / name, aside / name) for name in sorted(old, key=lambda n: n != MARKER)]
     new = sorted((p.name for p in stage.iterdir()), key=lambda n: n == MARKER)
     moves += [(stage / name, goal / name) for name in new]
@@ -239,7 +245,7 @@ def _swap(stage: Path, goal: Path, old: list[str]) -> None:
     shutil.rmtree(aside, ignore_errors=True)
 
 
-def _make_parents(directory: Path) -> list[Path]:
+def make_parents(directory: Path) -> list[Path]:
     """Make a directory and its parents; return those that were made, deepest first."""
     missing = [p for p in (directory, *directory.parents) if not p.exists()]
     there = next(p for p in (directory, *directory.parents) if p not in missing)
@@ -249,7 +255,8 @@ def _make_parents(directory: Path) -> list[Path]:
     return missing
 
 
-def _unwritable(error: OSError, out: Path) -> SeqplrpError:
+def unwritable(error: OSError, out: Path) -> SeqplrpError:
+    """Tell why a place can't be written."""
     known = from_os_error(OSError(error.errno, error.strerror), place=out)
     if known is None:
         raise error

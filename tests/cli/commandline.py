@@ -60,3 +60,13 @@ def refused(done, *patterns: str) -> str:
     for pattern in patterns:
         assert re.search(pattern, done.err), done.err
     return done.err
+
+
+def run_in_child(arguments, ready):
+    """Run the command line as a process of its own, which says when it is about to begin."""
+    import sys
+
+    from seqplrp.cli import main
+
+    ready.set()
+    sys.exit(main(arguments))

@@ -38,7 +38,7 @@ def sequences(fasta):
 
 
 def visible(directory):
-    return {p.name for p in directory.iterdir() if not p.name.startswith(".")}
+    return {p.name for p in directory.iterdir() if not p.name.startswith(".") and p.name != "parts"}
 
 
 def explain(run, *arguments):
@@ -246,8 +246,8 @@ def test_cutting_the_input_into_chunks_changes_no_byte(run, external, monkeypatc
     write_fasta("x.fa", [(f"r{i}", dna) for i, dna in enumerate(random_dna(7, 30))])
     arguments = ["--model", "mynet:Net", "--fasta", "x.fa", "--target", "0", "--batch-size", "1"]
     explain(run, *arguments, "--out", "whole")
-    monkeypatch.setattr("seqplrp.pipeline.session._CHUNK_RECORDS", 3)
-    explain(run, *arguments, "--out", "cut")
+    explain(run, *arguments, "--out", "cut", "--chunk-size", "3")
+    assert len(list((external / "cut" / "parts").glob("part-*.npz"))) == 3
     for name in ALL_FILES - {"manifest.json"}:
         assert (external / "whole" / name).read_bytes() == (external / "cut" / name).read_bytes(), name
 

@@ -132,10 +132,9 @@ def per_base(out):
 
 @pytest.mark.parametrize("model", ["fed_nets:Control", "free.pt2", "fixed.pt2"])
 @pytest.mark.parametrize("file", ["control.npy", "control.npz"])
-def test_each_sequence_is_explained_beside_its_own_row(run, here, monkeypatch, model, file):
+def test_each_sequence_is_explained_beside_its_own_row(run, here, model, file):
     """In chunks that do not begin with the first row."""
-    monkeypatch.setattr("seqplrp.pipeline.session._CHUNK_RECORDS", 3)
-    explain(run, here, "--model", model, "--arg", file, "--target", "1")
+    explain(run, here, "--model", model, "--arg", file, "--target", "1", "--chunk-size", "3")
     expected = sp.explain(module(), one_hot(), target=1, args=(control(),))
     np.testing.assert_allclose(per_base(here), expected.per_base, rtol=1e-4, atol=1e-7)
     table = pd.read_csv(here / "summary.tsv", sep="\t")
@@ -216,7 +215,7 @@ def test_both_strands_are_explained_beside_the_same_inputs_and_that_is_said(run,
 
 
 def test_filters_are_looked_at_beside_each_sequences_own_row(run, here, monkeypatch):
-    monkeypatch.setattr("seqplrp.pipeline.session._CHUNK_RECORDS", 3)
+    monkeypatch.setattr("seqplrp.pipeline.session.CHUNK_RECORDS", 3)
     arguments = ["--out", here, "--arg", "control.npy", "--target", "1", "--no-match", "--batch-size", "2"]
     done = run("filters", "fed_nets:Control", "x.fa", *arguments)
     assert (done.code, done.err) == (0, ""), done.err

@@ -1,0 +1,43 @@
+"""``seqplrp export``: further files of a run that has ended."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the application."""
+    app.command("export")(export)
+
+
+def export(
+    directory: Annotated[Path, typer.Argument(help="The directory that `seqplrp explain` wrote.")],
+    *,
+    to: Annotated[
+        str,
+        typer.Option(help="What to write, with commas between: bigwig, bedgraph, npz, h5, bpnet-h5, modisco, tsv."),
+    ],
+    overlaps: Annotated[
+        str, typer.Option(help="Where records overlap, tracks have their average, or each its half: split.")
+    ] = "average",
+) -> None:
+    """Write what `seqplrp explain` found in further formats, into its directory.
+
+    Nothing is explained again: the files are made of the chunks in DIRECTORY/parts. A file that is there already is
+    replaced.
+    """
+    from seqplrp.cli.console import progress
+    from seqplrp.errors import SeqplrpError
+    from seqplrp.genomics.tracks import OVERLAPS
+    from seqplrp.pipeline import export as export_run
+    from seqplrp.pipeline import parse_formats
+
+    chosen = parse_formats(to, "--to")
+    found = [kind for kind in OVERLAPS if kind == overlaps]
+    if not found:
+        raise SeqplrpError("--overlaps", f"{overlaps!r} is not known", f"choose {' or '.join(OVERLAPS)}")
+    for name in export_run(directory, chosen, found[0], progress):
+        typer.echo(f"wrote {directory / name}")

@@ -1,0 +1,69 @@
+"""From the parts of a finished run to further files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from seqplrp.errors import SeqplrpError
+from seqplrp.genomics import tracks
+from seqplrp.pipeline.explaining import Progress, part_name, unseen
+from seqplrp.pipeline.formats import Writing, write_formats
+from seqplrp.storage import PARTS, RunDirectory, locked
+
+_NO_RUN = "give the directory that `seqplrp explain` wrote"
+
+
+def export(
+    directory: Path, formats: tuple[str, ...], overlaps: tracks.Overlaps = "average", progress: Progress = unseen
+) -> list[str]:
+    """Write what a finished run found in further formats, into its directory.
+
+    Parameters
+    ----------
+    directory : Path
+        That `seqplrp explain` wrote.
+    formats : tuple of str
+        See `seqplrp.pipeline.FORMATS`.
+    overlaps : {"average", "split"}
+        What tracks have where records overlap.
+
+    Returns
+    -------
+    list of str
+        The names of the files.
+
+    Raises
+    ------
+    SeqplrpError
+        If the directory holds no finished run, a part is damaged, or a format does not suit what was explained.
+    """
+    place = RunDirectory(directory, "explain", resume=True)
+    parts = [place.parts / part_name(number) for number in range(_parts_of(directory))]
+    missing = [part for part in parts if not part.is_file()]
+    if missing:
+        raise SeqplrpError(missing[0], "is not there any more", "run `seqplrp explain` again with --resume")
+    with locked(place.parts), place.finishing() as stage, progress("writing", None):
+        index = stage / "index.sqlite"
+        with tracks.joined_parts(parts, index, verify=True) as spools:
+            write_formats(formats, stage, [Writing(spool, parts, overlaps=overlaps) for spool in spools])
+        index.unlink()
+        return sorted(str(path.relative_to(stage)) for path in stage.rglob("*") if path.is_file())
+
+
+def _parts_of(directory: Path) -> int:
+    """Return how many parts a finished run has."""
+    manifest = directory / "manifest.json"
+    try:
+        content: dict[str, Any] = json.loads(manifest.read_text(encoding="utf-8"))
+        if not (directory / PARTS).is_dir():
+            raise SeqplrpError(directory, f"has no folder {PARTS!r}, from which files are made", _NO_RUN)
+        return int(content["parts"])
+    except FileNotFoundError:
+        begun = (directory / PARTS).is_dir()
+        what = "holds a run that has not ended" if begun else "holds no run"
+        remedy = "let `seqplrp explain` go on with it by --resume" if begun else _NO_RUN
+        raise SeqplrpError(directory, what, remedy) from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise SeqplrpError(manifest, f"can't be read ({error})", _NO_RUN) from error

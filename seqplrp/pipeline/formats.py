@@ -1,0 +1,169 @@
+"""What a run's explanations can be written as."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from seqplrp.errors import SeqplrpError
+from seqplrp.genomics import tracks
+
+SUMMARY, LEDGER = "summary.tsv", "ledger.tsv"
+"""The tables whose rows are kept in the parts as text, each with its header."""
+
+
+@dataclass(frozen=True)
+class Writing:
+    """What is to be written.
+
+    Parameters
+    ----------
+    spool : Spool
+        All explanations of one output.
+    parts : sequence of Path
+        The parts that they come from.
+    suffix : str
+        What tells the files of several outputs apart; empty where there is one.
+    overlaps : {"average", "split"}
+        See `seqplrp.genomics.tracks.along_the_genome`.
+    """
+
+    spool: tracks.Spool
+    parts: Sequence[Path]
+    suffix: str = ""
+    overlaps: tracks.Overlaps = "average"
+
+    def file(self, out: Path, name: str, ending: str) -> Path:
+        """Return where a file goes: ``relevance.bw``, or ``relevance.TARGET.bw`` where there are several outputs."""
+        return out / f"{name}{self.suffix}.{ending}"
+
+
+@dataclass(frozen=True)
+class Format:
+    """One of the formats.
+
+    Parameters
+    ----------
+    write : callable
+        Writes files into a directory.
+    one_length : bool
+        Whether all records must have one length.
+    hypothetical : bool
+        Whether the method must have hypothetical contributions.
+    once : bool
+        Whether it holds all outputs that were explained together.
+    """
+
+    write: Callable[[Path, Writing], None]
+    one_length: bool = False
+    hypothetical: bool = False
+    once: bool = False
+
+
+def _bigwig(out: Path, what: Writing) -> None:
+    tracks.write_bigwig(what.file(out, "relevance", "bw"), what.spool, overlaps=what.overlaps)
+    if what.spool.spread is not None:
+        spread = what.file(out, "relevance_spread", "bw")
+        tracks.write_bigwig(spread, what.spool, what.spool.spread, overlaps=what.overlaps)
+
+
+def _bedgraph(out: Path, what: Writing) -> None:
+    tracks.write_bedgraph(what.file(out, "relevance", "bedgraph"), what.spool, overlaps=what.overlaps)
+
+
+def _modisco(out: Path, what: Writing) -> None:
+    sequences, attributions = (what.file(out, f"modisco_{name}", "npz") for name in ("sequences", "attributions"))
+    tracks.write_modisco(sequences, attributions, what.spool)
+
+
+def _of_spool(write: Callable[[Path, tracks.Spool], None], name: str, ending: str, out: Path, what: Writing) -> None:
+    write(what.file(out, name, ending), what.spool)
+
+
+def _tables(out: Path, what: Writing) -> None:
+    for name in (SUMMARY, LEDGER):
+        join_tables((tracks.open_part(part).text(name) for part in what.parts), out / name)
+
+
+FORMATS = {
+    "bigwig": Format(_bigwig),
+    "bedgraph": Format(_bedgraph),
+    "npz": Format(partial(_of_spool, tracks.write_npz, "relevance", "npz")),
+    "h5": Format(partial(_of_spool, tracks.write_h5, "relevance", "h5"), one_length=True, hypothetical=True),
+    "bpnet-h5": Format(
+        partial(_of_spool, tracks.write_bpnet_h5, "relevance_bpnet", "h5"), one_length=True, hypothetical=True
+    ),
+    "modisco": Format(_modisco, one_length=True, hypothetical=True),
+    "tsv": Format(_tables, once=True),
+}
+"""The formats by name."""
+
+
+def parse_formats(text: str, option: str = "--formats") -> tuple[str, ...]:
+    """Read a list of formats with commas between.
+
+    Raises
+    ------
+    SeqplrpError
+        If it is empty, or names what is no format.
+    """
+    names = [name.strip().lower() for name in text.split(",") if name.strip()]
+    unknown = [name for name in names if name not in FORMATS]
+    if unknown or not names:
+        what = f"{unknown[0]!r} is not known" if unknown else "names no format"
+        raise SeqplrpError(option, what, f"choose from {','.join(FORMATS)}")
+    return tuple(dict.fromkeys(names))
+
+
+def check_one_length(formats: Iterable[str], one: tuple[str, int], other: tuple[str, int]) -> None:
+    """Raise where a format needs records of one length and two records, each an id and its length, differ."""
+    for name in formats:
+        if FORMATS[name].one_length and one[1] != other[1]:
+            raise SeqplrpError(
+                "--formats",
+                f"{name} needs records of one length, {one[0]!r} has {one[1]} bases and {other[0]!r} {other[1]}",
+                f"leave {name} out, or cut the records to one length",
+            )
+
+
+def check_hypothetical(formats: Iterable[str], there: bool) -> None:
+    """Raise where a format needs hypothetical contributions and the method has none."""
+    for name in formats:
+        if FORMATS[name].hypothetical and not there:
+            raise SeqplrpError(
+                "--formats",
+                f"{name} holds hypothetical contributions, which this method does not have",
+                f"leave {name} out, or give the first layer a rule such as epsilon or gamma",
+            )
+
+
+def write_formats(formats: Iterable[str], out: Path, outputs: Sequence[Writing]) -> None:
+    """Write explanations in each of the formats, with the places of the records and the sizes of their contigs."""
+    for name in formats:
+        form = FORMATS[name]
+        for what in outputs[:1] if form.once else outputs:
+            form.write(out, what)
+    tracks.write_regions(out / "regions.bed", outputs[0].spool)
+    tracks.write_chrom_sizes(out / "chrom.sizes", outputs[0].spool)
+
+
+def join_tables(texts: Iterable[bytes], path: Path) -> None:
+    """Put tables with the same header, the first line of each, one after the other.
+
+    Raises
+    ------
+    ValueError
+        If headers differ.
+    """
+    header = None
+    with open(path, "wb") as out:
+        for text in texts:
+            own, _, rows = text.partition(b"\n")
+            if header is None:
+                out.write(own + b"\n")
+            elif own != header:
+                raise ValueError(f"{path}: header {own!r} after {header!r}")
+            header = own
+            out.write(rows)

@@ -1,0 +1,158 @@
+"""Before any work: read the whole input, load the models, trace them; what can be known to be wrong is found here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from seqplrp.errors import SeqplrpError, as_options
+from seqplrp.genomics import tracks
+from seqplrp.pipeline.formats import check_hypothetical, check_one_length
+from seqplrp.pipeline.further import FurtherInput, read_further
+from seqplrp.pipeline.loading import Loaded, load_models
+from seqplrp.pipeline.member import Settings
+from seqplrp.pipeline.provenance import provenance
+from seqplrp.pipeline.request import Request, read_records
+from seqplrp.pipeline.session import Example, Session
+
+
+@dataclass(frozen=True)
+class Scan:
+    """What reading the whole input once tells: nothing is explained before all of it is known to be sound.
+
+    Parameters
+    ----------
+    sequences, bases : int
+        How many there are.
+    shortest, longest : Example
+        The first of the shortest records, and of the longest.
+    place_of_length : dict of int to str
+        For each length the first record's place, for errors.
+    """
+
+    sequences: int
+    bases: int
+    shortest: Example
+    longest: Example
+    place_of_length: dict[int, str]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A request of which all that can be known to be wrong was found to be right.
+
+    Parameters
+    ----------
+    request : Request
+        What is to be explained.
+    scan : Scan
+        What its input holds.
+    models : tuple of Loaded
+        As loaded.
+    session : Session
+        The models made ready.
+    """
+
+    request: Request
+    scan: Scan
+    models: tuple[Loaded, ...]
+    session: Session
+
+    def provenance(self, command: str, libraries: Iterable[str]) -> dict[str, Any]:
+        """Return how the manifest of a command begins."""
+        begun = provenance(command, self.request, self.models, self.session, libraries=libraries)
+        return {**begun, "checked": self.request.check}
+
+
+def prepare(request: Request) -> Prepared:
+    """Read the whole input once, load the models and trace them.
+
+    Raises
+    ------
+    SeqplrpError
+        For whatever the user can mend in the request, its input and its model.
+    """
+    settings = request.settings()
+    scan = _scan(request)
+    models = load_models(request.models, request.weights, trust_pickle=request.trust_pickle)
+    for model in models:
+        _check_model_takes(model, scan)
+    further = read_further(request.further, scan.sequences)
+    torch.manual_seed(request.seed)
+    return Prepared(request, scan, models, _session(request, scan, models, settings, further))
+
+
+def _scan(request: Request) -> Scan:
+    count, bases = 0, 0
+    shortest: Example | None = None
+    longest: Example | None = None
+    places: dict[int, str] = {}
+    for record in read_records(request):
+        tracks.check_name(record)
+        length = len(record)
+        if length not in places:
+            one = Example(record, count, f"{request.fasta}, record {record.id!r}")
+            places[length] = one.place
+            shortest = one if shortest is None or length < len(shortest.record) else shortest
+            longest = one if longest is None or length > len(longest.record) else longest
+        count, bases = count + 1, bases + length
+    assert shortest is not None  # a file without a record is an error
+    assert longest is not None
+    check_one_length(request.formats, *((one.record.id, len(one.record)) for one in (shortest, longest)))
+    return Scan(count, bases, shortest, longest, places)
+
+
+def _check_model_takes(model: Loaded, scan: Scan) -> None:
+    """Raise for the first record of a length that a model is known not to take."""
+    config = model.config
+    if config is None or config.flexible_length:
+        return
+    for length, place in scan.place_of_length.items():
+        if length != config.length:
+            raise SeqplrpError(
+                place,
+                f"has {length} bases, the model takes {config.length} only",
+                f"cut or extend the sequences to {config.length} bases, or train a model of that length",
+            )
+
+
+def _session(
+    request: Request,
+    scan: Scan,
+    models: tuple[Loaded, ...],
+    settings: Settings,
+    further: tuple[FurtherInput, ...],
+) -> Session:
+    session = Session(
+        models,
+        request.method,
+        target=request.target,
+        # a model that takes the shortest and the longest takes those between
+        examples=[scan.shortest] if len(scan.place_of_length) == 1 else [scan.shortest, scan.longest],
+        settings=settings,
+        further=further,
+    )
+    check_hypothetical(request.formats, session.has_hypothetical)
+    return session
+
+
+def check_unchanged(prepared: Prepared, sequences: int) -> None:
+    """Raise a SeqplrpError if the input holds another number of sequences now than when it was checked."""
+    if sequences != prepared.scan.sequences:
+        raise SeqplrpError(prepared.request.fasta, "was changed while it was read", "run the command again")
+
+
+@contextmanager
+def out_of_memory_told() -> Iterator[None]:
+    """Let a device that runs out of memory be an error of the option that mends it."""
+    try:
+        with as_options("batch_size"):
+            yield
+    except torch.OutOfMemoryError as error:
+        raise SeqplrpError(
+            "--batch-size", "the device ran out of memory", "give a smaller --batch-size, or --device cpu"
+        ) from error
