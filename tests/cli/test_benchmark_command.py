@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -65,8 +66,24 @@ def test_a_run_says_each_model_prints_the_means_and_writes_what_it_names(run, de
         assert f"{mean:.3f}" in line
         assert line.startswith("> " if name == "plrp p=0.5" else "  ")
         assert re.search(r"\d\.\dx$", line)
+    # the same rows as parquet, kinds and order alike
+    parquet = pd.read_parquet(out / "results.parquet")
+    assert list(parquet.columns) == list(results.columns)
+    assert len(parquet) == len(results) > 0
+    for column in parquet.columns:
+        if column == "value":
+            np.testing.assert_array_equal(parquet[column].to_numpy(), results[column].to_numpy())
+        else:
+            assert parquet[column].astype(str).tolist() == results[column].astype(str).tolist()
     named = [Path(line.strip()) for line in done.out.splitlines() if line.startswith(f"  {out}")]
-    assert {path.name for path in named} >= {"report.html", "report.md", "summary.tsv", "results.tsv.gz", "pictures"}
+    assert {path.name for path in named} >= {
+        "report.html",
+        "report.md",
+        "summary.tsv",
+        "results.tsv.gz",
+        "results.parquet",
+        "pictures",
+    }
     assert all(path.exists() for path in named)
     report = (out / "report.md").read_text()
     for picture in re.findall(r"\]\((pictures/[^)]+)\)", report):
@@ -81,6 +98,32 @@ def test_a_run_says_each_model_prints_the_means_and_writes_what_it_names(run, de
     assert again.code == 0
     assert "[1/1]" not in again.out, "a finished run is only reported again"
     assert (out / "results.tsv.gz").stat().st_mtime_ns >= before
+
+
+def test_protocols_limited_to_some_methods_leave_gaps_and_no_traceback(run, described, tmp_path) -> None:
+    """The truth has no row, nor has a sweep, and localisation was not measured: all found out after hours of work."""
+    content = yaml.safe_load(described.read_text())
+    content["methods"]["truth"] = {"method": "truth"}
+    content["methods"]["other"] = {"method": "plrp"}
+    content["protocols"] = {"faithfulness": {"draws": 1, "sequences": 3, "methods": ["other", "gxi"]}}
+    content["default"] = "other"
+    described.write_text(yaml.safe_dump(content))
+    done = run("benchmark", "--config", described, "--out", tmp_path / "out")
+    assert (done.code, done.err) == (0, "")
+    table = done.out.split("means over 1 models\n")[1].split("\n\n")[0]
+    assert "nan" not in table
+    (row,) = [line for line in table.splitlines() if line[2:].startswith("truth")]
+    assert row.split() == ["truth"]
+    assert (tmp_path / "out" / "report.html").exists()
+    assert not list((tmp_path / "out" / "pictures").glob("*against-p*"))
+
+
+def test_no_cells_are_asked_for_and_none_is_there(run, described, tmp_path) -> None:
+    done = run("benchmark", "--config", described, "--out", tmp_path / "out", "--cells", "0")
+    assert done.code == 2
+    assert done.err.count("\n") == 1
+    assert "holds no finished cell of this benchmark; run it first" in done.err
+    assert not (tmp_path / "out").exists(), "nothing was made for nothing"
 
 
 def test_ctrl_c_says_that_the_run_can_go_on(run, described, tmp_path, monkeypatch) -> None:

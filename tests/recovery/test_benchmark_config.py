@@ -157,6 +157,38 @@ BROKEN = {
         {"protocols": {"strands": {"methods": ["gxi", "ism"]}}},
         r"protocols.strands.methods\[1\]: 'ism' is not known",
     ),
+    "causal draws": (
+        {"protocols": {"localisation": None, "causal": {"draws": 5}}},
+        r"protocols.causal.draws: is 5; write 10 or more",
+    ),
+    "causal null": (
+        {"protocols": {"localisation": None, "causal": {"null_windows": 38}}},
+        r"protocols.causal.null_windows: is 38; write 39 or more",
+    ),
+    "a default that nothing measures": (
+        {"protocols": {"localisation": {"methods": ["gxi"]}}},
+        r"default: 'plrp p=0.5' is measured by no protocol",
+    ),
+    "a peer that nothing measures": (
+        {"protocols": {"localisation": {"methods": ["plrp"]}, "sparsity": {"methods": ["plrp"]}}},
+        r"peers\[0\]: no protocol measures both 'gxi' and 'plrp p=0.5'",
+    ),
+    "a peer measured otherwise": (
+        {"protocols": {"localisation": {"methods": ["plrp"]}, "sparsity": {"methods": ["gxi"]}}},
+        r"peers\[0\]: no protocol measures both 'gxi' and 'plrp p=0.5'",
+    ),
+    "a comparison that nothing measures": (
+        {"comparisons": {"random": ["truth"]}, "protocols": {"localisation": {"methods": ["plrp", "gxi", "truth"]}}},
+        r"comparisons.random: 'random' is measured by no protocol",
+    ),
+    "cut maps that nothing measures": (
+        {"protocols": {"faithfulness": None}},
+        r"matched_sparsity.methods\[0\]: no protocol measures both 'gxi', cut down, and 'plrp p=0.5'",
+    ),
+    "the name of a control": (
+        {"methods": {"gxi | cut to plrp": {"method": "gradient-x-input"}}},
+        r"methods.gxi \| cut to plrp: .* is what a method is called that was cut down",
+    ),
     "matched to itself": (
         {"matched_sparsity": {"to": "gxi", "methods": ["gxi"]}},
         r"matched_sparsity.methods: 'gxi' can't be matched to itself",
@@ -194,6 +226,37 @@ def test_what_is_no_description_is_told_with_its_line(tmp_path, text, told) -> N
     path.write_text(text)
     with pytest.raises(sp.SeqplrpError, match=told):
         read_config(path)
+
+
+def test_a_peer_may_stand_in_several_comparisons(tmp_path) -> None:
+    """One form of a peer is a fair rival of two forms of the default."""
+    found = read_config(written(tmp_path, comparisons={"matrix": ["gxi", "random"], "plrp p=0": ["gxi"]}))
+    tested = [(one.reference.name, [peer.name for peer in one.peers]) for one in found.tested]
+    assert tested == [
+        ("plrp p=0.5", ["gxi", "plrp p=0"]),
+        ("matrix", ["gxi", "random"]),
+        ("plrp p=0", ["gxi"]),
+    ]
+
+
+def test_the_fewest_that_causal_truth_takes_can_be_asked_for(tmp_path) -> None:
+    found = read_config(
+        written(tmp_path, protocols={"localisation": None, "causal": {"draws": 10, "null_windows": 39}})
+    )
+    assert found.protocols["causal"].draws == 10
+
+
+def test_the_example_holds_its_default_to_what_the_benchmark_is_for(tmp_path) -> None:
+    from pathlib import Path
+
+    full = read_config(Path(__file__).parents[2] / "examples" / "benchmark" / "full.yaml")
+    aims = full.must_hold
+    assert (aims.p, aims.better_in, aims.matched_better_in) == (0.01, ("auprc", "rra", "rma"), ("rma", "rra")[::-1])
+    assert aims.not_below_best == {"abpc": 0.05}
+    assert [(one.method.name, one.at_most) for one in aims.cost_shares] == [
+        ("plrp", 1 / 50),
+        ("plrp-both-strands", 1 / 25),
+    ]
 
 
 def test_a_file_that_is_not_there_or_no_text_is_told(tmp_path) -> None:

@@ -7,19 +7,14 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from benchmark_runs import written
+from invented_runs import config_of, invented
 from scipy import stats
 
-from seqplrp.recovery.benchmark import read_config
 from seqplrp.recovery.benchmark import summary as summary_module
-from seqplrp.recovery.benchmark.cell import cells_of, recipes_of
 from seqplrp.recovery.benchmark.claims import claims_of
 from seqplrp.recovery.benchmark.config import Comparison
-from seqplrp.recovery.benchmark.protocols import measures_of
 from seqplrp.recovery.benchmark.report import as_html, as_markdown, report_blocks
 from seqplrp.recovery.benchmark.summary import (
-    FinishedCell,
-    Summary,
     in_scope,
     ranked,
     summarise_cells,
@@ -27,74 +22,20 @@ from seqplrp.recovery.benchmark.summary import (
 )
 
 
-def _config(folder, *tasks: str):
-    groups = {"one": "report", "two": "development"}
-    return read_config(
-        written(
-            folder,
-            seeds=list(range(6)),
-            architectures={"a": {"architecture": "deepbind"}, "b": {"architecture": "deepbind"}},
-            tasks={name: {"group": groups[name], "task": "task.yaml", "n": 500, "test": 40} for name in tasks},
-        )
-    )
-
-
 @pytest.fixture(scope="module")
 def config(tmp_path_factory):
-    return _config(tmp_path_factory.mktemp("statistics"), "one")
+    return config_of(tmp_path_factory.mktemp("statistics"), "one")
 
 
 @pytest.fixture(scope="module")
 def both(tmp_path_factory):
     """A report task and a development task."""
-    return _config(tmp_path_factory.mktemp("statistics"), "one", "two")
+    return config_of(tmp_path_factory.mktemp("statistics"), "one", "two")
 
 
 @pytest.fixture(autouse=True)
 def few_draws(monkeypatch):
     monkeypatch.setattr(summary_module, "DRAWS", 50)  # the bootstrap itself is tested where it is
-
-
-_MADE: dict[str, Summary] = {}
-
-
-def invented(config, lead: dict[str, float]) -> Summary:
-    """A summary of made-up cells: every method at 0.5 with noise, the default ahead by `lead` in each measure."""
-    key = repr((config, lead))
-    if key not in _MADE:
-        _MADE[key] = _invented(config, lead, 20)
-    return _MADE[key]
-
-
-def _invented(config, lead: dict[str, float], n: int) -> Summary:
-    rng = np.random.default_rng(0)
-    methods, measures = list(recipes_of(config)), list(measures_of(config.protocols))
-    cells = []
-    for cell in cells_of(config):
-        values = 0.5 + 0.05 * rng.standard_normal((n, len(methods), len(measures)))
-        for measure, by in lead.items():
-            values[:, methods.index(config.default.name), measures.index(measure)] += by
-        costs = {name: _cost(3.0 if name == config.default.name else 1.5) for name in ("gxi", "plrp p=0.5", "plrp p=0")}
-        cells.append(FinishedCell(cell, _manifest(cell, n, costs), values))
-    return summarise_cells(config, cells)
-
-
-def _cost(ratio: float) -> dict[str, float]:
-    return {"milliseconds": ratio / 10, "gradient_milliseconds": 0.1, "ratio": ratio, "preparing": 1.0}
-
-
-def _manifest(cell, n: int, costs) -> dict:
-    model = {"auroc": 0.99, "auprc": 0.98, "accuracy": 0.97, "parameters": 10, "epochs": 5, "training_seconds": 2.0}
-    return {
-        "status": "scored",
-        "model": model,
-        "candidates": n + 2,
-        "scored": n,
-        "left_out": {"explained score not above 0": 2},
-        "seconds": 3.0,
-        "costs": costs,
-        "sequences": [f"s{i}" for i in range(n)],
-    }
 
 
 def test_undefined_values_are_left_out_and_counted(config) -> None:
@@ -176,6 +117,19 @@ def test_other_methods_are_tested_against_peers_of_their_own(config) -> None:
     text = as_markdown(list(report_blocks(summary, [])))
     assert "### Where plrp p=0.5 loses" in text
     assert "- AUPRC: -0." in text.split("### Where matrix loses")[1].split("###")[0]
+
+
+def test_a_method_that_two_are_tested_against_has_both_tests_and_one_row_of_the_summary(config) -> None:
+    named = {variant.name: variant for variant in config.variants}
+    more = replace(config, comparisons=(Comparison(named["matrix"], (named["gxi"],)),))
+    summary = invented(more, {"auprc": 0.2})
+    tests = in_scope(summary.tests, "report")
+    against = tests[(tests["other"] == "gxi") & (tests["measure"] == "auprc")]
+    assert against["reference"].tolist() == ["plrp p=0.5", "matrix"]
+    table = summary_rows(summary).set_index(["group", "task", "architecture", "method", "measure"])
+    assert table.index.is_unique
+    assert len(table) == len(summary.means)
+    assert table.loc[("report", "all", "all", "gxi", "auprc"), "tested"] == "plrp p=0.5"
 
 
 def test_a_run_without_peers_says_that_nothing_was_tested(config) -> None:

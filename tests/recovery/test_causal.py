@@ -14,7 +14,7 @@ import seqplrp as sp
 from seqplrp.evaluate import model_score
 from seqplrp.genomics import codes_to_one_hot
 from seqplrp.recovery import causal_truth
-from seqplrp.recovery.causal import covered
+from seqplrp.recovery.causal import covered, fewest_windows
 
 LENGTH = 60
 USED, IDLE = "GATTACA", "CTGCCTG"
@@ -226,6 +226,49 @@ def test_two_tests_an_instance_do_not_call_more_of_them_causal_by_chance() -> No
     ).instances
     assert 0.03 < table["causal"].mean() < 0.155
     assert 0.03 < table["opposes"].mean() < 0.155
+
+
+def test_what_has_too_few_places_for_a_null_can_be_left_untested_beside_the_rest() -> None:
+    """An instance nearly as wide as its sequence has no null; the others come out as they do without it."""
+    x, instances = planted()
+    wide = pd.DataFrame({"record": [0], "start": [0], "end": [LENGTH - 1], "motif": ["WIDE"]})
+    both = pd.concat([instances[instances["record"] > 0], wide], ignore_index=True)
+    with pytest.raises(sp.SeqplrpError, match="too few for a null"):
+        causal_truth(score, x, 0, both, draws=10, null_windows=99)
+    got = causal_truth(score, x, 0, both, draws=10, null_windows=99, untestable="leave")
+    alone = causal_truth(score, x, 0, both.iloc[:-1], draws=10, null_windows=99)
+    last = got.instances.iloc[-1]
+    assert np.isnan(last["p"])
+    assert not last["causal"]
+    assert not last["opposes"]
+    columns = ["effect", "p", "causal"]
+    # the null stays away from the wide one, whose sequence holds no other instance: the same effects, other nulls
+    assert got.instances["effect"].iloc[:-1].to_numpy() == pytest.approx(alone.instances["effect"].to_numpy())
+    assert got.instances[columns].iloc[:-1].notna().all(axis=None)
+    assert got.instances["causal"].iloc[:-1].tolist() == alone.instances["causal"].tolist()
+    used, unused = got.masks()
+    assert not used[0].any()
+    assert unused[0, : LENGTH - 1].all(), "what was not tested is neither used nor idle"
+
+
+def test_an_instance_whose_copies_leave_no_null_is_untested_though_it_was_tested_alone() -> None:
+    x, instances = with_copies(1)  # 39 windows of one sequence are there alone, but too few beside its copies
+    table = instances.assign(end=instances["start"] + 20)
+    table = table[table["start"] + 20 <= LENGTH]
+    got = causal_truth(
+        score, x, 0, table, copies="motif", draws=10, null_windows=99, level=0.5, untestable="leave"
+    ).instances
+    assert (got["p"].isna() | got["p_alone"].notna()).all()
+    assert not got.loc[got["p"].isna(), "causal"].any()
+
+
+@pytest.mark.parametrize(
+    ("level", "copies", "fewest"), [(0.95, False, 19), (0.95, True, 39), (0.9, False, 9), (0.5, True, 3)]
+)
+def test_the_fewest_windows_are_those_whose_smallest_p_reaches_the_level(level, copies, fewest) -> None:
+    assert fewest_windows(level, copies=copies) == fewest
+    tests = 2 if copies else 1
+    assert tests / (fewest + 1) <= 1 - level + 1e-9 < tests / fewest
 
 
 def test_no_instance_gives_empty_tables() -> None:

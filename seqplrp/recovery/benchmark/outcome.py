@@ -97,7 +97,7 @@ def report_run(config: BenchmarkConfig, out: Path | str) -> Outcome:
     pictures = [*draw_pictures(summary, folder), *draw_curves(summary, curves, folder)]
     reports = write_report(summary, pictures, folder)
     tables = [folder / name for name in ("summary.tsv", "tests.tsv", "costs.tsv", "models.tsv", RESULTS_FILE)]
-    tables += [folder / HELD_FILE] if (folder / HELD_FILE).exists() else []
+    tables += [path for path in (folder / HELD_FILE, folder / "results.parquet") if path.exists()]
     tables += [folder / name for one in summary.of_models for name in (f"{one}.tsv", f"{one}_summary.tsv")]
     tables += [folder / CURVE_TABLES[name].file for name in curves]
     tables += [path for one in summary.of_models for path in pattern_paths(folder, one) if path.exists()]

@@ -181,13 +181,18 @@ def _losses(summary: Summary, group: str, comparison: Comparison) -> Iterator[Bl
     apart = tests[(tests["task"] != ALL) & (tests["architecture"] != ALL)]
     parts = apart[apart["verdict"].isin([WORSE, WORSE_BY_ONE])]
     if len(parts):
-        yield Text(f"On single pairs of a task and an architecture it is worse in {len(parts)} comparisons:")
+        yield Text(
+            f"On single pairs of a task and an architecture it is worse in {len(parts)} comparisons "
+            f"({_rests_on(parts)}):"
+        )
         yield Points([_in_one_place(summary, key, rows) for key, rows in parts.groupby(["task", "architecture"])])
     elif not (overall["verdict"] == WORSE).any():
         yield Text("No single pair of a task and an architecture shows it worse than a peer, either.")
     open_ = int((apart["verdict"] == UNDECIDED).sum())
     if open_:
-        yield Text(f"There, {open_} more are undecided: most sequences say one thing, their mean the other.")
+        yield Text(
+            f"On single pairs {open_} more are undecided: what most sequences say and what their mean says differ."
+        )
 
 
 _SAID = {
@@ -486,11 +491,12 @@ def _reading(summary: Summary) -> Iterator[Block]:
         "over the models; and over models, one each, its mean over the sequences, which needs six models or more to "
         "say anything. A test points where its ranks do, which need not be where the mean does. Better and worse is "
         "what both tests and the mean say; where models are too few for their test to reach the level after "
-        "correction, the test over sequences and the mean. Intervals are percentiles of a bootstrap over training seeds "
-        "and sequences "
-        "(see `seqplrp.evaluate.runs`); of a single value there is none. Costs are medians over batches in this run, "
-        "tracing apart, each timed beside gradient x input on the same sequences; the ratio is what carries over to "
-        "other machines."
+        "correction, the test over sequences and the mean."
+    )
+    yield Text(
+        "Intervals are percentiles of a bootstrap over training seeds and sequences (see `seqplrp.evaluate.runs`); of "
+        "a single value there is none. Costs are medians over batches in this run, tracing apart, each timed beside "
+        "gradient x input on the same sequences; the ratio is what carries over to other machines."
     )
     yield Text("Our implementation of PLRP is reconstructed from secondary sources (METHODS, section 3).")
     used = versions() | library_versions(list(config.model_protocols))

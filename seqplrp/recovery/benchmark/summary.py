@@ -226,9 +226,9 @@ def _at_all_levels(make: Callable[[tuple[str, ...]], pd.DataFrame]) -> pd.DataFr
     parts = []
     for by in _LEVELS:
         part = make(by)
-        labels = {name: part[name] if name in by else ALL for name in _LEVELS[-1]}
+        labels = {name: part[name] if name in by else ALL for name in _PLACE}
         rest = [name for name in part.columns if name not in by]
-        parts.append(part[rest].assign(**labels)[[*_LEVELS[-1], *rest]])
+        parts.append(part[rest].assign(**labels)[[*_PLACE, *rest]])
     whole = pd.concat(parts, ignore_index=True)
     return whole.astype({name: object for name in ("method", "measure") if name in whole})
 
