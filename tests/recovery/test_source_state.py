@@ -34,8 +34,9 @@ def reached_from(*begin: Path) -> set[Path]:
         path = ahead.pop()
         if path not in reached:
             reached.add(path)
-            # the benchmark's front page imports all of it; what is asked is what the modules themselves name
-            ahead += [one for one in imported_by(path) if one != HOUSE / "__init__.py"]
+            # the benchmark's front page imports all of it, and what reads a description writes what it found down
+            if path.parent != HOUSE or path.stem not in WRITTEN_DOWN:
+                ahead += [one for one in imported_by(path) if one != HOUSE / "__init__.py"]
     return reached
 
 
