@@ -93,6 +93,7 @@ def audit(
     from seqplrp.cli.auditing import Looks, run
     from seqplrp.cli.method_options import described
     from seqplrp.cli.request import request_of
+    from seqplrp.cli.sources import fasta_source
     from seqplrp.storage import output_directory
 
     chosen_method, given = settings.method(method, seed=seed)
@@ -115,7 +116,7 @@ def audit(
         running,
         models=model,
         weights=weights or (),
-        fasta=fasta or Path(),  # run() is told whether there is one
+        source=fasta_source(fasta or Path(), running.iupac),  # run() is told whether there is one
         method=chosen_method,
         arguments=arguments,
         seed=seed,

@@ -230,7 +230,7 @@ def _real(request: Request, records: list[Record], length: int) -> _Real:
         kept = [kept[i] for i in np.sort(chosen)]
     if len(kept) < 20:
         raise SeqplrpError(
-            request.fasta,
+            request.source.path,
             f"holds {len(kept)} sequences of {length} bases or more, of {len(records)} in all",
             "give 20 or more, or leave --fasta out",
         )
@@ -317,7 +317,7 @@ def _retraining(
             "--data", "a function picks the score, and retrained networks may not suit it", "leave it out"
         )
     config = models[0].config
-    data = _training_data(looks, length, request.seed, iupac=request.iupac)
+    data = _training_data(looks, length, request.seed, iupac=request.source.settings()["iupac"])
     if config is not None and list(data.classes) != list(config.classes):
         raise SeqplrpError(
             "--data",

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from seqplrp.cli import options
-from seqplrp.cli.option_groups import MapOptions, ModelOptions, RunOptions, spread
+from seqplrp.cli.option_groups import MapOptions, ModelOptions, RunOptions, SequenceOptions, spread
 
 _FORMATS = "bigwig,bedgraph,npz,h5,tsv"
 _CHUNK = 1024
@@ -29,9 +29,6 @@ def explain(
             "torch model. Repeat it for an ensemble: the mean is explained, with its spread."
         ),
     ],
-    fasta: Annotated[
-        Path, typer.Option(help="DNA, plain or gzipped; chr:start-end headers place records on a genome.")
-    ],
     out: Annotated[Path, typer.Option(help="The directory to write.")],
     method: Annotated[
         str,
@@ -40,6 +37,7 @@ def explain(
             "smoothgrad, background, random; and, with the extra peers, deeplift-shap, ism, integrated-gradients."
         ),
     ] = "plrp",
+    sequences: SequenceOptions,
     subject: ModelOptions,
     weights: options.WeightFiles = None,
     formats: Annotated[
@@ -64,6 +62,8 @@ def explain(
 ) -> None:
     """Say which bases made a model decide, as genome tracks, arrays and tables.
 
+    The sequences are the records of a FASTA file, windows of long records, or regions of a genome.
+
     Writes relevance.bw, relevance.bedgraph, relevance.npz, relevance.h5 (ChromBPNet's layout), summary.tsv and
     ledger.tsv, as --formats asks, and always regions.bed, chrom.sizes and manifest.json. Records of the minus strand
     stand in the plus strand's order in the tracks. Of several models the mean is written, and its spread as
@@ -76,6 +76,7 @@ def explain(
     from seqplrp.cli.console import progress
     from seqplrp.cli.method_options import described
     from seqplrp.cli.request import request_of
+    from seqplrp.cli.sources import source_of
     from seqplrp.errors import SeqplrpError
     from seqplrp.pipeline import parse_formats, run
     from seqplrp.storage import RunDirectory
@@ -87,7 +88,7 @@ def explain(
         running,
         models=model,
         weights=weights or (),
-        fasta=fasta,
+        source=source_of(sequences, running.iupac),
         method=chosen_method,
         arguments=arguments,
         formats=chosen,
@@ -96,7 +97,7 @@ def explain(
         chunk_size=chunk_size,
         overlaps=overlaps,
     )
-    inputs: list[Path | str | None] = [*model, fasta, *(weights or ()), *(subject.arg or ())]
+    inputs: list[Path | str | None] = [*model, *sequences.files, *(weights or ()), *(subject.arg or ())]
     place = RunDirectory(out, "explain", resume=resume, overwrite=overwrite, inputs=tuple(inputs))
     before = place.kept()
     try:

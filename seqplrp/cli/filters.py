@@ -67,6 +67,7 @@ def filters(
     from seqplrp.cli.filtering import Looks, run
     from seqplrp.cli.method_options import described
     from seqplrp.cli.request import request_of
+    from seqplrp.cli.sources import fasta_source
     from seqplrp.storage import output_directory
 
     looks = Looks(top=top, per_sequence=per_sequence, motifs=motifs, match=match, drawn=max_filters)
@@ -79,7 +80,7 @@ def filters(
         running,
         models=(model,),
         weights=() if weights is None else (weights,),
-        fasta=fasta,
+        source=fasta_source(fasta, running.iupac),
         method=chosen_method,
         arguments=arguments,
         check=check,

@@ -10,6 +10,7 @@ import functools
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_type_hints
 
 from seqplrp.cli import options
@@ -64,6 +65,28 @@ class MapOptions(MethodOptions):
     def settings(self) -> dict[str, Any]:
         """Return what `seqplrp.cli.method_options.method_of` takes."""
         return {**super().settings(), "reverse_complement": self.reverse_complement or None}
+
+
+@dataclass(frozen=True, kw_only=True)
+class SequenceOptions:
+    """Where the sequences come from; None where an option was not given."""
+
+    fasta: options.Fasta = None
+    window: options.Window = None
+    stride: options.Stride = None
+    short: options.ShortRecords = None
+    bed: options.Bed = None
+    genome: options.GenomeFile = None
+    width: options.Width = None
+    centre: options.Centre = None
+    edge: options.Edge = None
+    unknown_contig: options.UnknownContig = None
+    bed_format: options.BedFormat = None
+
+    @property
+    def files(self) -> list[Path]:
+        """What is read."""
+        return [path for path in (self.fasta, self.bed, self.genome) if path is not None]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -95,3 +95,38 @@ Deterministic = Annotated[
 Iupac = Annotated[str, typer.Option(help="Ambiguity codes other than N: reject them, or read them as n.")]
 OverwriteDirectory = Annotated[bool, typer.Option("--overwrite", help="Replace what seqplrp wrote to --out before.")]
 OverwriteFile = Annotated[bool, typer.Option("--overwrite", help="Replace --out if it exists.")]
+
+# --- where the sequences come from
+
+Fasta = Annotated[
+    Path | None, typer.Option(help="DNA, plain or gzipped; chr:start-end headers place records on a genome.")
+]
+Window = Annotated[
+    int | None, typer.Option(help="Cut the records of --fasta into windows of so many bases, however long they are.")
+]
+Stride = Annotated[
+    int | None, typer.Option(help="Bases from one window to the next; a window's length unless given: no overlap.")
+]
+ShortRecords = Annotated[
+    str | None, typer.Option(help="Records shorter than --window: pad (with N; the default), whole, skip or error.")
+]
+Bed = Annotated[
+    Path | None, typer.Option(help="Regions to explain, BED or narrowPeak, plain or gzipped; with --genome.")
+]
+GenomeFile = Annotated[Path | None, typer.Option("--genome", help="FASTA of the genome of --bed, plain or bgzipped.")]
+Width = Annotated[
+    int | None,
+    typer.Option(help="Bases of each window of --bed; what the model takes unless given, or else the region's own."),
+]
+Centre = Annotated[
+    str | None, typer.Option(help="What a window is centred on: auto (the summit where there is one), summit, middle.")
+]
+Edge = Annotated[
+    str | None, typer.Option(help="Windows that run off their contig: pad (with N; the default), skip or error.")
+]
+UnknownContig = Annotated[
+    str | None, typer.Option(help="Regions on contigs that the genome does not have: error (the default) or skip.")
+]
+BedFormat = Annotated[
+    str | None, typer.Option(help="auto (ten columns are narrowPeak; the default), bed or narrowPeak.")
+]

@@ -8,7 +8,7 @@ from typing import Any
 
 from seqplrp.cli.option_groups import ModelOptions, RunOptions, spread_values
 from seqplrp.methods import Method
-from seqplrp.pipeline import Request
+from seqplrp.pipeline import Request, Source
 
 
 def request_of(
@@ -17,7 +17,7 @@ def request_of(
     *,
     models: Sequence[str],
     weights: Sequence[Path],
-    fasta: Path,
+    source: Source,
     method: Method,
     arguments: Mapping[str, Any],
     formats: tuple[str, ...] = (),
@@ -33,8 +33,7 @@ def request_of(
         models=tuple(models),
         weights=tuple(weights),
         trust_pickle=subject.trust_pickle,
-        fasta=fasta,
-        iupac=running.iupac,
+        source=source,
         method=method,
         target=subject.target,
         formats=formats,

@@ -14,22 +14,37 @@ from seqplrp.genomics.encoding import (
 )
 from seqplrp.genomics.fasta import Record, read_fasta, write_fasta
 from seqplrp.genomics.genome import Genome
-from seqplrp.genomics.regions import Interval, Region, iter_regions, read_bed, read_truth_bed, write_truth_bed
+from seqplrp.genomics.letters import Iupac
+from seqplrp.genomics.regions import (
+    Interval,
+    Region,
+    RegionFormat,
+    iter_regions,
+    read_bed,
+    read_truth_bed,
+    write_truth_bed,
+)
 from seqplrp.genomics.remarks import Note, Remark
 from seqplrp.genomics.shuffles import REFERENCES, dinucleotide_shuffle, shuffled_references
-from seqplrp.genomics.tiles import fasta_tiles
+from seqplrp.genomics.tiles import Short, fasta_tiles
 from seqplrp.genomics.vcf import Variant, read_vcf
-from seqplrp.genomics.windows import region_windows
+from seqplrp.genomics.windows import Centre, Edge, Unknown, region_windows
 
 __all__ = [
     "REFERENCES",
     "AllelePair",
+    "Centre",
+    "Edge",
     "Genome",
     "Interval",
+    "Iupac",
     "Note",
     "Record",
     "Region",
+    "RegionFormat",
     "Remark",
+    "Short",
+    "Unknown",
     "Variant",
     "codes_to_one_hot",
     "codes_to_strings",

@@ -16,17 +16,21 @@ from seqplrp.pipeline.preparing import Prepared, check_unchanged, out_of_memory_
 from seqplrp.pipeline.provenance import file_sha256, provenance
 from seqplrp.pipeline.request import Request, read_records
 from seqplrp.pipeline.session import Example, Session, chunks_of
+from seqplrp.pipeline.sources import FastaSource, RegionSource, Source
 
 __all__ = [
     "FORMATS",
     "Example",
+    "FastaSource",
     "FurtherInput",
     "Loaded",
     "Prepared",
+    "RegionSource",
     "Request",
     "Result",
     "Session",
     "Settings",
+    "Source",
     "as_method_options",
     "check_ledger",
     "check_unchanged",

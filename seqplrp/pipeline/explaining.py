@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -17,8 +18,9 @@ from seqplrp.errors import SeqplrpError
 from seqplrp.genomics import Record, tracks
 from seqplrp.pipeline.ahead import read_ahead, writing_behind
 from seqplrp.pipeline.formats import LEDGER, SUMMARY, Writing, write_formats
-from seqplrp.pipeline.preparing import Prepared, check_unchanged, out_of_memory_told, prepare
+from seqplrp.pipeline.preparing import Prepared, Scan, check_unchanged, out_of_memory_told, prepare
 from seqplrp.pipeline.provenance import describe
+from seqplrp.pipeline.remark_table import REMARKS, RemarkTable
 from seqplrp.pipeline.request import Request, read_records
 from seqplrp.pipeline.session import Chunk, chunks_of
 from seqplrp.storage import RunDirectory
@@ -85,16 +87,21 @@ def run(request: Request, place: RunDirectory, progress: Progress = unseen) -> R
     place.check()
     with out_of_memory_told():
         prepared = prepare(request)
-        with place.opened(describe(prepared.request, prepared.models, prepared.session)):
-            parts, result = _explain(prepared, place.parts, progress)
+        request = prepared.request  # as it suits the model
+        with place.opened(describe(request, prepared.models, prepared.session)):
+            with RemarkTable(place.parts / REMARKS) as remarks:
+                parts, result = _explain(prepared, place.parts, progress, remarks)
             with place.finishing() as stage, progress("writing", None):
                 index = stage / "index.sqlite"
-                with tracks.joined_parts(parts, index) as spools:
+                with tracks.joined_parts(parts, index, genome=prepared.request.source.sizes()) as spools:
                     outputs = [Writing(spool, parts, overlaps=request.overlaps) for spool in spools]
                     write_formats(request.formats, stage, outputs)
                     for contig in spools[0].index.doubtful_contigs():
                         result.notes[_doubtful(contig)] = None
                 index.unlink()
+                if remarks.count:
+                    shutil.copyfile(place.parts / REMARKS, stage / REMARKS)
+                    result.notes[_remarked(prepared.scan)] = None
                 result.wall_seconds = time.monotonic() - began
                 manifest = json.dumps(_manifest(prepared, result), indent=1) + "\n"
                 (stage / "manifest.json").write_text(manifest, encoding="utf-8")
@@ -106,12 +113,13 @@ def part_name(number: int) -> str:
     return f"part-{number:08d}.npz"
 
 
-def _explain(prepared: Prepared, folder: Path, progress: Progress) -> tuple[list[Path], Result]:
+def _explain(prepared: Prepared, folder: Path, progress: Progress, remarks: RemarkTable) -> tuple[list[Path], Result]:
     """Explain what no part holds yet; return all parts and what they say of themselves."""
     request, session = prepared.request, prepared.session
     paths, mended, found, first = list[Path](), list[str](), 0, 0
     with progress("explaining", prepared.scan.sequences) as advance, writing_behind() as write:
-        for number, records in enumerate(read_ahead(chunks_of(read_records(request), request.chunk_size))):
+        records_of = read_records(request, remarks.append)
+        for number, records in enumerate(read_ahead(chunks_of(records_of, request.chunk_size))):
             paths.append(folder / part_name(number))
             about, fault = _finished(paths[-1], records)
             if fault:
@@ -176,6 +184,11 @@ def _table(rows: pd.DataFrame) -> bytes:
     return str(rows.to_csv(sep="\t", index=False, float_format="%.9g", lineterminator="\n")).encode()
 
 
+def _remarked(scan: Scan) -> str:
+    told = ", ".join(f"{number} {kind}" for kind, number in sorted(scan.remarks.items()))
+    return f"not all of the input is used as it stands: {told}; see {REMARKS}"
+
+
 def _doubtful(contig: str) -> str:
     return (
         f"contig {contig!r} is one record by its name and others by their coordinates: if they are not the same "
@@ -191,6 +204,7 @@ def _manifest(prepared: Prepared, result: Result) -> dict[str, Any]:
         "bases": result.bases,
         "negative_scores": result.negative_scores,
         "notes": list(result.notes),
+        **({"remarks": dict(prepared.scan.remarks)} if prepared.scan.remarks else {}),
         "parts": result.parts,
         "parts_of_earlier_processes": result.found,
         "largest_batch": prepared.session.largest_batch,
@@ -201,7 +215,9 @@ def _manifest(prepared: Prepared, result: Result) -> dict[str, Any]:
             "arrays": "order of the letters as read; alphabet ACGT; N is code 4",
             "tracks": "plus strand order; overlapping records of a contig are "
             + ("averaged" if prepared.request.overlaps == "average" else "split midway"),
-            "chrom_sizes": "largest end seen on each contig",
+            "chrom_sizes": "of the genome"
+            if prepared.request.source.sizes() is not None
+            else "largest end seen on each contig",
             "values": "float32",
             **({"spread": "standard deviation over the models, n - 1 in the denominator"} if several else {}),
         },

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -32,6 +33,8 @@ class Scan:
         The first of the shortest records, and of the longest.
     place_of_length : dict of int to str
         For each length the first record's place, for errors.
+    remarks : Counter
+        How many windows were left out, or used otherwise than they stand in the input, by kind.
     """
 
     sequences: int
@@ -39,6 +42,7 @@ class Scan:
     shortest: Example
     longest: Example
     place_of_length: dict[int, str]
+    remarks: Counter[str] = field(default_factory=Counter)
 
 
 @dataclass(frozen=True)
@@ -77,8 +81,9 @@ def prepare(request: Request) -> Prepared:
         For whatever the user can mend in the request, its input and its model.
     """
     settings = request.settings()
-    scan = _scan(request)
     models = load_models(request.models, request.weights, trust_pickle=request.trust_pickle)
+    request = replace(request, source=request.source.for_length(_only_length(models)))
+    scan = _scan(request)
     for model in models:
         _check_model_takes(model, scan)
     further = read_further(request.further, scan.sequences)
@@ -86,24 +91,32 @@ def prepare(request: Request) -> Prepared:
     return Prepared(request, scan, models, _session(request, scan, models, settings, further))
 
 
+def _only_length(models: Iterable[Loaded]) -> int | None:
+    """Return the one length that a model is known to take; None where none is known to take one only."""
+    configs = [model.config for model in models if model.config is not None]
+    return next((config.length for config in configs if not config.flexible_length), None)
+
+
 def _scan(request: Request) -> Scan:
     count, bases = 0, 0
     shortest: Example | None = None
     longest: Example | None = None
     places: dict[int, str] = {}
-    for record in read_records(request):
+    remarks: Counter[str] = Counter()
+    for record in read_records(request, lambda remark: remarks.update([remark.kind])):
         tracks.check_name(record)
         length = len(record)
         if length not in places:
-            one = Example(record, count, f"{request.fasta}, record {record.id!r}")
+            one = Example(record, count, f"{request.source.path}, record {record.id!r}")
             places[length] = one.place
             shortest = one if shortest is None or length < len(shortest.record) else shortest
             longest = one if longest is None or length > len(longest.record) else longest
         count, bases = count + 1, bases + length
-    assert shortest is not None  # a file without a record is an error
-    assert longest is not None
+    if shortest is None or longest is None:  # a file without a record is an error, but all may have been left out
+        told = ", ".join(f"{number} {kind}" for kind, number in remarks.items())
+        raise SeqplrpError(request.source.path, f"leaves no sequence to explain ({told})", "check the regions")
     check_one_length(request.formats, *((one.record.id, len(one.record)) for one in (shortest, longest)))
-    return Scan(count, bases, shortest, longest, places)
+    return Scan(count, bases, shortest, longest, places, remarks)
 
 
 def _check_model_takes(model: Loaded, scan: Scan) -> None:
@@ -143,7 +156,7 @@ def _session(
 def check_unchanged(prepared: Prepared, sequences: int) -> None:
     """Raise a SeqplrpError if the input holds another number of sequences now than when it was checked."""
     if sequences != prepared.scan.sequences:
-        raise SeqplrpError(prepared.request.fasta, "was changed while it was read", "run the command again")
+        raise SeqplrpError(prepared.request.source.path, "was changed while it was read", "run the command again")
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from seqplrp.methods import settled
 from seqplrp.pipeline.loading import Loaded
 from seqplrp.pipeline.request import Request
 from seqplrp.pipeline.session import Session
+from seqplrp.pipeline.sources import Source
 
 
 def provenance(
@@ -49,7 +50,7 @@ def provenance(
         "tf32": request.tf32,
         "deterministic": request.deterministic,
         "models": [{"name": model.name, "weights_sha256": weights_sha256(model.module)} for model in models],
-        "input": {"path": str(request.fasta), "sha256": file_sha256(request.fasta)} if has_fasta else None,
+        "input": _input(request.source) if has_fasta else None,
         "further_inputs": [
             {"path": str(one.path), "sha256": file_sha256(one.path), "shape": list(one.values.shape)}
             for one in session.further
@@ -65,8 +66,8 @@ def describe(request: Request, models: Iterable[Loaded], session: Session) -> di
     settings = request.settings()
     return {
         "versions": {"seqplrp": __version__, **{name: version(name) for name in ("torch", "numpy")}},
-        "input_sha256": file_sha256(request.fasta),
-        "iupac": request.iupac,
+        "input_sha256": [file_sha256(path) for path in request.source.files],
+        "input": request.source.settings(),
         "chunk_size": request.chunk_size,
         "models": [
             {"weights_sha256": weights_sha256(model.module), "graph_sha256": text_sha256(graph)}
@@ -83,6 +84,12 @@ def describe(request: Request, models: Iterable[Loaded], session: Session) -> di
         "check": request.check,
         "seed": request.seed,
     }
+
+
+def _input(source: Source) -> dict[str, Any]:
+    """Say what sequences were read from: the file that lists them, the others, and how they were read."""
+    first, *others = ({"path": str(path), "sha256": file_sha256(path)} for path in source.files)
+    return {**first, **({"further_files": others} if others else {}), **source.settings()}
 
 
 def text_sha256(text: str) -> str:

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import torch
 
 from seqplrp.errors import SeqplrpError
-from seqplrp.genomics import Record, read_fasta, tracks
+from seqplrp.genomics import Note, Record, Remark, tracks
 from seqplrp.lrp import Layout
 from seqplrp.methods import Method
 from seqplrp.pipeline.member import Settings
 from seqplrp.pipeline.session import CHUNK_RECORDS
+from seqplrp.pipeline.sources import Source
 
 
 @dataclass(frozen=True)
@@ -29,10 +30,8 @@ class Request:
         Weights of the callables among them.
     trust_pickle : bool
         Whether these, and ``.pt2`` files, may be arbitrary pickles.
-    fasta : Path
-        The sequences.
-    iupac : str
-        Their policy for ambiguity codes.
+    source : Source
+        Where the sequences come from.
     method : Method
         How to explain.
     target : str, optional
@@ -64,8 +63,7 @@ class Request:
     models: tuple[str, ...]
     weights: tuple[Path, ...]
     trust_pickle: bool
-    fasta: Path
-    iupac: str
+    source: Source
     method: Method
     target: str | None
     formats: tuple[str, ...]
@@ -108,8 +106,10 @@ class Request:
         )
 
 
-def read_records(request: Request) -> Iterator[Record]:
-    """Read the request's sequences, a record at a time."""
-    if request.iupac not in ("reject", "n"):
-        raise SeqplrpError("--iupac", f"{request.iupac!r} is not known", "choose reject or n")
-    return read_fasta(request.fasta, iupac=cast(Literal["reject", "n"], request.iupac))
+def unheard(remark: Remark) -> None:
+    """Listen to no remark: for a second reading of what was told of at the first."""
+
+
+def read_records(request: Request, note: Note = unheard) -> Iterator[Record]:
+    """Read the request's sequences, a record at a time; see `Source.records`."""
+    return request.source.records(note)

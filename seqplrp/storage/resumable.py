@@ -137,7 +137,7 @@ class RunDirectory:
 
     def _unmake(self, made: list[Path]) -> None:
         """Remove what was made before any part was finished: nobody could go on with it."""
-        for entry in (self.parts / _DESCRIPTION, self.parts / ".lock", self.goal / MARKER):
+        for entry in (*self.parts.iterdir(), self.goal / MARKER):
             entry.unlink(missing_ok=True)
         for directory in (self.parts, *made):
             with suppress(OSError):  # something lies in it, or it is gone

@@ -1,0 +1,78 @@
+"""From a command's options to where its sequences come from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from seqplrp.errors import SeqplrpError
+
+if TYPE_CHECKING:
+    from seqplrp.cli.option_groups import SequenceOptions
+    from seqplrp.pipeline import FastaSource, Source
+
+_CHOICES = {
+    "iupac": ("reject", "n"),
+    "short": ("pad", "whole", "skip", "error"),
+    "centre": ("auto", "summit", "middle"),
+    "edge": ("pad", "skip", "error"),
+    "unknown_contig": ("error", "skip"),
+    "bed_format": ("auto", "bed", "narrowPeak"),
+}
+
+
+def fasta_source(fasta: Path, iupac: str) -> FastaSource:
+    """Return the records of a FASTA file."""
+    from seqplrp.pipeline import FastaSource
+
+    return FastaSource(fasta, _chosen("iupac", iupac))
+
+
+def source_of(given: SequenceOptions, iupac: str) -> Source:
+    """Return what a command's options name.
+
+    Raises
+    ------
+    SeqplrpError
+        If they name no input, or two, or options that do not go with it.
+    """
+    from seqplrp.pipeline import FastaSource, RegionSource
+
+    if (given.fasta is None) == (given.bed is None):
+        what = "are both given" if given.fasta is not None else "is needed, and neither is given"
+        raise SeqplrpError("--fasta, --bed", what, "give --fasta FILE, or --bed FILE with --genome FILE")
+    policy = _chosen("iupac", iupac)
+    if given.fasta is not None:
+        _refuse(given, "--bed", "genome", "width", "centre", "edge", "unknown_contig", "bed_format")
+        if given.window is None:
+            _refuse(given, "--window", "stride", "short")
+        return FastaSource(given.fasta, policy, given.window, given.stride, _chosen("short", given.short or "pad"))
+    assert given.bed is not None
+    _refuse(given, "--fasta", "window", "stride", "short")
+    if given.genome is None:
+        raise SeqplrpError("--bed", "names regions, and there is no genome to cut them from", "give --genome FILE")
+    return RegionSource(
+        given.bed,
+        given.genome,
+        width=given.width,
+        centre=_chosen("centre", given.centre or "auto"),
+        edge=_chosen("edge", given.edge or "pad"),
+        unknown=_chosen("unknown_contig", given.unknown_contig or "error"),
+        format=_chosen("bed_format", given.bed_format or "auto"),
+        iupac=policy,
+    )
+
+
+def _chosen(name: str, value: str) -> Any:
+    if value not in _CHOICES[name]:
+        option = "--" + name.replace("_", "-")
+        raise SeqplrpError(option, f"{value!r} is not known", f"choose {', '.join(_CHOICES[name])}")
+    return value
+
+
+def _refuse(given: SequenceOptions, wanted: str, *names: str) -> None:
+    """Raise for an option that says nothing without another one."""
+    for name in names:
+        if getattr(given, name) is not None:
+            option = "--" + name.replace("_", "-")
+            raise SeqplrpError(option, f"goes with {wanted} only", f"leave it out, or give {wanted}")
