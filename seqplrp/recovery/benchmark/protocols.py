@@ -239,6 +239,7 @@ def _causal(subject: Subject, options: CausalOptions) -> Measured:
             draws=options.draws,
             null_windows=options.null_windows,
             seed=scene.seed,
+            untestable="leave",  # a task without room for the null has no causal truth, but all else can be measured
         )
     found = scene.known[key]
     used, unused = found.masks(found.instances["supports"])
