@@ -256,7 +256,7 @@ def _blank(length: int) -> Tensor:
 
 def _session(request: Request, models: tuple[Loaded, ...], length: int) -> Session:
     """Make the models ready, tried on a random sequence."""
-    if request.target == "predicted":
+    if "predicted" in request.targets:
         raise SeqplrpError(
             "--target", "predicted is not one output, and the audit compares maps of one", "name an output"
         )
@@ -266,7 +266,7 @@ def _session(request: Request, models: tuple[Loaded, ...], length: int) -> Sessi
     return Session(
         models,
         request.method,
-        target=request.target,
+        targets=request.targets,
         examples=[example],
         settings=request.settings(),
         further=read_further(request.further, 1),
@@ -280,7 +280,7 @@ def _explain_function(session: Session) -> Callable[[Tensor], Explanation]:
         ids = [str(i) for i in range(len(x))]
         target = session.index if session.index is not None else 0
         # further inputs are one row for all, the first
-        own = [member.explain(x, target, ids, [0] * len(x)) for member in session.members]
+        own = [member.explain(x, [target], ids, [0] * len(x))[0] for member in session.members]
         return own[0] if len(own) == 1 else together(own)
 
     return explain

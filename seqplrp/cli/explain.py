@@ -96,6 +96,7 @@ def explain(
         seed=seed,
         chunk_size=chunk_size,
         overlaps=overlaps,
+        several_targets=True,
     )
     inputs: list[Path | str | None] = [*model, *sequences.files, *(weights or ()), *(subject.arg or ())]
     place = RunDirectory(out, "explain", resume=resume, overwrite=overwrite, inputs=tuple(inputs))
@@ -111,7 +112,7 @@ def explain(
     typer.echo(f"explained {result.sequences} sequences by {described(method, given)} ({each:.2f} ms each)")
     if result.negative_scores:
         typer.echo(
-            f"note: {result.negative_scores} of the {result.sequences} explained scores are negative, and their maps "
+            f"note: {result.negative_scores} of the {result.scores} explained scores are negative, and their maps "
             "share out a negative number: see the column 'output' of summary.tsv"
         )
     for note in result.notes:

@@ -13,10 +13,12 @@ import typer
 # --- the model and what of it is explained
 
 Target = Annotated[
-    str | None,
+    list[str] | None,
     typer.Option(
+        "--target",
+        "--task",
         help="The output to explain: its number, its class's name, predicted, or module:function for a score made "
-        "of the outputs. One output needs none."
+        "of the outputs. One output needs none. `explain` takes several, from one forward pass.",
     ),
 ]
 FurtherInputs = Annotated[

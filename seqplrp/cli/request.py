@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from seqplrp.cli.option_groups import ModelOptions, RunOptions, spread_values
+from seqplrp.errors import SeqplrpError
 from seqplrp.methods import Method
 from seqplrp.pipeline import Request, Source
 
@@ -23,11 +24,13 @@ def request_of(
     formats: tuple[str, ...] = (),
     check: bool = False,
     seed: int = 0,
+    several_targets: bool = False,
     **others: Any,
 ) -> Request:
     """Return the request that a command's options make.
 
-    `arguments` are all of them, groups or not; `others` are fields of the request that not every command has.
+    `arguments` are all of them, groups or not; `others` are fields of the request that not every command has, and
+    `several_targets` says whether this one takes several.
     """
     return Request(
         models=tuple(models),
@@ -35,7 +38,7 @@ def request_of(
         trust_pickle=subject.trust_pickle,
         source=source,
         method=method,
-        target=subject.target,
+        targets=_targets(subject.target, several_targets),
         formats=formats,
         batch_size=running.batch_size,
         device=running.device,
@@ -48,6 +51,12 @@ def request_of(
         further=tuple(subject.arg or ()),
         **others,
     )
+
+
+def _targets(given: Sequence[str] | None, several: bool) -> tuple[str | None, ...]:
+    if given and len(given) > 1 and not several:
+        raise SeqplrpError("--target", "is given more than once", "give one: this command takes no more")
+    return tuple(given or (None,))
 
 
 def _as_json(arguments: dict[str, Any]) -> dict[str, Any]:

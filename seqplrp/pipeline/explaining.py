@@ -17,7 +17,7 @@ import torch
 from seqplrp.errors import SeqplrpError
 from seqplrp.genomics import Record, tracks
 from seqplrp.pipeline.ahead import read_ahead, writing_behind
-from seqplrp.pipeline.formats import LEDGER, SUMMARY, Writing, write_formats
+from seqplrp.pipeline.formats import LEDGER, SUMMARY, Writing, output_suffixes, write_formats
 from seqplrp.pipeline.preparing import Prepared, Scan, check_unchanged, out_of_memory_told, prepare
 from seqplrp.pipeline.provenance import describe
 from seqplrp.pipeline.remark_table import REMARKS, RemarkTable
@@ -44,8 +44,8 @@ class Result:
     ----------
     sequences, bases : int
         What was explained.
-    negative_scores : int
-        How many of the explained scores are below 0.
+    scores, negative_scores : int
+        How many scores were explained, one a sequence and target, and how many of them are below 0.
     explain_seconds : float
         Time in the engine, that of earlier processes included.
     wall_seconds : float
@@ -58,6 +58,7 @@ class Result:
 
     sequences: int = 0
     bases: int = 0
+    scores: int = 0
     negative_scores: int = 0
     explain_seconds: float = 0.0
     wall_seconds: float = 0.0
@@ -68,7 +69,7 @@ class Result:
     def add(self, about: dict[str, Any]) -> None:
         """Count a part in, by what it says of itself."""
         self.parts += 1
-        for name in ("sequences", "bases", "negative_scores", "explain_seconds"):
+        for name in ("sequences", "bases", "scores", "negative_scores", "explain_seconds"):
             setattr(self, name, getattr(self, name) + about[name])
         self.notes |= dict.fromkeys(about["notes"])
 
@@ -94,7 +95,10 @@ def run(request: Request, place: RunDirectory, progress: Progress = unseen) -> R
             with place.finishing() as stage, progress("writing", None):
                 index = stage / "index.sqlite"
                 with tracks.joined_parts(parts, index, genome=prepared.request.source.sizes()) as spools:
-                    outputs = [Writing(spool, parts, overlaps=request.overlaps) for spool in spools]
+                    suffixes = output_suffixes(prepared.session.names)
+                    outputs = [
+                        Writing(one, parts, end, request.overlaps) for one, end in zip(spools, suffixes, strict=True)
+                    ]
                     write_formats(request.formats, stage, outputs)
                     for contig in spools[0].index.doubtful_contigs():
                         result.notes[_doubtful(contig)] = None
@@ -171,12 +175,13 @@ def _write_part(path: Path, records: Sequence[Record], chunk: Chunk, largest_bat
         "sequences": len(records),
         "bases": sum(map(len, records)),
         "negative_scores": int((chunk.summary["output"] < 0).sum()),
+        "scores": len(chunk.summary),
         "explain_seconds": round(chunk.seconds, 4),
         "notes": list(chunk.notes),
         "largest_batch": largest_batch,
     }
     texts = {SUMMARY: _table(chunk.summary), LEDGER: _table(chunk.ledger)}
-    tracks.write_explained(path, records, [chunk.explained], texts=texts, about=about)
+    tracks.write_explained(path, records, chunk.explained, texts=texts, about=about)
 
 
 def _table(rows: pd.DataFrame) -> bytes:
@@ -199,6 +204,7 @@ def _doubtful(contig: str) -> str:
 def _manifest(prepared: Prepared, result: Result) -> dict[str, Any]:
     several = len(prepared.models) > 1
     return {
+        "outputs": list(prepared.session.names),
         **prepared.provenance("explain", ("torch", "numpy", "pandas", "h5py", "pybigtools")),
         "sequences": result.sequences,
         "bases": result.bases,

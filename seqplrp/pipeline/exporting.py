@@ -9,7 +9,7 @@ from typing import Any
 from seqplrp.errors import SeqplrpError
 from seqplrp.genomics import tracks
 from seqplrp.pipeline.explaining import Progress, part_name, unseen
-from seqplrp.pipeline.formats import Writing, write_formats
+from seqplrp.pipeline.formats import Writing, output_suffixes, write_formats
 from seqplrp.storage import PARTS, RunDirectory, locked
 
 _NO_RUN = "give the directory that `seqplrp explain` wrote"
@@ -40,26 +40,29 @@ def export(
         If the directory holds no finished run, a part is damaged, or a format does not suit what was explained.
     """
     place = RunDirectory(directory, "explain", resume=True)
-    parts = [place.parts / part_name(number) for number in range(_parts_of(directory))]
+    manifest = _manifest_of(directory)
+    parts = [place.parts / part_name(number) for number in range(manifest["parts"])]
+    suffixes = output_suffixes(manifest["outputs"])
     missing = [part for part in parts if not part.is_file()]
     if missing:
         raise SeqplrpError(missing[0], "is not there any more", "run `seqplrp explain` again with --resume")
     with locked(place.parts), place.finishing() as stage, progress("writing", None):
         index = stage / "index.sqlite"
         with tracks.joined_parts(parts, index, verify=True) as spools:
-            write_formats(formats, stage, [Writing(spool, parts, overlaps=overlaps) for spool in spools])
+            outputs = [Writing(spool, parts, end, overlaps) for spool, end in zip(spools, suffixes, strict=True)]
+            write_formats(formats, stage, outputs)
         index.unlink()
         return sorted(str(path.relative_to(stage)) for path in stage.rglob("*") if path.is_file())
 
 
-def _parts_of(directory: Path) -> int:
-    """Return how many parts a finished run has."""
+def _manifest_of(directory: Path) -> dict[str, Any]:
+    """Return what a finished run says of itself: at least its parts and outputs."""
     manifest = directory / "manifest.json"
     try:
         content: dict[str, Any] = json.loads(manifest.read_text(encoding="utf-8"))
         if not (directory / PARTS).is_dir():
             raise SeqplrpError(directory, f"has no folder {PARTS!r}, from which files are made", _NO_RUN)
-        return int(content["parts"])
+        return {**content, "parts": int(content["parts"]), "outputs": [str(name) for name in content["outputs"]]}
     except FileNotFoundError:
         begun = (directory / PARTS).is_dir()
         what = "holds a run that has not ended" if begun else "holds no run"

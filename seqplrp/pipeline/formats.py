@@ -101,6 +101,11 @@ FORMATS = {
 """The formats by name."""
 
 
+def output_suffixes(names: Sequence[str]) -> list[str]:
+    """Return what tells the files of several outputs apart, by the outputs' names; nothing where there is one."""
+    return [f".{name}" for name in names] if len(names) > 1 else [""]
+
+
 def parse_formats(text: str, option: str = "--formats") -> tuple[str, ...]:
     """Read a list of formats with commas between.
 

@@ -191,25 +191,29 @@ class Member:
         return tree_map(lambda *pieces: torch.cat(pieces)[:n], *[module(*batch) for batch in batches])
 
     def explain(
-        self, x: Tensor, target: int | Literal["predicted"], ids: Sequence[str], rows: Sequence[int]
-    ) -> Explanation:
-        """Explain sequences (N, 4, L) of one length, called by their ids in errors, with their numbers in the input."""
+        self, x: Tensor, targets: Sequence[int | Literal["predicted"]], ids: Sequence[str], rows: Sequence[int]
+    ) -> list[Explanation]:
+        """Explain sequences (N, 4, L) of one length, called by their ids in errors, with their numbers in the input.
+
+        One explanation a target, all from one forward pass.
+        """
         asked: dict[str, Any] = {
-            "target": None if self._score is not None else target,
+            "targets": [None] if self._score is not None else list(targets),
             "args": rows_of(self._further, rows),
             "batch_size": self._settings.batch_size,
         }
         if self._any is None:
             self._any = self.explainer(x[:1], rows[0])
         try:  # one trace serves all lengths where the model allows it
-            explanation = self._any(x, **asked)
+            found = self._any.many(x, **asked)
         except SeqplrpError:
             if self.explainer(x[:1], rows[0]) is self._any:
                 raise
-            explanation = self.explainer(x[:1], rows[0])(x, **asked)
+            found = self.explainer(x[:1], rows[0]).many(x, **asked)
         if self._settings.check:
-            check_ledger(explanation, ids)
-        return explanation
+            for explanation in found:
+                check_ledger(explanation, ids)
+        return found
 
     def graph(self) -> str:
         """Return the model's steps as they were traced first, with their rules and where they are pruned, as text."""

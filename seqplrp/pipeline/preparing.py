@@ -143,7 +143,7 @@ def _session(
     session = Session(
         models,
         request.method,
-        target=request.target,
+        targets=request.targets,
         # a model that takes the shortest and the longest takes those between
         examples=[scan.shortest] if len(scan.place_of_length) == 1 else [scan.shortest, scan.longest],
         settings=settings,

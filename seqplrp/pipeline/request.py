@@ -34,8 +34,8 @@ class Request:
         Where the sequences come from.
     method : Method
         How to explain.
-    target : str, optional
-        An output's number, a class's name, "predicted" or ``module:function``.
+    targets : tuple of str or None
+        Each an output's number, a class's name, "predicted" or ``module:function``; None alone where there is one.
     formats : tuple of str
         Of `seqplrp.pipeline.explaining.FORMATS`.
     batch_size : int, optional
@@ -65,7 +65,7 @@ class Request:
     trust_pickle: bool
     source: Source
     method: Method
-    target: str | None
+    targets: tuple[str | None, ...]
     formats: tuple[str, ...]
     batch_size: int | None
     device: str

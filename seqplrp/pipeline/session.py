@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -21,7 +22,7 @@ from seqplrp.models import ModelConfig
 from seqplrp.pipeline.further import FurtherInput
 from seqplrp.pipeline.loading import Loaded
 from seqplrp.pipeline.member import Member, Settings
-from seqplrp.pipeline.targets import resolve_target, score_function
+from seqplrp.pipeline.targets import Score, resolve_target, score_function
 
 _CHUNK_BASES = 1 << 20  # one-hot, relevance and contributions of a chunk then take about 50 MB
 CHUNK_RECORDS = 1024
@@ -34,19 +35,19 @@ class Chunk:
 
     Parameters
     ----------
-    explained : Explained
-        Their maps.
+    explained : tuple of Explained
+        Their maps, for each target.
     summary : DataFrame
-        One row a record; see `summarise`.
+        One row a record and target; see `summarise`.
     ledger : DataFrame
-        One row a record and layer, with the record's ``id`` first.
+        One row a record, target and layer, with the record's ``id`` first and, of several targets, the ``target`` next.
     notes : tuple of str
         What a reader of the maps must know.
     seconds : float
         Time in the engine.
     """
 
-    explained: Explained
+    explained: tuple[Explained, ...]
     summary: pd.DataFrame
     ledger: pd.DataFrame
     notes: tuple[str, ...]
@@ -96,8 +97,9 @@ class Session:
         What is explained.
     method : Method
         How.
-    target : str, optional
-        An output's number, a class's name, "predicted", ``module:function``, or None if a model has one output.
+    targets : sequence of str or None
+        Each an output's number, a class's name, "predicted", ``module:function``, or None if a model has one output.
+        Several are explained from one forward pass; a function stands alone.
     examples : sequence of Example
         The shortest and the longest record. The models are run and traced on them; what does not fit is an error here,
         before any work.
@@ -118,38 +120,53 @@ class Session:
         models: Sequence[Loaded],
         method: Method,
         *,
-        target: str | None,
+        targets: Sequence[str | None],
         examples: Sequence[Example],
         settings: Settings,
         further: Sequence[FurtherInput] = (),
     ) -> None:
         self.classes = _common_classes(models)
-        score = score_function(target, self.classes)
+        score = _one_function(targets, self.classes)
         self.further = tuple(further)
-        self.members = tuple(Member(model, method, score, target, settings, further) for model in models)
+        self.members = tuple(Member(model, method, score, targets[0], settings, further) for model in models)
         outputs = [member.outputs(one.record, one.row, one.place) for member in self.members for one in examples]
-        self.target: int | str = 0
-        self._index: int | Literal["predicted"] = 0
+        self._by_function = score is not None
+        self.targets: tuple[int | str, ...] = tuple(str(target) for target in targets)
+        self._indices: tuple[int | Literal["predicted"], ...] = (0,)
         if score is None:
             for number in outputs:  # a target that one model lacks is an error
-                self._index = resolve_target(target, number, self.classes)
-            self.target = self._index
-        else:
-            assert target is not None
-            self.target = target
-        if self._index == "predicted" and len(models) > 1 and max(outputs) > 1:
+                self._indices = tuple(resolve_target(target, number, self.classes) for target in targets)
+            self.targets = self._indices
+        for number, index in enumerate(self._indices):
+            if index in self._indices[:number]:
+                raise SeqplrpError("--target", f"names output {index} twice", "give each output once")
+        if "predicted" in self._indices and len(models) > 1 and max(outputs) > 1:
             raise SeqplrpError(
                 "--target", "predicted is not the same output for every model", "give a number or a class's name"
             )
-        self._by_function = score is not None
         found = [self._tried(example) for example in examples]
-        self.has_hypothetical = found[0].explained.hypothetical is not None
+        self.has_hypothetical = found[0].explained[0].hypothetical is not None
         self.device = self.members[0].device
 
     @property
+    def target(self) -> int | str:
+        """The first target."""
+        return self.targets[0]
+
+    @property
     def index(self) -> int | Literal["predicted"] | None:
-        """What an explainer is to be called with; None where a function picks the score."""
-        return None if self._by_function else self._index
+        """What an explainer is to be called with for it; None where a function picks the score."""
+        return None if self._by_function else self._indices[0]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What files of each target are called by: its class where the names of all do for files, else its number."""
+        named = [self.classes[t] if self.classes and isinstance(t, int) else str(t) for t in self.targets]
+        plain = all(re.fullmatch(r"[\w+-][\w.+-]*", name) for name in named)
+        return tuple(named) if plain and len({name.lower() for name in named}) == len(named) else self._numbers()
+
+    def _numbers(self) -> tuple[str, ...]:
+        return tuple(str(target) for target in self.targets)
 
     def graphs(self) -> list[str]:
         """Return each model's steps, with their rules and where they are pruned, as text."""
@@ -185,19 +202,11 @@ class Session:
             of_length[len(record)].append(i)
         parts = [self._explain_equal([records[i] for i in rows], rows, first) for rows in of_length.values()]
         order = np.argsort([i for rows in of_length.values() for i in rows])
-        summary = pd.concat([part.summary for part in parts]).iloc[order]
-        ledger = pd.concat([part.ledger for part in parts]).sort_index(kind="stable")
-        maps = [part.explained for part in parts]
-        per_base = _in_order([one.per_base for one in maps], order)
-        assert per_base is not None
         return Chunk(
-            explained=Explained(
-                per_base=per_base,
-                hypothetical=_in_order([one.hypothetical for one in maps], order),
-                spread=_in_order([one.spread for one in maps], order),
-            ),
-            summary=summary,
-            ledger=ledger,
+            explained=tuple(_rejoined([part.explained[t] for part in parts], order) for t in range(len(self.targets))),
+            # the index is the record's place in the chunk; targets come in their order within a record
+            summary=pd.concat([part.summary for part in parts]).sort_index(kind="stable"),
+            ledger=pd.concat([part.ledger for part in parts]).sort_index(kind="stable"),
             notes=tuple(dict.fromkeys(note for part in parts for note in part.notes)),
             seconds=sum(part.seconds for part in parts),
         )
@@ -207,29 +216,31 @@ class Session:
         ids = np.array([record.id for record in records], dtype=object)
         in_input = [first + row for row in rows]
         began = time.perf_counter()
-        own = [member.explain(x, self._index, ids.tolist(), in_input) for member in self.members]
-        explanation = own[0] if len(own) == 1 else together(own)
-        per_base = explanation.per_base.numpy()
+        found = [member.explain(x, self._indices, ids.tolist(), in_input) for member in self.members]
+        of_targets = [list(own) for own in zip(*found, strict=True)]  # for each target, one explanation a model
+        wholes = [own[0] if len(own) == 1 else together(own) for own in of_targets]
+        explained = tuple(map(_explained, wholes))
         seconds = time.perf_counter() - began
-        probability, predicted = self._certainty(own, x, in_input)
-        ledger = explanation.ledger
-        within = ledger["sequence"].to_numpy(dtype=int)
-        ledger = ledger.drop(columns="sequence").set_axis(np.array(rows)[within], axis=0)
-        ledger.insert(0, "id", ids[within])
-        # where a function picks the score, its name stands for the output's number
-        target = self.target if self._by_function else None
+        tables, ledgers = [], []
+        for target, own, whole in zip(self.targets, of_targets, wholes, strict=True):
+            probability, predicted = self._certainty(own, x, in_input)
+            # where a function picks the score, its name stands for the output's number
+            name = target if self._by_function else None
+            table = summarise(records, x, whole, probability, predicted, self.classes, name)
+            tables.append(table.set_axis(np.array(rows), axis=0))
+            ledger = whole.ledger
+            within = ledger["sequence"].to_numpy(dtype=int)
+            ledger = ledger.drop(columns="sequence").set_axis(np.array(rows)[within], axis=0)
+            ledger.insert(0, "id", ids[within])
+            if len(self.targets) > 1:
+                ledger.insert(1, "target", target)
+            ledgers.append(ledger)
         return Chunk(
-            explained=Explained(
-                per_base=list(per_base),
-                hypothetical=list(explanation.hypothetical.numpy()) if explanation.has_hypothetical else None,
-                spread=list(explanation.per_base_spread.numpy())
-                if isinstance(explanation, EnsembleExplanation)
-                else None,
-            ),
-            summary=summarise(records, x, explanation, probability, predicted, self.classes, target),
-            ledger=ledger,
+            explained=explained,
+            summary=pd.concat(tables),
+            ledger=pd.concat(ledgers),
             # The number of negative scores in a chunk means nothing to the reader: all are counted at the end.
-            notes=tuple(note for note in explanation.notes if not note[:1].isdigit()),
+            notes=tuple(dict.fromkeys(note for whole in wholes for note in whole.notes if not note[:1].isdigit())),
             seconds=seconds,
         )
 
@@ -246,10 +257,32 @@ class Session:
         return np.mean([explained for explained, _ in found], axis=0), predicted
 
 
-def _in_order(parts: Sequence[Sequence[np.ndarray] | None], order: np.ndarray) -> list[np.ndarray] | None:
-    """Bring what was found length by length back into the records' order; None where a method has none of it."""
-    rows = [row for part in parts if part is not None for row in part]
-    return [rows[i] for i in order] if rows else None
+def _explained(whole: Explanation) -> Explained:
+    return Explained(
+        per_base=list(whole.per_base.numpy()),
+        hypothetical=list(whole.hypothetical.numpy()) if whole.has_hypothetical else None,
+        spread=list(whole.per_base_spread.numpy()) if isinstance(whole, EnsembleExplanation) else None,
+    )
+
+
+def _rejoined(parts: Sequence[Explained], order: np.ndarray) -> Explained:
+    """Bring what was found length by length back into the records' order."""
+
+    def in_order(name: str) -> list[np.ndarray] | None:
+        rows = [row for part in parts for row in getattr(part, name) or ()]
+        return [rows[i] for i in order] if rows else None
+
+    per_base = in_order("per_base")
+    assert per_base is not None
+    return Explained(per_base, in_order("hypothetical"), in_order("spread"))
+
+
+def _one_function(targets: Sequence[str | None], classes: Sequence[str]) -> Score | None:
+    """Return the function that picks the score, if that is what is meant."""
+    found = [score_function(target, classes) for target in targets]
+    if len(targets) > 1 and any(score is not None for score in found):
+        raise SeqplrpError("--target", "is a function among others", "give a function alone, in a run of its own")
+    return found[0]
 
 
 def _common_classes(models: Sequence[Loaded]) -> list[str]:

@@ -296,7 +296,7 @@ def test_manifest_tells_how_the_files_came_to_be(run, model_directory, fasta, tm
     assert len(manifest["models"][0]["weights_sha256"]) == 64
     assert manifest["versions"]["seqplrp"] == sp.__version__
     assert (manifest["sequences"], manifest["bases"], manifest["seed"]) == (5, 5 * LENGTH, 7)
-    assert manifest["arguments"]["target"] == "0"
+    assert manifest["arguments"]["target"] == ["0"]
     assert manifest["wall_seconds"] >= manifest["explain_seconds"] > 0
     outputs = pd.read_csv(out / "summary.tsv", sep="\t")["output"]
     assert manifest["negative_scores"] == (outputs < 0).sum()

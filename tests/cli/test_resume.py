@@ -116,7 +116,7 @@ def test_a_run_that_was_begun_is_neither_replaced_nor_gone_on_with_unasked(run, 
     ("change", "told"),
     [
         (["--rule", "gamma"], "method was"),
-        (["--target", "0"], "target was 1 and is 0"),
+        (["--target", "0"], "targets was [1] and is [1, 0]"),
         (["--seed", "7"], "seed was 0 and is 7"),
         (["--chunk-size", "3"], "chunk_size was 2 and is 3"),
         (["--check"], "check was false and is true"),
