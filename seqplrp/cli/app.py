@@ -17,7 +17,19 @@ from seqplrp.cli.stopping import Stopped, stop_behind, stoppable
 from seqplrp.errors import SeqplrpError
 from seqplrp.storage import from_os_error
 
-COMMANDS = ("simulate", "train", "explain", "export", "logo", "score", "audit", "filters", "benchmark", "demo")
+COMMANDS = (
+    "simulate",
+    "train",
+    "explain",
+    "variants",
+    "export",
+    "logo",
+    "score",
+    "audit",
+    "filters",
+    "benchmark",
+    "demo",
+)
 """The commands in the order of the work; each is a module of this room of the same name."""
 
 EXIT_MENDABLE = 2

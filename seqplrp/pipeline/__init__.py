@@ -17,6 +17,8 @@ from seqplrp.pipeline.provenance import file_sha256, provenance
 from seqplrp.pipeline.request import Request, read_records
 from seqplrp.pipeline.session import Example, Session, chunks_of
 from seqplrp.pipeline.sources import FastaSource, RegionSource, Source
+from seqplrp.pipeline.variant_source import VariantSource
+from seqplrp.pipeline.variants import VariantResult, run_variants
 
 __all__ = [
     "FORMATS",
@@ -31,6 +33,8 @@ __all__ = [
     "Session",
     "Settings",
     "Source",
+    "VariantResult",
+    "VariantSource",
     "as_method_options",
     "check_ledger",
     "check_unchanged",
@@ -46,4 +50,5 @@ __all__ = [
     "read_records",
     "rows_of",
     "run",
+    "run_variants",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -13,7 +13,7 @@ T = TypeVar("T")
 _END = object()
 
 
-def read_ahead(items: Iterable[T], most: int = 2) -> Iterator[T]:
+def read_ahead(items: Iterable[T], most: int = 2) -> Generator[T, None, None]:
     """Yield what an iterable gives, which is read in another thread, at most so many items ahead.
 
     What the iterable raises is raised here, after the items before it. When the caller stops early the thread ends.

@@ -82,11 +82,14 @@ class SequencePanel:
         From top to bottom; all over the same positions.
     marks : sequence of Mark
         Known motifs; those outside the positions shown are left out.
+    axis : str
+        What the positions are; stands under them.
     """
 
     title: str
     tracks: Sequence[LogoTrack]
     marks: Sequence[Mark] = field(default=())
+    axis: str = "position in the record (0-based)"
 
     def __post_init__(self) -> None:
         if not self.tracks:
@@ -298,7 +301,7 @@ def _draw_lanes(ax: Axes, panel: SequencePanel, lanes: Sequence[Sequence[_Placed
     ax.ticklabel_format(axis="x", style="plain", useOffset=False)
     ax.tick_params(axis="x", labelsize=7, length=2.5)
     ax.spines[["top", "right", "left"]].set_visible(False)
-    ax.set_xlabel("position in the record (0-based)", fontsize=7.5, labelpad=2)
+    plain_text(ax.set_xlabel(panel.axis, fontsize=7.5, labelpad=2))
 
 
 def _bar(supports: bool, corner: tuple[float, float], width: float, height: float) -> Rectangle:
