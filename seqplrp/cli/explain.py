@@ -118,3 +118,5 @@ def explain(
     for note in result.notes:
         typer.echo(f"note: {note}")
     typer.echo(f"wrote {out} ({result.wall_seconds:.1f} s)")
+    for command in result.commands:
+        typer.echo(f"next: {command}")

@@ -23,6 +23,9 @@ def export(
     overlaps: Annotated[
         str, typer.Option(help="Where records overlap, tracks have their average, or each its half: split.")
     ] = "average",
+    pruned: Annotated[
+        bool, typer.Option("--pruned", help="Give TF-MoDISco pruned contributions where the run kept no others.")
+    ] = False,
 ) -> None:
     """Write what `seqplrp explain` found in further formats, into its directory.
 
@@ -39,5 +42,8 @@ def export(
     found = [kind for kind in OVERLAPS if kind == overlaps]
     if not found:
         raise SeqplrpError("--overlaps", f"{overlaps!r} is not known", f"choose {' or '.join(OVERLAPS)}")
-    for name in export_run(directory, chosen, found[0], progress):
+    done = export_run(directory, chosen, found[0], pruned, progress)
+    for name in done.files:
         typer.echo(f"wrote {directory / name}")
+    for command in done.commands:
+        typer.echo(f"next: {command}")

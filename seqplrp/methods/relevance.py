@@ -163,6 +163,15 @@ class PLRP(LRP):
         super().__post_init__()
         assert self.pruning is not None  # building it checks every value
 
+    def without_pruning(self) -> LRP:
+        """Return the same map without its pruning."""
+        return LRP(
+            rule=self.rule,
+            attention=self.attention,
+            center=self.center,
+            reverse_complement=self.reverse_complement,
+        )
+
     def prepare(self, model: nn.Module, graph: Graph, device: torch.device | None) -> Prepared:
         prepared = super().prepare(model, graph, device)
         assert self.pruning is not None

@@ -16,8 +16,9 @@ import torch
 
 from seqplrp.errors import SeqplrpError
 from seqplrp.genomics import Record, tracks
+from seqplrp.methods import PLRP
 from seqplrp.pipeline.ahead import read_ahead, writing_behind
-from seqplrp.pipeline.formats import LEDGER, SUMMARY, Writing, output_suffixes, write_formats
+from seqplrp.pipeline.formats import LEDGER, SUMMARY, Writing, next_commands, output_suffixes, write_formats
 from seqplrp.pipeline.preparing import Prepared, Scan, check_unchanged, out_of_memory_told, prepare
 from seqplrp.pipeline.provenance import describe
 from seqplrp.pipeline.remark_table import REMARKS, RemarkTable
@@ -54,6 +55,8 @@ class Result:
         How many parts there are, and how many of them an earlier process had made.
     notes : dict
         What a reader of the maps must know, as keys in the order found.
+    commands : list of str
+        What other tools are to be called with on the files.
     """
 
     sequences: int = 0
@@ -65,6 +68,7 @@ class Result:
     parts: int = 0
     found: int = 0
     notes: dict[str, None] = field(default_factory=dict)
+    commands: list[str] = field(default_factory=list)
 
     def add(self, about: dict[str, Any]) -> None:
         """Count a part in, by what it says of itself."""
@@ -100,6 +104,7 @@ def run(request: Request, place: RunDirectory, progress: Progress = unseen) -> R
                         Writing(one, parts, end, request.overlaps) for one, end in zip(spools, suffixes, strict=True)
                     ]
                     write_formats(request.formats, stage, outputs)
+                    result.commands = next_commands(request.formats, place.out, outputs)
                     for contig in spools[0].index.doubtful_contigs():
                         result.notes[_doubtful(contig)] = None
                 index.unlink()
@@ -205,6 +210,7 @@ def _manifest(prepared: Prepared, result: Result) -> dict[str, Any]:
     several = len(prepared.models) > 1
     return {
         "outputs": list(prepared.session.names),
+        "pruned": isinstance(prepared.request.method, PLRP),
         **prepared.provenance("explain", ("torch", "numpy", "pandas", "h5py", "pybigtools")),
         "sequences": result.sequences,
         "bases": result.bases,

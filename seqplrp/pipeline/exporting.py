@@ -3,21 +3,43 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from seqplrp.errors import SeqplrpError
 from seqplrp.genomics import tracks
 from seqplrp.pipeline.explaining import Progress, part_name, unseen
-from seqplrp.pipeline.formats import Writing, output_suffixes, write_formats
+from seqplrp.pipeline.formats import Writing, next_commands, output_suffixes, write_formats
 from seqplrp.storage import PARTS, RunDirectory, locked
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written.
+
+    Parameters
+    ----------
+    files : tuple of str
+        Names within the directory.
+    commands : tuple of str
+        What other tools are to be called with on them.
+    """
+
+    files: tuple[str, ...]
+    commands: tuple[str, ...]
+
 
 _NO_RUN = "give the directory that `seqplrp explain` wrote"
 
 
 def export(
-    directory: Path, formats: tuple[str, ...], overlaps: tracks.Overlaps = "average", progress: Progress = unseen
-) -> list[str]:
+    directory: Path,
+    formats: tuple[str, ...],
+    overlaps: tracks.Overlaps = "average",
+    pruned: bool = False,
+    progress: Progress = unseen,
+) -> Exported:
     """Write what a finished run found in further formats, into its directory.
 
     Parameters
@@ -28,11 +50,8 @@ def export(
         See `seqplrp.pipeline.FORMATS`.
     overlaps : {"average", "split"}
         What tracks have where records overlap.
-
-    Returns
-    -------
-    list of str
-        The names of the files.
+    pruned : bool
+        Whether TF-MoDISco's arrays may be of pruned contributions where the run kept no others.
 
     Raises
     ------
@@ -50,19 +69,28 @@ def export(
         index = stage / "index.sqlite"
         with tracks.joined_parts(parts, index, verify=True) as spools:
             outputs = [Writing(spool, parts, end, overlaps) for spool, end in zip(spools, suffixes, strict=True)]
+            if "modisco" in formats and manifest["pruned"] and not pruned and spools[0].unpruned is None:
+                raise SeqplrpError(
+                    "--to modisco",
+                    "the run kept pruned contributions alone, on whose exact zeros TF-MoDISco's null model collapses",
+                    "explain again with modisco among --formats, or add --pruned",
+                )
             write_formats(formats, stage, outputs)
+            commands = next_commands(formats, directory, outputs)
         index.unlink()
-        return sorted(str(path.relative_to(stage)) for path in stage.rglob("*") if path.is_file())
+        files = sorted(str(path.relative_to(stage)) for path in stage.rglob("*") if path.is_file())
+    return Exported(tuple(files), tuple(commands))
 
 
 def _manifest_of(directory: Path) -> dict[str, Any]:
     """Return what a finished run says of itself: at least its parts and outputs."""
     manifest = directory / "manifest.json"
+    if manifest.is_file() and not (directory / PARTS).is_dir():
+        raise SeqplrpError(directory, f"has no folder {PARTS!r}, from which files are made", _NO_RUN)
     try:
         content: dict[str, Any] = json.loads(manifest.read_text(encoding="utf-8"))
-        if not (directory / PARTS).is_dir():
-            raise SeqplrpError(directory, f"has no folder {PARTS!r}, from which files are made", _NO_RUN)
-        return {**content, "parts": int(content["parts"]), "outputs": [str(name) for name in content["outputs"]]}
+        found = {"pruned": bool(content["pruned"]), "outputs": [*map(str, content["outputs"])]}
+        return {**found, "parts": int(content["parts"])}
     except FileNotFoundError:
         begun = (directory / PARTS).is_dir()
         what = "holds a run that has not ended" if begun else "holds no run"

@@ -106,6 +106,18 @@ def output_suffixes(names: Sequence[str]) -> list[str]:
     return [f".{name}" for name in names] if len(names) > 1 else [""]
 
 
+def next_commands(formats: Iterable[str], out: Path, outputs: Sequence[Writing]) -> list[str]:
+    """Return what other tools are to be called with on the files in ``out``: TF-MoDISco, over whole windows."""
+    if "modisco" not in formats:
+        return []
+    found = []
+    for what in outputs:
+        sequences, attributions = (what.file(out, f"modisco_{name}", "npz") for name in ("sequences", "attributions"))
+        window, result = what.spool.index.lengths()[0], what.file(out, "modisco", "h5")
+        found.append(f"modisco motifs -s {sequences} -a {attributions} -n 2000 -w {window} -o {result}")
+    return found
+
+
 def parse_formats(text: str, option: str = "--formats") -> tuple[str, ...]:
     """Read a list of formats with commas between.
 

@@ -148,6 +148,7 @@ def _session(
         examples=[scan.shortest] if len(scan.place_of_length) == 1 else [scan.shortest, scan.longest],
         settings=settings,
         further=further,
+        unpruned="modisco" in request.formats,
     )
     check_hypothetical(request.formats, session.has_hypothetical)
     return session

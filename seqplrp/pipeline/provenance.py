@@ -75,6 +75,7 @@ def describe(request: Request, models: Iterable[Loaded], session: Session) -> di
         ],
         "further_inputs_sha256": [file_sha256(one.path) for one in session.further],
         "method": repr(settled(request.method)),
+        "keeps_unpruned": session.keeps_unpruned,
         "targets": list(session.targets),
         "layout": settings.layout,
         "device": session.device,

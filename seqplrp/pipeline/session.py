@@ -6,7 +6,7 @@ import re
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -17,7 +17,7 @@ from seqplrp.errors import SeqplrpError
 from seqplrp.evaluate import gini
 from seqplrp.genomics import Record, one_hot
 from seqplrp.genomics.tracks import Explained
-from seqplrp.methods import EnsembleExplanation, Explainer, Explanation, Method, together
+from seqplrp.methods import PLRP, EnsembleExplanation, Explainer, Explanation, Method, together
 from seqplrp.models import ModelConfig
 from seqplrp.pipeline.further import FurtherInput
 from seqplrp.pipeline.loading import Loaded
@@ -107,6 +107,8 @@ class Session:
         How to run.
     further : sequence of FurtherInput
         The models' further inputs.
+    unpruned : bool
+        Whether hypothetical contributions without pruning are wanted beside those of a pruned map.
 
     Raises
     ------
@@ -124,11 +126,20 @@ class Session:
         examples: Sequence[Example],
         settings: Settings,
         further: Sequence[FurtherInput] = (),
+        unpruned: bool = False,
     ) -> None:
         self.classes = _common_classes(models)
         score = _one_function(targets, self.classes)
         self.further = tuple(further)
         self.members = tuple(Member(model, method, score, targets[0], settings, further) for model in models)
+        self.keeps_unpruned = unpruned and isinstance(method, PLRP)
+        self._unpruned: tuple[Member, ...] = ()
+        if self.keeps_unpruned:
+            assert isinstance(method, PLRP)
+            whole = method.without_pruning()
+            # the ledger of these maps is nobody's: they are not checked
+            unchecked = replace(settings, check=False)
+            self._unpruned = tuple(Member(one, whole, score, targets[0], unchecked, further) for one in models)
         outputs = [member.outputs(one.record, one.row, one.place) for member in self.members for one in examples]
         self._by_function = score is not None
         self.targets: tuple[int | str, ...] = tuple(str(target) for target in targets)
@@ -175,13 +186,13 @@ class Session:
     @property
     def largest_batch(self) -> dict[str, dict[str, int]]:
         """Where memory ran out: how many inputs fitted, by model and length."""
-        found = {str(i): member.largest_batch for i, member in enumerate(self.members)}
+        found = {str(i): member.largest_batch for i, member in enumerate((*self.members, *self._unpruned))}
         return {name: batches for name, batches in found.items() if batches}
 
     def take_up(self, largest_batch: Mapping[str, Mapping[str, int]]) -> None:
         """Go on with batches no larger than those of an earlier process."""
         for name, batches in largest_batch.items():
-            self.members[int(name)].take_up(batches)
+            (*self.members, *self._unpruned)[int(name)].take_up(batches)
 
     def explainer(self, example: Tensor, row: int) -> Explainer:
         """Return the first model's explainer for inputs of this one's length, the row-th of the input."""
@@ -220,6 +231,8 @@ class Session:
         of_targets = [list(own) for own in zip(*found, strict=True)]  # for each target, one explanation a model
         wholes = [own[0] if len(own) == 1 else together(own) for own in of_targets]
         explained = tuple(map(_explained, wholes))
+        if self._unpruned:
+            explained = self._with_unpruned(explained, x, ids.tolist(), in_input)
         seconds = time.perf_counter() - began
         tables, ledgers = [], []
         for target, own, whole in zip(self.targets, of_targets, wholes, strict=True):
@@ -242,6 +255,18 @@ class Session:
             # The number of negative scores in a chunk means nothing to the reader: all are counted at the end.
             notes=tuple(dict.fromkeys(note for whole in wholes for note in whole.notes if not note[:1].isdigit())),
             seconds=seconds,
+        )
+
+    def _with_unpruned(
+        self, explained: tuple[Explained, ...], x: Tensor, ids: Sequence[str], rows: Sequence[int]
+    ) -> tuple[Explained, ...]:
+        """Add what the maps would be without their pruning."""
+        found = [member.explain(x, self._indices, ids, rows) for member in self._unpruned]
+        of_targets = [list(own) for own in zip(*found, strict=True)]
+        wholes = [own[0] if len(own) == 1 else together(own) for own in of_targets]
+        return tuple(
+            replace(one, unpruned=list(whole.hypothetical.numpy()) if whole.has_hypothetical else None)
+            for one, whole in zip(explained, wholes, strict=True)
         )
 
     def _certainty(
@@ -274,7 +299,7 @@ def _rejoined(parts: Sequence[Explained], order: np.ndarray) -> Explained:
 
     per_base = in_order("per_base")
     assert per_base is not None
-    return Explained(per_base, in_order("hypothetical"), in_order("spread"))
+    return Explained(per_base, in_order("hypothetical"), in_order("spread"), in_order("unpruned"))
 
 
 def _one_function(targets: Sequence[str | None], classes: Sequence[str]) -> Score | None:

@@ -358,10 +358,10 @@ def test_export_makes_the_files_that_explain_would_have_made(run, asked, whole, 
     out = tmp_path / "out"
     run(*asked, "--out", out, "--formats", "tsv")
     assert not (out / "relevance.bw").exists()
-    done = run("export", out, "--to", "bigwig,bedgraph,npz,h5,modisco")
+    done = run("export", out, "--to", "bigwig,bedgraph,npz,h5,bpnet-h5")
     assert (done.code, done.err) == (0, "")
     assert contents(out) == whole
-    assert (out / "modisco_sequences.npz").is_file()
+    assert (out / "relevance_bpnet.h5").is_file()
     assert f"wrote {out / 'relevance.bw'}" in done.out
     assert run(*asked, "--out", out, "--overwrite").code == 0, "what export wrote is known as ours"
 
@@ -395,3 +395,38 @@ def test_export_of_what_is_no_finished_run_is_an_error(run, asked, tmp_path, mon
     done = run("export", tmp_path / "out", "--to", "npz")
     assert done.code == 2
     assert "part-00000003.npz: is not there any more" in done.err
+
+
+def test_modisco_gets_what_the_map_is_without_its_pruning(run, asked, tmp_path):
+    out = tmp_path / "out"
+    done = run(*asked, "--center", "composition", "--out", out, "--formats", "modisco,npz")
+    assert (done.code, done.err) == (0, "")
+    files = [out / f"modisco_{name}.npz" for name in ("sequences", "attributions")]
+    command = f"modisco motifs -s {files[0]} -a {files[1]} -n 2000 -w {LENGTH} -o {out / 'modisco.h5'}"
+    assert f"next: {command}" in done.out
+    with np.load(files[0]) as letters, np.load(files[1]) as values:
+        x = torch.from_numpy(letters["arr_0"]).float()
+        found = values["arr_0"]
+    from seqplrp.models import load_model
+
+    model = load_model(asked[2])
+    whole = sp.explain(model, x, target=1, method=sp.LRP(rule="default", center="composition")).hypothetical
+    np.testing.assert_allclose(found, whole.numpy(), rtol=1e-5, atol=1e-8)
+    kept = tracks.read_npz(out / "relevance.npz").hypothetical.reshape(4, SEQUENCES, LENGTH).transpose(1, 0, 2)
+    pruned = sp.explain(model, x, target=1, method=sp.PLRP(center="composition")).hypothetical
+    np.testing.assert_allclose(kept, pruned.numpy(), rtol=1e-5, atol=1e-8)
+    assert np.abs(kept - found).max() > 1e-6
+
+
+def test_pruned_contributions_go_to_modisco_only_if_that_is_asked_for(run, asked, tmp_path):
+    run(*asked, "--out", tmp_path / "pruned", "--formats", "npz")
+    done = run("export", tmp_path / "pruned", "--to", "modisco")
+    assert done.code == 2
+    assert "--to modisco: the run kept pruned contributions alone" in done.err
+    done = run("export", tmp_path / "pruned", "--to", "modisco", "--pruned")
+    assert (done.code, "next: modisco motifs" in done.out) == (0, True)
+    run(*asked, "--method", "lrp", "--rule", "gamma", "--out", tmp_path / "plain", "--formats", "npz")
+    assert run("export", tmp_path / "plain", "--to", "modisco").code == 0
+    with np.load(tmp_path / "plain" / "modisco_attributions.npz") as file:
+        kept = tracks.read_npz(tmp_path / "plain" / "relevance.npz").hypothetical
+        np.testing.assert_array_equal(file["arr_0"], kept.reshape(4, SEQUENCES, LENGTH).transpose(1, 0, 2))
