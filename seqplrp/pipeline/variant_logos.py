@@ -24,6 +24,7 @@ class _Drawn:
     title: str
     titles: tuple[str, str]
     letters: np.ndarray
+    gaps: np.ndarray
     relevance: np.ndarray
     first: int
     end: int
@@ -95,6 +96,8 @@ def _drawn(effect: Effect, target: int, name: str, scores: tuple[float, float]) 
         title=f"{variant.name}{known}{told}",
         titles=(f"reference {alleles[0]}, score {scores[0]:.4g}", f"alternative {alleles[1]}, score {scores[1]:.4g}"),
         letters=letters,
+        # what is missing at the ends of windows is pushed out of them, not deleted
+        gaps=(shown.T < 0) & (np.arange(first, last) < stop),
         relevance=effect.aligned()[:, target, first:last],
         first=first - start,
         end=stop - start,
@@ -113,8 +116,12 @@ def _picture(drawn: _Drawn, path: Path) -> None:
     from seqplrp.plot import LogoTrack, Mark, SequencePanel, logo_frame, logo_panel, save_figure
 
     tracks = [
-        LogoTrack(title, logo_frame(relevance, letters, start=drawn.first))
-        for title, relevance, letters in zip(drawn.titles, drawn.relevance, drawn.letters, strict=True)
+        LogoTrack(
+            title, logo_frame(relevance, letters, start=drawn.first), (drawn.first + np.flatnonzero(gaps)).tolist()
+        )
+        for title, relevance, letters, gaps in zip(
+            drawn.titles, drawn.relevance, drawn.letters, drawn.gaps, strict=True
+        )
     ]
     panel = SequencePanel(drawn.title, tracks, [Mark(0, drawn.end, drawn.change)], drawn.axis)
     save_figure(logo_panel(panel, shared_scale=True), path)

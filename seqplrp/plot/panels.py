@@ -19,6 +19,7 @@ from seqplrp.plot.logos import draw_logo, value_range
 
 TRUTH_COLOUR = "#5B3A8C"
 DECOY_COLOUR = "#8A8A8A"
+_DASH, _DASH_COLOUR = 0.56, "#555555"  # of a letter's width
 
 # All lengths in inches.
 _PER_BASE = 0.085
@@ -41,10 +42,13 @@ class LogoTrack:
         Stands over it at the left, such as the method's name.
     frame : DataFrame
         As :func:`seqplrp.plot.logo_frame` makes it.
+    gaps : sequence of int
+        Positions where this sequence has no letter and others that it is aligned with do; each is drawn as a dash.
     """
 
     title: str
     frame: pd.DataFrame
+    gaps: Sequence[int] = field(default=())
 
 
 @dataclass(frozen=True)
@@ -209,6 +213,8 @@ def _draw_panel(sheet: _Sheet, panel: SequencePanel, left: float, top: float, wi
         ax = sheet.axes(left, bottom, width, _TRACK)
         draw_logo(ax, track.frame, limits=shared)
         _style_track(ax, track.title, shown, width)
+        gaps = np.asarray(track.gaps, float)
+        ax.hlines(np.zeros(len(gaps)), gaps - _DASH / 2, gaps + _DASH / 2, color=_DASH_COLOUR, linewidth=2, zorder=1)
         if number == 0:
             title = ax.annotate(
                 panel.title,

@@ -349,7 +349,9 @@ def test_the_largest_changes_are_drawn_in_their_order_and_names_stay_in_the_fold
     assert [ax.get_title("left") for ax in tracks[:2]] == ["reference C, score 1", "alternative CTG, score 0"]
     assert [text.get_text() for text in tracks[2].texts] == ["C>CTG"]
     assert tracks[2].get_xlabel() == "aligned letters of both alleles; 0 is ../x/chr:103"
-    # the inserted letters keep their columns, at which the reference has none
+    # the inserted letters keep their columns, at which the reference has dashes
+    dashes = [[segment.mean(0).tolist() for segment in ax.collections[-1].get_segments()] for ax in tracks[:2]]
+    assert dashes == [[[1, 0], [2, 0]], []]
     (bar,) = tracks[2].patches
     assert (bar.get_x(), bar.get_width()) == (-0.5, 3)
 
