@@ -191,23 +191,28 @@ def test_a_motif_that_is_broken_made_or_moved_changes_what_is_known_by_hand(answ
         ("chr1", 202, "deleted", "AT", "A"),
         ("chr1", 110, "beside", dna[109], other(dna[109])),
         ("chr1", 107, "moved", dna[106], dna[106] + "AA"),
+        ("chr1", 150, "made", dna[149], dna[149] + MOTIF),
+        ("chr1", 80, "drawn", dna[79:92], dna[79]),  # the window ends before the motif, and with the deletion behind it
     ]
     table, arrays, _ = answered(lines, *counter)
     table = table.set_index("id")
-    assert table.index.tolist() == ["broken", "split", "deleted", "beside", "moved"]
-    assert table["score_reference"].round(5).tolist() == [1, 1, 0, 1, 1]
-    assert table["change"].round(5).tolist() == [-1, -1, 1, 0, 0]
+    assert table.index.tolist() == ["broken", "split", "deleted", "beside", "moved", "made", "drawn"]
+    assert table["score_reference"].round(5).tolist() == [1, 1, 0, 1, 1, 0, 0]
+    assert table["change"].round(5).tolist() == [-1, -1, 1, 0, 0, 1, 1]
     # a match of the motif is shared out evenly: each of its letters adds 1 of 6 to it, and the bias takes 5 away
-    assert table["l1_distance"].round(4).tolist() == [6, 6, 6, 0, 0]
-    assert table["top_change"].round(4).tolist() == [-1, -1, 1, 0, 0]
-    assert table["relevance_variant_reference"].round(4).tolist() == [1, 1, 0, 0, 0]
-    assert table["relevance_near_reference"].round(4).tolist() == [6, 6, 0, 6, 6]
-    assert table["relevance_near_alternative"].round(4).tolist() == [0, 0, 6, 6, 6]
+    assert table["l1_distance"].round(4).tolist() == [6, 6, 6, 0, 0, 6, 6]
+    assert table["top_change"].round(4).tolist() == [-1, -1, 1, 0, 0, 1, 1]
+    assert table["relevance_variant_reference"].round(4).tolist() == [1, 1, 0, 0, 0, 0, 0]
+    assert table["relevance_variant_alternative"].round(4).tolist() == [0, 0, 1, 0, 0, 6, 0]
+    assert table["relevance_near_reference"].round(4).tolist() == [6, 6, 0, 6, 6, 0, 0]
+    assert table["relevance_near_alternative"].round(4).tolist() == [0, 0, 6, 6, 6, 6, 2]
     assert table.loc["broken", ["top_change_position", "top_change_bases"]].tolist() == [101, "C>C"]
     assert table.loc["deleted", ["top_change_position", "top_change_bases"]].tolist() == [201, "C>C"]
+    assert table.loc["made", ["top_change_position", "top_change_bases"]].tolist() == [150, "->C"]
+    assert table.loc["drawn", ["top_change_position", "top_change_bases"]].tolist() == [101, "->C"]
     assert table.loc["beside", ["top_change_position", "top_change_bases"]].isna().all()
     assert table["probability_reference"].isna().all()
-    assert arrays["relevance_reference"].shape == (5, 1, 31)
+    assert arrays["relevance_reference"].shape == (7, 1, 31)
     np.testing.assert_allclose(arrays["relevance_reference"][0, 0].nonzero()[0], np.arange(13, 19))
 
 
