@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from seqplrp.cli import options
-from seqplrp.cli.option_groups import MapOptions, ModelOptions, RunOptions, SequenceOptions, spread
+from seqplrp.cli.option_groups import ExecutorOptions, MapOptions, ModelOptions, RunOptions, SequenceOptions, spread
 
 _FORMATS = "bigwig,bedgraph,npz,h5,tsv"
 _CHUNK = 1024
@@ -56,6 +56,7 @@ def explain(
     ] = False,
     settings: MapOptions,
     running: RunOptions,
+    executing: ExecutorOptions,
     check: options.Check = False,
     seed: Annotated[int, typer.Option(help="For methods that draw at random.")] = 0,
     overwrite: options.OverwriteDirectory = False,
@@ -102,7 +103,7 @@ def explain(
     place = RunDirectory(out, "explain", resume=resume, overwrite=overwrite, inputs=tuple(inputs))
     before = place.kept()
     try:
-        result = run(request, place, progress)
+        result = run(request, place, progress, executing.executing())
     except BaseException as error:
         # an input or a place that was refused at once has nothing to do with what an earlier run kept
         if (kept := place.kept()) and (kept > before or not isinstance(error, SeqplrpError)):

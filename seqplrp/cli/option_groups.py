@@ -17,6 +17,7 @@ from seqplrp.cli import options
 
 if TYPE_CHECKING:
     from seqplrp.methods import Method
+    from seqplrp.pipeline import Executing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,6 +99,23 @@ class RunOptions:
     tf32: options.Tf32 = False
     deterministic: options.Deterministic = False
     iupac: options.Iupac = "reject"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExecutorOptions:
+    """Where chunks are explained."""
+
+    executor: options.Executor = "local"
+    workers: options.Workers = None
+    cpus: options.Cpus = 1
+    gpus: options.Gpus = 0.0
+    ray_address: options.RayAddress = None
+
+    def executing(self) -> Executing:
+        """Return what the pipeline takes."""
+        from seqplrp.pipeline import Executing
+
+        return Executing(self.executor, self.workers, self.cpus, self.gpus, self.ray_address)
 
 
 def spread(command: Callable[..., None]) -> Callable[..., None]:

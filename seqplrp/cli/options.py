@@ -132,3 +132,14 @@ UnknownContig = Annotated[
 BedFormat = Annotated[
     str | None, typer.Option(help="auto (ten columns are narrowPeak; the default), bed or narrowPeak.")
 ]
+
+# --- where chunks are explained
+
+Executor = Annotated[str, typer.Option(help="local: in this process; ray: by actors of Ray, on this machine or many.")]
+Workers = Annotated[int | None, typer.Option(help="Ray's actors; as many as the cluster has room for unless given.")]
+Cpus = Annotated[int, typer.Option(help="Threads of each of Ray's actors.")]
+Gpus = Annotated[float, typer.Option(help="GPUs of each of Ray's actors; with --device cuda.")]
+RayAddress = Annotated[
+    str | None,
+    typer.Option(help="A Ray cluster, which must see the same files; unless given one is started on this machine."),
+]

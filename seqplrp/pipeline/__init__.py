@@ -5,6 +5,7 @@ Its errors speak in the words of the command line, which is where its requests c
 
 from __future__ import annotations
 
+from seqplrp.pipeline.executors import EXECUTORS, Executing
 from seqplrp.pipeline.explaining import Result, run
 from seqplrp.pipeline.exporting import export
 from seqplrp.pipeline.formats import FORMATS, parse_formats
@@ -21,8 +22,10 @@ from seqplrp.pipeline.variant_source import VariantSource
 from seqplrp.pipeline.variants import VariantResult, run_variants
 
 __all__ = [
+    "EXECUTORS",
     "FORMATS",
     "Example",
+    "Executing",
     "FastaSource",
     "FurtherInput",
     "Loaded",

@@ -11,19 +11,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-import torch
-
 from seqplrp.errors import SeqplrpError
 from seqplrp.genomics import Record, tracks
 from seqplrp.methods import PLRP
-from seqplrp.pipeline.ahead import read_ahead, writing_behind
-from seqplrp.pipeline.formats import LEDGER, SUMMARY, Writing, next_commands, output_suffixes, write_formats
+from seqplrp.pipeline.ahead import read_ahead
+from seqplrp.pipeline.executors import Executing, Task, executing
+from seqplrp.pipeline.formats import Writing, next_commands, output_suffixes, write_formats
 from seqplrp.pipeline.preparing import Prepared, Scan, check_unchanged, out_of_memory_told, prepare
 from seqplrp.pipeline.provenance import describe
 from seqplrp.pipeline.remark_table import REMARKS, RemarkTable
 from seqplrp.pipeline.request import Request, read_records
-from seqplrp.pipeline.session import Chunk, chunks_of
+from seqplrp.pipeline.session import chunks_of
 from seqplrp.storage import RunDirectory
 
 Progress = Callable[[str, int | None], AbstractContextManager[Callable[[int], None]]]
@@ -78,7 +76,7 @@ class Result:
         self.notes |= dict.fromkeys(about["notes"])
 
 
-def run(request: Request, place: RunDirectory, progress: Progress = unseen) -> Result:
+def run(request: Request, place: RunDirectory, progress: Progress = unseen, how: Executing | None = None) -> Result:
     """Explain every record, part by part, and write the files.
 
     What can be known to be wrong is found before the first chunk, and before anything is written.
@@ -89,13 +87,15 @@ def run(request: Request, place: RunDirectory, progress: Progress = unseen) -> R
         For whatever the user can mend. Parts that are finished then stay, and the run can be gone on with.
     """
     began = time.monotonic()
+    how = how or Executing()
+    how.check()
     place.check()
     with out_of_memory_told():
         prepared = prepare(request)
         request = prepared.request  # as it suits the model
         with place.opened(describe(request, prepared.models, prepared.session)):
             with RemarkTable(place.parts / REMARKS) as remarks:
-                parts, result = _explain(prepared, place.parts, progress, remarks)
+                parts, result = _explain(prepared, place.parts, progress, remarks, how)
             with place.finishing() as stage, progress("writing", None):
                 index = stage / "index.sqlite"
                 with tracks.joined_parts(parts, index, genome=prepared.request.source.sizes()) as spools:
@@ -122,11 +122,13 @@ def part_name(number: int) -> str:
     return f"part-{number:08d}.npz"
 
 
-def _explain(prepared: Prepared, folder: Path, progress: Progress, remarks: RemarkTable) -> tuple[list[Path], Result]:
+def _explain(
+    prepared: Prepared, folder: Path, progress: Progress, remarks: RemarkTable, how: Executing
+) -> tuple[list[Path], Result]:
     """Explain what no part holds yet; return all parts and what they say of themselves."""
     request, session = prepared.request, prepared.session
     paths, mended, found, first = list[Path](), list[str](), 0, 0
-    with progress("explaining", prepared.scan.sequences) as advance, writing_behind() as write:
+    with progress("explaining", prepared.scan.sequences) as advance, executing(prepared, how) as do:
         records_of = read_records(request, remarks.append)
         for number, records in enumerate(read_ahead(chunks_of(records_of, request.chunk_size))):
             paths.append(folder / part_name(number))
@@ -137,10 +139,7 @@ def _explain(prepared: Prepared, folder: Path, progress: Progress, remarks: Rema
                 found += 1
                 session.take_up(about["largest_batch"])
             else:
-                # what is drawn at random for a chunk must not depend on the chunks before
-                torch.manual_seed(request.seed + number)
-                chunk = session.explain(records, first)
-                write(_write_part, paths[-1], records, chunk, session.largest_batch)
+                do(Task(number, first, tuple(records), paths[-1]))
             first += len(records)
             advance(len(records))
         check_unchanged(prepared, first)
@@ -173,25 +172,6 @@ def _finished(path: Path, records: Sequence[Record]) -> tuple[dict[str, Any] | N
     if [(one.id, one.contig, one.start, one.end, one.strand) for one in part.records] != wanted:
         raise SeqplrpError(path, "holds other records than the input", "begin anew with --overwrite")
     return part.about, ""
-
-
-def _write_part(path: Path, records: Sequence[Record], chunk: Chunk, largest_batch: dict[str, Any]) -> None:
-    about = {
-        "sequences": len(records),
-        "bases": sum(map(len, records)),
-        "negative_scores": int((chunk.summary["output"] < 0).sum()),
-        "scores": len(chunk.summary),
-        "explain_seconds": round(chunk.seconds, 4),
-        "notes": list(chunk.notes),
-        "largest_batch": largest_batch,
-    }
-    texts = {SUMMARY: _table(chunk.summary), LEDGER: _table(chunk.ledger)}
-    tracks.write_explained(path, records, chunk.explained, texts=texts, about=about)
-
-
-def _table(rows: pd.DataFrame) -> bytes:
-    """Return a table as text: floats with nine significant digits, missing values as empty fields."""
-    return str(rows.to_csv(sep="\t", index=False, float_format="%.9g", lineterminator="\n")).encode()
 
 
 def _remarked(scan: Scan) -> str:

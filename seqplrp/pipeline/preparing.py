@@ -13,9 +13,8 @@ import torch
 from seqplrp.errors import SeqplrpError, as_options
 from seqplrp.genomics import tracks
 from seqplrp.pipeline.formats import check_hypothetical, check_one_length
-from seqplrp.pipeline.further import FurtherInput, read_further
+from seqplrp.pipeline.further import read_further
 from seqplrp.pipeline.loading import Loaded, load_models
-from seqplrp.pipeline.member import Settings
 from seqplrp.pipeline.provenance import provenance
 from seqplrp.pipeline.request import Request, read_records
 from seqplrp.pipeline.session import Example, Session
@@ -80,15 +79,15 @@ def prepare(request: Request) -> Prepared:
     SeqplrpError
         For whatever the user can mend in the request, its input and its model.
     """
-    settings = request.settings()
+    request.settings()  # before files are read
     models = load_models(request.models, request.weights, trust_pickle=request.trust_pickle)
     request = replace(request, source=request.source.for_length(_only_length(models)))
     scan = _scan(request)
     for model in models:
         _check_model_takes(model, scan)
-    further = read_further(request.further, scan.sequences)
-    torch.manual_seed(request.seed)
-    return Prepared(request, scan, models, _session(request, scan, models, settings, further))
+    session = session_of(request, scan, models)
+    check_hypothetical(request.formats, session.has_hypothetical)
+    return Prepared(request, scan, models, session)
 
 
 def _only_length(models: Iterable[Loaded]) -> int | None:
@@ -133,25 +132,22 @@ def _check_model_takes(model: Loaded, scan: Scan) -> None:
             )
 
 
-def _session(
-    request: Request,
-    scan: Scan,
-    models: tuple[Loaded, ...],
-    settings: Settings,
-    further: tuple[FurtherInput, ...],
-) -> Session:
-    session = Session(
+def session_of(request: Request, scan: Scan, models: tuple[Loaded, ...] | None = None) -> Session:
+    """Make models ready to explain chunks of an input that was found sound; they are loaded unless given."""
+    if models is None:
+        models = load_models(request.models, request.weights, trust_pickle=request.trust_pickle)
+    further = read_further(request.further, scan.sequences)
+    torch.manual_seed(request.seed)
+    return Session(
         models,
         request.method,
         targets=request.targets,
         # a model that takes the shortest and the longest takes those between
         examples=[scan.shortest] if len(scan.place_of_length) == 1 else [scan.shortest, scan.longest],
-        settings=settings,
+        settings=request.settings(),
         further=further,
         unpruned="modisco" in request.formats,
     )
-    check_hypothetical(request.formats, session.has_hypothetical)
-    return session
 
 
 def check_unchanged(prepared: Prepared, sequences: int) -> None:

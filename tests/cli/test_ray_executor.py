@@ -1,0 +1,136 @@
+"""`seqplrp explain --executor ray`: on a real cluster of two workers, one of which dies."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+
+import numpy as np
+import pytest
+from commandline import LENGTH, random_dna
+
+from seqplrp.genomics import tracks, write_fasta
+from seqplrp.pipeline import executors
+
+ray = pytest.importorskip("ray")
+
+SEQUENCES = 60
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="error")
+    yield
+    ray.shutdown()
+
+
+@pytest.fixture
+def asked(model_directory, tmp_path):
+    path = tmp_path / "many.fa"
+    write_fasta(path, [(f"chr1:{50 * i}-{50 * i + LENGTH}", text) for i, text in enumerate(random_dna(60, LENGTH))])
+    return ["explain", "--model", model_directory, "--fasta", path, "--target", "1", "--chunk-size", "2"]
+
+
+def same(one, other):
+    """Files of the same relevance, to what the number of threads may change."""
+    for name in ("regions.bed", "chrom.sizes"):
+        assert (one / name).read_bytes() == (other / name).read_bytes()
+    a, b = (tracks.read_npz(out / "relevance.npz") for out in (one, other))
+    assert a.ids.tolist() == b.ids.tolist()
+    largest = np.abs(a.per_base.reshape(SEQUENCES, -1)).max(1)
+    away = np.abs(a.per_base - b.per_base).reshape(SEQUENCES, -1).max(1)
+    assert (away <= 1e-5 * largest).all()
+    rows = [(out / "summary.tsv").read_text().splitlines() for out in (one, other)]
+    assert [line.split("\t")[0] for line in rows[0]] == [line.split("\t")[0] for line in rows[1]]
+
+
+def test_two_workers_find_what_one_process_finds_though_one_of_them_is_killed(
+    run, asked, cluster, tmp_path, monkeypatch
+):
+    assert run(*asked, "--out", tmp_path / "local").code == 0
+    processes, checked = [], executors._checked
+
+    def seen(ray, get):
+        found = checked(ray, get)
+        if isinstance(found, list):
+            processes.extend(found)
+        return found
+
+    def kill():
+        folder = tmp_path / "ray" / "parts"
+        while not list(folder.glob("part-*.npz")):
+            time.sleep(0.001)
+        os.kill(processes[0], signal.SIGKILL)
+        killed.append(len(list(folder.glob("part-*.npz"))))
+
+    killed: list[int] = []
+    monkeypatch.setattr(executors, "_checked", seen)
+    thread = threading.Thread(target=kill, daemon=True)
+    thread.start()
+    done = run(*asked, "--out", tmp_path / "ray", "--executor", "ray", "--workers", "2")
+    assert (done.code, done.err) == (0, ""), done.err
+    thread.join(10)
+    assert len(set(processes)) == 2
+    assert killed, "nobody was killed"
+    assert killed[0] < SEQUENCES // 2, "it came too late to matter"
+    same(tmp_path / "local", tmp_path / "ray")
+
+
+def test_what_one_executor_left_another_goes_on_with(run, asked, cluster, tmp_path, monkeypatch):
+    from seqplrp.pipeline.session import Session
+
+    explain, calls = Session.explain, []
+
+    def stops(self, records, first):
+        calls.append(first)
+        if len(calls) > 9:
+            raise KeyboardInterrupt
+        return explain(self, records, first)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Session, "explain", stops)
+        assert run(*asked, "--out", tmp_path / "out").code == 130
+    done = run(*asked, "--out", tmp_path / "out", "--resume", "--executor", "ray", "--workers", "1")
+    assert (done.code, done.err) == (0, ""), done.err
+    assert run(*asked, "--out", tmp_path / "local").code == 0
+    same(tmp_path / "local", tmp_path / "out")
+
+
+def test_more_than_the_cluster_has_is_refused(run, asked, cluster, tmp_path):
+    done = run(*asked, "--out", tmp_path / "out", "--executor", "ray", "--workers", "3")
+    assert done.code == 2
+    assert "--workers: 3 actors of 1 CPUs and 0 GPUs do not fit the cluster, which has room for 2" in done.err
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_fails_in_a_worker_is_told_as_it_would_be_here(run, asked, cluster, tmp_path):
+    # relevance that no track can hold is found when a part is written, in the worker
+    from seqplrp.models import load_model, save_model
+
+    model = load_model(asked[2])
+    broken = tmp_path / "broken"
+    for parameter in list(model.parameters())[-2:]:
+        parameter.data.mul_(1e38).mul_(100)
+    save_model(model, broken, model.config)
+    asked = [*asked[:2], broken, *asked[3:]]
+    local = run(*asked, "--out", tmp_path / "local")
+    there = run(*asked, "--out", tmp_path / "ray", "--executor", "ray", "--workers", "1")
+    assert local.code == there.code == 2
+    assert there.err.replace(str(tmp_path / "ray"), "") == local.err.replace(str(tmp_path / "local"), "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--executor", "dask"], "--executor: 'dask' is not known; choose local or ray"),
+        (["--workers", "2"], "are for Ray; add --executor ray"),
+        (["--executor", "ray", "--workers", "0"], "--workers: is 0"),
+        (["--executor", "ray", "--gpus", "-1"], "--gpus: is -1"),
+    ],
+)
+def test_options_that_say_nothing_are_one_line(run, asked, tmp_path, arguments, told):
+    done = run(*asked, "--out", tmp_path / "out", *arguments)
+    assert (done.code, len(done.err.splitlines())) == (2, 1)
+    assert told in done.err
