@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 EXTRAS := peers,modisco,image,ray,jaspar,parquet
 
-.PHONY: setup demo test check format real benchmark-speed bench-small bench-full bench-development bench-real bench-curves bench-roar clean
+.PHONY: setup demo test check format real benchmark-speed benchmark-pipeline bench-small bench-full bench-development bench-real bench-curves bench-roar clean
 
 setup: $(if $(DEV),$(VENV)/.dev-installed,$(VENV)/.installed)
 
@@ -51,6 +51,10 @@ real: setup
 benchmark-speed:
 	@$(MAKE) --no-print-directory setup DEV=1
 	$(BIN)/python benchmarks/speed.py
+
+# What the whole of `seqplrp explain` takes beside the engine, in time and memory.
+benchmark-pipeline: setup
+	$(BIN)/python benchmarks/pipeline.py
 
 # Does it find the motifs? Five minutes; then the whole comparison, many hours, which can be stopped and goes on.
 bench-small:
