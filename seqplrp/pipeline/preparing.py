@@ -12,6 +12,8 @@ import torch
 
 from seqplrp.errors import SeqplrpError, as_options
 from seqplrp.genomics import tracks
+from seqplrp.lrp import Program
+from seqplrp.models import program_inputs
 from seqplrp.pipeline.formats import check_hypothetical, check_one_length
 from seqplrp.pipeline.further import read_further
 from seqplrp.pipeline.loading import Loaded, load_models
@@ -92,8 +94,19 @@ def prepare(request: Request) -> Prepared:
 
 def _only_length(models: Iterable[Loaded]) -> int | None:
     """Return the one length that a model is known to take; None where none is known to take one only."""
-    configs = [model.config for model in models if model.config is not None]
-    return next((config.length for config in configs if not config.flexible_length), None)
+    return next((length for model in models if (length := _length_of(model)) is not None), None)
+
+
+def _length_of(model: Loaded) -> int | None:
+    if model.config is not None:
+        return None if model.config.flexible_length else model.config.length
+    if not isinstance(model.module, Program):
+        return None
+    sizes = list(program_inputs(model.module)[0][1:])
+    if len(sizes) != 2 or 4 not in sizes:  # no one-hot sequences: running it tells what is wrong
+        return None
+    sizes.remove(4)
+    return sizes[0]
 
 
 def _scan(request: Request) -> Scan:
@@ -113,7 +126,7 @@ def _scan(request: Request) -> Scan:
         count, bases = count + 1, bases + length
     if shortest is None or longest is None:  # a file without a record is an error, but all may have been left out
         told = ", ".join(f"{number} {kind}" for kind, number in remarks.items())
-        raise SeqplrpError(request.source.path, f"leaves no sequence to explain ({told})", "check the regions")
+        raise SeqplrpError(request.source.path, f"leaves no sequence to explain ({told})", "check what it names")
     check_one_length(request.formats, *((one.record.id, len(one.record)) for one in (shortest, longest)))
     return Scan(count, bases, shortest, longest, places, remarks)
 

@@ -8,6 +8,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from Bio import bgzf
 from commandline import LENGTH, random_dna, refused
 
@@ -417,6 +418,22 @@ def test_the_width_is_the_models_own_or_must_be_given(ask, answered, variants, e
     _, arrays, _ = answered(variants, "--model", "mynet:Fixed", "--width", "40")
     assert arrays["codes_reference"].shape[1] == 40
     refused(ask(variants, "--model", "mynet:Fixed", "--width", "41", "--overwrite"), "the model fails on its 41 bases")
+
+
+def test_the_width_of_a_program_is_that_which_it_was_exported_for(ask, answered, variants, external):
+    free = {"Fixed": {0: torch.export.Dim("n")}}
+    free["Net"] = free["Fixed"] | {2: torch.export.Dim("length", min=8)}
+    for name, sizes in free.items():
+        model = load_callable_model(f"mynet:{name}", None, trust_pickle=False)
+        program = torch.export.export(model, (torch.zeros(2, 4, 40),), dynamic_shapes=(sizes,))
+        torch.export.save(program, f"{name}.pt2")
+    table, arrays, _ = answered(variants, "--model", "Fixed.pt2")
+    assert arrays["codes_reference"].shape[1] == 40
+    expected, _, _ = answered(None, "--model", "mynet:Fixed", "--width", "40", out="expected")
+    pd.testing.assert_frame_equal(table, expected, rtol=1e-5, atol=1e-7)
+    longer = ask(None, "--model", "Fixed.pt2", "--width", "41", out="longer")
+    refused(longer, "--width: is 41, and the model takes 40 bases only")
+    refused(ask(None, "--model", "Net.pt2", "--target", "0", out="any"), "--width: is needed")
 
 
 def test_an_output_that_differs_between_alleles_is_refused(ask, variants, model_directory):
