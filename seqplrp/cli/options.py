@@ -18,7 +18,7 @@ Target = Annotated[
         "--target",
         "--task",
         help="The output to explain: its number, its class's name, predicted, or module:function for a score made "
-        "of the outputs. One output needs none. `explain` takes several, from one forward pass.",
+        "of the outputs. One output needs none. `explain` and `variants` take several, from one forward pass.",
     ),
 ]
 FurtherInputs = Annotated[
