@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from seqplrp.genomics import Record, encode
-from seqplrp.genomics.tracks import SpoolWriter, write_npz, write_regions
+from seqplrp.genomics.tracks import Explained, joined_parts, write_explained, write_npz, write_regions
 
 
 def record(id: str, sequence: str, contig: str | None = None, start: int = 0, strand: str = "+") -> Record:
@@ -34,14 +34,16 @@ def write_directory(
     """Write what the readers need; hypothetical contributions are the relevance for the base present, 1 for others."""
     path.mkdir()
     with tempfile.TemporaryDirectory() as spool_directory:
-        with SpoolWriter(Path(spool_directory), hypothetical=hypothetical) as writer:
-            for item, values in zip(records, per_base, strict=True):
-                present = encode([item.sequence])[0] == np.arange(4)[:, None]
-                contributions = np.where(present, values, 1.0) if hypothetical else None
-                writer.append(item, np.asarray(values, np.float32), contributions)
-            spool = writer.finish()
-        write_npz(path / "relevance.npz", spool)
-        write_regions(path / "regions.bed", spool)
+        part = Path(spool_directory) / "part.npz"
+        contributions = []
+        for item, values in zip(records, per_base, strict=True):
+            present = encode([item.sequence])[0] == np.arange(4)[:, None]
+            contributions.append(np.where(present, values, 1.0))
+        relevance = [np.asarray(values, np.float32) for values in per_base]
+        write_explained(part, records, [Explained(relevance, contributions if hypothetical else None)])
+        with joined_parts([part], Path(spool_directory) / "index") as (spool,):
+            write_npz(path / "relevance.npz", spool)
+            write_regions(path / "regions.bed", spool)
     manifest = {"method": f"{method.upper()}()", "arguments": {"method": method, **arguments}}
     (path / "manifest.json").write_text(json.dumps(manifest))
     if summary:
