@@ -19,7 +19,10 @@ import time
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 from pipeline import write_input, write_model
+
+from seqplrp.genomics.tracks import read_npz
 
 FILES = (
     "relevance.bw",
@@ -43,6 +46,16 @@ def start(model: Path, fasta: Path, out: Path, chunk_size: int) -> subprocess.Po
 def contents(out: Path) -> dict[str, bytes]:
     """Read all that a run makes."""
     return {name: (out / name).read_bytes() for name in FILES}
+
+
+def difference(one: Path, other: Path) -> str:
+    """Say how far the relevance of two runs is apart, and in which records."""
+    a, b = (read_npz(out / "relevance.npz") for out in (one, other))
+    if a.ids.tolist() != b.ids.tolist():
+        return "not even the records are the same"
+    away = np.abs(a.per_base - b.per_base)
+    rows = np.unique(np.searchsorted(a.offsets, np.flatnonzero(away), side="right") - 1)
+    return f"relevance by up to {away.max():.3g}, in {len(rows)} records, the first is number {rows[:1].tolist()}"
 
 
 def reached(out: Path, chunks: int) -> str:
@@ -88,8 +101,12 @@ def main() -> None:
                     raise SystemExit(process.stderr and process.stderr.read().decode())
                 break
             runs += 1
-            if contents(out) != expected:
-                raise SystemExit(f"{out}: its files differ from those of a run that nothing stopped")
+            differ = [name for name, content in contents(out).items() if content != expected[name]]
+            if differ:
+                largest = difference(at / "whole", out)
+                raise SystemExit(
+                    f"run {runs}: {', '.join(differ)} differ from those of a run that nothing stopped ({largest})"
+                )
             print(f"{runs} runs, {sum(met.values())} kills, all files the same: {dict(met)}", flush=True)
 
 

@@ -159,15 +159,24 @@ def _read_places(path: Path, arrays: RelevanceArrays) -> Places:
         raise SeqplrpError(path, "there is no such file", "explain again")
     table = read_regions(path)
     same = len(table) == len(arrays) and bool((table["name"].to_numpy(dtype=str) == arrays.ids).all())
-    if not same or (table["end"] - table["start"]).tolist() != np.diff(arrays.offsets).tolist():
+    listed = table[["start", "end"]].to_numpy(dtype=np.int64)
+    starts = listed[:, 0] if arrays.starts is None else arrays.starts
+    ends = starts + np.diff(arrays.offsets)
+    if not same or not _listed(listed, starts, ends, padded=arrays.starts is not None):
         raise SeqplrpError(path, "holds other records than relevance.npz beside it", "explain again")
     return Places(
         ids=arrays.ids,
         contigs=table["contig"].to_numpy(dtype=str),
-        starts=table["start"].to_numpy(dtype=np.int64),
-        ends=table["end"].to_numpy(dtype=np.int64),
+        starts=starts,
+        ends=ends,
         strands=table["strand"].to_numpy(dtype=str),
     )
+
+
+def _listed(listed: np.ndarray, starts: np.ndarray, ends: np.ndarray, *, padded: bool) -> bool:
+    """Say whether regions are those of windows: what was padded beyond a contig is not in them."""
+    until = listed[:, 1] <= ends if padded else listed[:, 1] == ends
+    return bool((listed[:, 0] == np.maximum(starts, 0)).all() and until.all())
 
 
 def _read_summary(path: Path, arrays: RelevanceArrays) -> pd.DataFrame | None:

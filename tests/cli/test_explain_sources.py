@@ -174,3 +174,23 @@ def test_regions_on_contigs_that_the_genome_lacks_are_an_error_or_listed(run, mo
 def test_the_reverse_complement_helper_of_these_tests_is_the_librarys():
     text = random_dna(1, 30)[0]
     torch.testing.assert_close(sp.one_hot([turned(text)]), reverse_complement(sp.one_hot([text])))
+
+
+def test_padded_windows_can_be_scored_and_drawn(run, model_directory, genome, tmp_path):
+    (tmp_path / "x.bed").write_text("chr1\t0\t10\tedge\nchr1\t100\t140\tinside\nchr1\t290\t300\tend\n")
+    asked = ["--model", model_directory, "--bed", tmp_path / "x.bed", "--genome", tmp_path / "genome.fa"]
+    explain(run, *asked, "--target", "1", "--out", tmp_path / "out")
+    # the truth is where the relevance of the padded window is highest
+    values = per_base(tmp_path / "out")[0]
+    top = int(np.argmax(values)) - 15
+    rows = [("chr1", top, top + 1), ("chr1", 110, 120), ("chr1", 290, 300)]
+    lines = [f"{c}\t{s}\t{e}\tm\t0\t+\t.\tGATA1\n" for c, s, e in rows]
+    (tmp_path / "truth.bed").write_text("".join(lines))
+    scores = tmp_path / "scores.tsv"
+    done = run("score", tmp_path / "out", "--truth", tmp_path / "truth.bed", "--all", "--out", scores)
+    assert (done.code, done.err) == (0, ""), done.err
+    table = pd.read_csv(scores, sep="\t").set_index("id")
+    edge = next(name for name in table.index if "edge" in name)
+    assert table.loc[edge, "pointing"] == 1, "the highest base is found where it lies on the contig"
+    done = run("logo", tmp_path / "out", "--record", edge, "--out", tmp_path / "edge.svg")
+    assert (done.code, done.err) == (0, ""), done.err

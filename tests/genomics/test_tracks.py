@@ -207,7 +207,8 @@ def test_npz_loads_without_pickle_and_holds_every_record(mixed, tmp_path):
     records, spool, expected = mixed
     tracks.write_npz(tmp_path / "x.npz", spool)
     with np.load(tmp_path / "x.npz", allow_pickle=False) as content:
-        assert set(content.files) == {"ids", "offsets", "codes", "per_base", "hypothetical"}
+        assert set(content.files) == {"ids", "offsets", "starts", "codes", "per_base", "hypothetical"}
+        assert content["starts"].tolist() == [r.start for r in records]
         assert content["ids"].dtype.kind == "U"
         assert content["ids"].tolist() == [r.id for r in records]
         offsets = content["offsets"]

@@ -32,6 +32,9 @@ class RelevanceArrays:
         The records.
     offsets : (N + 1,) int64 array
         Record ``i`` is ``[offsets[i]:offsets[i + 1]]`` of the flat arrays; ``offsets[0]`` is 0.
+    starts : (N,) int64 array or None
+        0-based place of each record's window on its contig, before 0 where it was padded there; None in files of before
+        they were kept.
     codes : (total,) uint8 array
         The bases, 0 to 3 for ACGT, 4 for N.
     per_base : (total,) float32 array
@@ -48,6 +51,7 @@ class RelevanceArrays:
     per_base: np.ndarray
     hypothetical: np.ndarray | None
     relevance_spread: np.ndarray | None = None
+    starts: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -81,6 +85,8 @@ def write_npz(path: Path, spool: Spool) -> None:
         _put_blocks(archive, "ids", text, (len(spool),), ids)
         ends = (np.array([place.values[1]], "<i8") for place in spool.index.in_order())
         _put_blocks(archive, "offsets", np.dtype("<i8"), (len(spool) + 1,), chain([np.zeros(1, "<i8")], ends))
+        starts = (np.array([place.start], "<i8") for place in spool.index.in_order())
+        _put_blocks(archive, "starts", np.dtype("<i8"), (len(spool),), starts)
         _put_blocks(archive, "codes", spool.codes.dtype, (spool.total,), _blocks(spool.codes, spool.total))
         floats = spool.per_base.dtype
         _put_blocks(archive, "per_base", floats, (spool.total,), _blocks(spool.per_base, spool.total))
@@ -133,6 +139,7 @@ def read_npz(path: str | os.PathLike[str]) -> RelevanceArrays:
         per_base=arrays["per_base"],
         hypothetical=arrays.get("hypothetical"),
         relevance_spread=arrays.get("relevance_spread"),
+        starts=arrays.get("starts"),
     )
     _check_fit(path, result, remedy)
     return result
@@ -195,6 +202,7 @@ def _check_fit(path: str | os.PathLike[str], arrays: RelevanceArrays, remedy: st
         and offsets[-1] == total
         and bool(np.all(np.diff(offsets) >= 0))
         and arrays.codes.shape == (total,)
+        and (arrays.starts is None or (arrays.starts.shape == arrays.ids.shape and arrays.starts.dtype.kind == "i"))
         and (arrays.hypothetical is None or arrays.hypothetical.shape == (_ALPHABET, total))
         and (arrays.relevance_spread is None or arrays.relevance_spread.shape == (total,))
     )
