@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Annotated
+from dataclasses import dataclass, fields
+from typing import Annotated, get_args, get_type_hints
 
 import typer
 from typer.testing import CliRunner
 
-from seqplrp.cli.option_groups import MapOptions, MethodOptions, spread, spread_values
+from seqplrp.cli.option_groups import (
+    ExecutorOptions,
+    MapOptions,
+    MethodOptions,
+    ModelOptions,
+    RunOptions,
+    SequenceOptions,
+    spread,
+    spread_values,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,3 +60,16 @@ def test_a_setting_that_was_not_given_is_none_so_that_methods_without_it_can_be_
     method, given = MapOptions(p=["0.25"], reverse_complement=True).method("plrp")
     assert given == {"p": 0.25, "reverse_complement": True}
     assert (method.p, method.reverse_complement) == (0.25, True)
+
+
+def test_what_belongs_together_stands_together_in_the_help() -> None:
+    groups = (MethodOptions, MapOptions, ModelOptions, RunOptions, SequenceOptions, ExecutorOptions)
+    panels = []
+    for group in groups:
+        hints = get_type_hints(group, include_extras=True)
+        found = {get_args(hints[field.name])[1].rich_help_panel for field in fields(group)}
+        assert len(found) == 1, group
+        panels.append(found.pop())
+    assert panels[0] == panels[1]
+    assert len(set(panels)) == len(groups) - 1
+    assert None not in panels
