@@ -87,8 +87,17 @@ class RunDirectory:
                     "add --resume to go on with it, --overwrite to begin anew, or choose another --out",
                 )
             return
+        if self._hardly_begun():
+            return
         # also with resume: a directory that holds something else is no run to go on with
         replaceable(self.goal, self.out, self.command, self.overwrite, parts=PARTS)
+
+    def _hardly_begun(self) -> bool:
+        """Say whether all that is there was left by a process that was killed before it had begun."""
+        if not self.parts.is_dir():
+            return False
+        ours = {MARKER, f"{PARTS}/.lock", f"{MARKER}.partial", f"{PARTS}/{_DESCRIPTION}.partial"}
+        return {str(path.relative_to(self.goal)) for path in self.goal.rglob("*") if not path.is_dir()} <= ours
 
     def kept(self) -> int:
         """Return how many finished parts there are, of a run that has begun."""
@@ -150,8 +159,9 @@ class RunDirectory:
             return
         if self.overwrite:
             self._emptied()
-        write_json(self.parts / _DESCRIPTION, description)
+        # the list first: what has a description is known to be ours
         write_list(self.goal, self.command, set())
+        write_json(self.parts / _DESCRIPTION, description)
 
     def _emptied(self) -> None:
         """Remove what the same command left, as `check` found that there is nothing else."""
@@ -198,6 +208,8 @@ class RunDirectory:
                 for path in made:
                     with open(path, "rb") as file:
                         os.fsync(file.fileno())
+                # before they are there: whoever is killed between them leaves none that is not known to be ours
+                write_list(self.goal, self.command, self._files() | {str(path.relative_to(stage)) for path in made})
                 for path in made:
                     goal = self.goal / path.relative_to(stage)
                     goal.parent.mkdir(parents=True, exist_ok=True)

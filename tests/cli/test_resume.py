@@ -223,6 +223,48 @@ def test_what_a_killed_process_left_half_made_is_swept(run, asked, whole, tmp_pa
     assert not [path for path in out.rglob(".*") if path.name not in (".lock", ".seqplrp.json")]
 
 
+@pytest.mark.parametrize("left", [[], [".seqplrp.json"], [".seqplrp.json", "parts/run.json.partial"]])
+@pytest.mark.parametrize("more", [["--resume"], [], ["--overwrite"]])
+def test_a_process_that_was_killed_before_it_had_begun_is_in_nobodys_way(run, asked, whole, tmp_path, left, more):
+    out = tmp_path / "out"
+    (out / "parts").mkdir(parents=True)
+    for name in ["parts/.lock", *left]:
+        (out / name).write_text('{"seqplrp": "0", "command": "explain", "files": []}')
+    done = run(*asked, "--out", out, *more)
+    assert (done.code, done.err) == (0, "")
+    assert contents(out) == whole
+    assert not list((out / "parts").glob("*.partial"))
+
+
+def test_a_foreign_file_in_a_directory_that_was_hardly_begun_is_not_passed_over(run, asked, tmp_path):
+    out = tmp_path / "out"
+    (out / "parts").mkdir(parents=True)
+    (out / "parts" / ".lock").write_text("")
+    (out / "thesis.txt").write_text("all of it")
+    for more in ([], ["--resume"], ["--overwrite"]):
+        assert run(*asked, "--out", out, *more).code == 2
+    assert (out / "thesis.txt").read_text() == "all of it"
+
+
+def test_a_kill_while_files_are_moved_in_leaves_what_can_be_replaced(run, asked, whole, tmp_path, monkeypatch):
+    out, replace, moved = tmp_path / "out", os.replace, []
+
+    def killed_at_the_third(source, goal):
+        if str(goal).startswith(str(out)) and "/parts/" not in str(goal) and ".seqplrp.json" not in str(goal):
+            moved.append(goal)
+            if len(moved) == 3:
+                raise KeyboardInterrupt
+        replace(source, goal)
+
+    for more in (["--overwrite"], ["--resume"]):
+        moved.clear()
+        with monkeypatch.context() as patch:
+            patch.setattr("seqplrp.storage.resumable.os.replace", killed_at_the_third)
+            assert run(*asked, "--out", out, *([] if not out.exists() else more)).code == 130
+        assert run(*asked, "--out", out, *more).code == 0
+        assert contents(out) == whole
+
+
 def test_a_full_disk_loses_nothing_that_was_finished(run, asked, whole, tmp_path, monkeypatch):
     out = tmp_path / "out"
     write, calls = tracks.write_explained, []
