@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 _CHOICES = {
     "iupac": ("reject", "n"),
+    "mismatch": ("error", "skip"),
     "short": ("pad", "whole", "skip", "error"),
     "centre": ("auto", "summit", "middle"),
     "edge": ("pad", "skip", "error"),
@@ -25,7 +26,7 @@ def fasta_source(fasta: Path, iupac: str) -> FastaSource:
     """Return the records of a FASTA file."""
     from seqplrp.pipeline import FastaSource
 
-    return FastaSource(fasta, _chosen("iupac", iupac))
+    return FastaSource(fasta, chosen("iupac", iupac))
 
 
 def source_of(given: SequenceOptions, iupac: str) -> Source:
@@ -41,12 +42,12 @@ def source_of(given: SequenceOptions, iupac: str) -> Source:
     if (given.fasta is None) == (given.bed is None):
         what = "are both given" if given.fasta is not None else "is needed, and neither is given"
         raise SeqplrpError("--fasta, --bed", what, "give --fasta FILE, or --bed FILE with --genome FILE")
-    policy = _chosen("iupac", iupac)
+    policy = chosen("iupac", iupac)
     if given.fasta is not None:
         _refuse(given, "--bed", "genome", "width", "centre", "edge", "unknown_contig", "bed_format")
         if given.window is None:
             _refuse(given, "--window", "stride", "short")
-        return FastaSource(given.fasta, policy, given.window, given.stride, _chosen("short", given.short or "pad"))
+        return FastaSource(given.fasta, policy, given.window, given.stride, chosen("short", given.short or "pad"))
     assert given.bed is not None
     _refuse(given, "--fasta", "window", "stride", "short")
     if given.genome is None:
@@ -55,15 +56,16 @@ def source_of(given: SequenceOptions, iupac: str) -> Source:
         given.bed,
         given.genome,
         width=given.width,
-        centre=_chosen("centre", given.centre or "auto"),
-        edge=_chosen("edge", given.edge or "pad"),
-        unknown=_chosen("unknown_contig", given.unknown_contig or "error"),
-        format=_chosen("bed_format", given.bed_format or "auto"),
+        centre=chosen("centre", given.centre or "auto"),
+        edge=chosen("edge", given.edge or "pad"),
+        unknown=chosen("unknown_contig", given.unknown_contig or "error"),
+        format=chosen("bed_format", given.bed_format or "auto"),
         iupac=policy,
     )
 
 
-def _chosen(name: str, value: str) -> Any:
+def chosen(name: str, value: str) -> Any:
+    """Return an option's value, if it is one of those that it takes."""
     if value not in _CHOICES[name]:
         option = "--" + name.replace("_", "-")
         raise SeqplrpError(option, f"{value!r} is not known", f"choose {', '.join(_CHOICES[name])}")

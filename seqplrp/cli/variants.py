@@ -65,10 +65,19 @@ def variants(
     from seqplrp.cli.console import progress
     from seqplrp.cli.method_options import described
     from seqplrp.cli.request import request_of
+    from seqplrp.cli.sources import chosen
     from seqplrp.pipeline import VariantSource, run_variants
 
     chosen_method, given = settings.method(method, seed=seed)
-    source = VariantSource(vcf, genome, width, mismatch, edge, unknown_contig, running.iupac)  # type: ignore[arg-type]
+    source = VariantSource(
+        vcf,
+        genome,
+        width,
+        mismatch=chosen("mismatch", mismatch),
+        edge=chosen("edge", edge),
+        unknown=chosen("unknown_contig", unknown_contig),
+        iupac=chosen("iupac", running.iupac),
+    )
     request = request_of(
         subject,
         running,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from seqplrp.errors import SeqplrpError, as_options
 from seqplrp.genomics import AllelePair, Edge, Genome, Iupac, Note, Record, Unknown, read_vcf, variant_windows
@@ -29,11 +29,6 @@ class VariantSource:
         See `seqplrp.genomics.variant_windows`.
     iupac : {"reject", "n"}
         The policy for ambiguity codes, in alleles and in the genome.
-
-    Raises
-    ------
-    SeqplrpError
-        For a policy that is none.
     """
 
     path: Path
@@ -43,16 +38,6 @@ class VariantSource:
     edge: Edge = "pad"
     unknown: Unknown = "error"
     iupac: Iupac = "reject"
-
-    def __post_init__(self) -> None:
-        for option, given, choices in (
-            ("--mismatch", self.mismatch, get_args(Mismatch)),
-            ("--edge", self.edge, get_args(Edge)),
-            ("--unknown-contig", self.unknown, get_args(Unknown)),
-            ("--iupac", self.iupac, get_args(Iupac)),
-        ):
-            if given not in choices:
-                raise SeqplrpError(option, f"{given!r} is not known", f"choose {', '.join(choices)}")
 
     @property
     def files(self) -> tuple[Path, ...]:
