@@ -39,14 +39,14 @@ class FirstSeen:
         try:
             if self._database.execute("INSERT OR IGNORE INTO seen VALUES (?, ?)", (name, place)).rowcount:
                 return None
-            (first,) = self._database.execute("SELECT place FROM seen WHERE name = ?", (name,)).fetchone()
+            first: Place = self._database.execute("SELECT place FROM seen WHERE name = ?", (name,)).fetchone()[0]
         except sqlite3.Error as problem:
             raise SeqplrpError(
                 "the temporary file of the names that were read",
                 f"can't be used ({first_line(problem)})",
                 f"make room in {tempfile.gettempdir()}, or name another folder in TMPDIR",
             ) from None
-        return first  # type: ignore[no-any-return]
+        return first
 
     def close(self) -> None:
         """Forget all names."""

@@ -252,9 +252,13 @@ def _tests(config: BenchmarkConfig, rows: pd.DataFrame, measures: Mapping[str, M
         if reference not in there or not named:
             continue  # none of its values is defined, which tables of means say
         test = partial(compare_runs, here, reference, peers=named, draws=DRAWS)
-        part = _at_all_levels(lambda by, test=test: test(by=by, family=(*by, "measure")))  # type: ignore[misc]
+        part = _at_all_levels(partial(_tested, test))
         parts.append(judged(part, measures, (*_PLACE, "measure")))
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+
+
+def _tested(test: Callable[..., pd.DataFrame], by: tuple[str, ...]) -> pd.DataFrame:
+    return test(by=by, family=(*by, "measure"))
 
 
 def _costs(cells: Sequence[FinishedCell], methods: Sequence[str]) -> pd.DataFrame:
