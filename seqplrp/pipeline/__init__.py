@@ -5,14 +5,13 @@ Its errors speak in the words of the command line, which is where its requests c
 
 from __future__ import annotations
 
-from seqplrp.pipeline.executors import EXECUTORS, Executing
+from seqplrp.pipeline.executors import Executing
 from seqplrp.pipeline.explaining import Result, run
 from seqplrp.pipeline.exporting import export
 from seqplrp.pipeline.formats import FORMATS, parse_formats
 from seqplrp.pipeline.further import FurtherInput, read_further, rows_of
 from seqplrp.pipeline.loading import Loaded, load_models
 from seqplrp.pipeline.member import Settings, check_ledger
-from seqplrp.pipeline.option_names import as_method_options
 from seqplrp.pipeline.preparing import Prepared, check_unchanged, out_of_memory_told, prepare
 from seqplrp.pipeline.provenance import file_sha256, provenance
 from seqplrp.pipeline.request import Request, read_records
@@ -22,7 +21,6 @@ from seqplrp.pipeline.variant_source import VariantSource
 from seqplrp.pipeline.variants import VariantResult, run_variants
 
 __all__ = [
-    "EXECUTORS",
     "FORMATS",
     "Example",
     "Executing",
@@ -38,7 +36,6 @@ __all__ = [
     "Source",
     "VariantResult",
     "VariantSource",
-    "as_method_options",
     "check_ledger",
     "check_unchanged",
     "chunks_of",
