@@ -6,7 +6,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -128,9 +128,15 @@ def _explain(
     """Explain what no part holds yet; return all parts and what they say of themselves."""
     request, session = prepared.request, prepared.session
     paths, mended, found, first = list[Path](), list[str](), 0, 0
-    with progress("explaining", prepared.scan.sequences) as advance, executing(prepared, how) as do:
+    with (
+        progress("explaining", prepared.scan.sequences) as advance,
+        executing(prepared, how) as do,
+        ExitStack() as stack,
+    ):
         records_of = read_records(request, remarks.append)
-        for number, records in enumerate(read_ahead(chunks_of(records_of, request.chunk_size))):
+        # closed when something fails here, too: its thread must not go on reading
+        chunks = stack.enter_context(closing(read_ahead(chunks_of(records_of, request.chunk_size))))
+        for number, records in enumerate(chunks):
             paths.append(folder / part_name(number))
             about, fault = _finished(paths[-1], records)
             if fault:
