@@ -178,6 +178,7 @@ class _Backward:
         # sums of an earlier way back through the same forward pass
         self.run.totals.clear()
         self.run.sizes.clear()
+        self.run.keeps_sums = not self.free
         self.at(plan.graph.output).relevance = start
         ends: dict[int, list[str]] = {}
         for name, at in plan.first_backward_use.items():
@@ -467,7 +468,7 @@ def propagate(
     layers : sequence of str
         Module paths whose outputs' relevance is wanted, too (`Plan.value_of`).
     free : bool
-        Free the forward pass's values on the way; False to use them for another way back.
+        Free the forward pass's values on the way; False to use them, and the rules' own sums, for another way back.
 
     Raises
     ------

@@ -263,7 +263,22 @@ class Step:
 
 @dataclass
 class Run:
-    """The state of one pass: what the forward pass left for the way back."""
+    """The state of one pass: what the forward pass left for the ways back, and what one of these leaves for the next.
+
+    Attributes
+    ----------
+    values, shapes, extras : dict
+        Of the forward pass: values, their shapes, and what a handler keeps beside them, by the value's name.
+    input_nonnegative : bool
+        Whether no entry of the explained input is below 0.
+    totals, sizes : dict of str to Tensor
+        Of the way back: sums (N,) of relevance, and of its size, where they are known.
+    sums : dict of (str, int) to Tensor
+        The denominators of rules that divide by other sums than the forward pass's, by the layer's output and the
+        place of the rule's branch. They depend on the values alone, so every way back can use them.
+    keeps_sums : bool
+        Whether a way back leaves them for the next.
+    """
 
     values: dict[str, Any] = field(default_factory=dict)
     shapes: dict[str, torch.Size] = field(default_factory=dict)
@@ -271,6 +286,8 @@ class Run:
     input_nonnegative: bool = False
     totals: dict[str, Tensor] = field(default_factory=dict)
     sizes: dict[str, Tensor] = field(default_factory=dict)
+    sums: dict[tuple[str, int], Tensor] = field(default_factory=dict)
+    keeps_sums: bool = False
 
     def relevance_out(self, step: Step, relevance: Tensor) -> Tensor:
         """Return the sum of the relevance at a step's output (N,): that of what was handed there, where it is known."""

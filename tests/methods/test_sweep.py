@@ -7,6 +7,7 @@ import torch
 from nets import binary, classifier, without_biases
 
 import seqplrp as sp
+from seqplrp.lrp.ops.linear import Parts
 from seqplrp.methods import Sweep, relevance
 
 PRUNINGS = (
@@ -71,6 +72,24 @@ def test_the_forward_pass_is_run_once_a_batch(monkeypatch) -> None:
     monkeypatch.setattr(relevance, "run_forward", lambda *a, **k: passes.append(1) or real(*a, **k))
     sweep(x, batch_size=3)
     assert len(passes) == 3  # 7 sequences by 3, not 9
+
+
+@pytest.mark.parametrize("rule", [sp.Gamma(0.25), sp.ZPlus(), sp.AlphaBeta(2, 1)], ids=repr)
+def test_a_rules_own_sums_are_made_once_a_batch_for_all_members_and_targets(rule, monkeypatch) -> None:
+    x, made = sequences(), []
+    real = Parts.numerator_sums
+    monkeypatch.setattr(Parts, "numerator_sums", lambda *a, **k: made.append(1) or real(*a, **k))
+
+    def counted(work) -> int:
+        made.clear()
+        work()
+        return len(made)
+
+    methods = [sp.PLRP(rule=rule, p=p) for p in (0.1, 0.5, 0.9)]
+    alone = counted(lambda: sp.Explainer(classifier(), x, methods[0])(x, 1))
+    assert alone > 0
+    assert counted(lambda: Sweep(classifier(), x, methods)(x, 1)) == alone
+    assert counted(lambda: sp.Explainer(classifier(), x, methods[0]).many(x, [0, 1, 2])) == alone
 
 
 @pytest.mark.parametrize(

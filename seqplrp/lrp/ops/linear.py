@@ -203,7 +203,7 @@ def _quotients(
     """Work out the branches that serve outputs with relevance, one by one, so that one at a time takes memory."""
     winners = relevance if isinstance(relevance, Winners) else None
     arrived = relevance.relevance if isinstance(relevance, Winners) else relevance
-    for branch in layer.branches:
+    for place, branch in enumerate(layer.branches):
         if branch.outputs == "negative" and step.gated:
             continue  # no relevance arrives where z <= 0
         shared = arrived
@@ -215,10 +215,7 @@ def _quotients(
         if branch.is_forward:
             denominator = winners.value if winners is not None else run.values[step.value_of_output]
         else:
-            denominator = parts.numerator_sums(branch, branch.bias, winners)
-            if branch.outputs == "nonnegative":
-                # it can only be negative where z is, and there it shares nothing; but it must not cancel eps there
-                denominator = denominator.clamp_(min=0)
+            denominator = _sums_of((step.output, place), branch, parts, winners, run)
         nonnegative = branch.nonnegative or (branch.is_forward and step.gated)
         if branch.weighted:
             assert layer.rule is not None
@@ -226,6 +223,20 @@ def _quotients(
             shared = shared if winners is None else winners.whole(shared)
             shared = _weighted(shared, denominator, layer.rule.eps, nonnegative, step.batch)
         yield Quotient(branch, shared, denominator, nonnegative, winners)
+
+
+def _sums_of(key: tuple[str, int], branch: Branch, parts: Parts, winners: Winners | None, run: Run) -> Tensor:
+    """Return what a branch divides by, where that is not the forward pass's output: as an earlier way back left it."""
+    known = run.sums.get(key) if run.keeps_sums else run.sums.pop(key, None)
+    if known is not None:
+        return known
+    sums = parts.numerator_sums(branch, branch.bias, winners)
+    if branch.outputs == "nonnegative":
+        # it can only be negative where z is, and there it shares nothing; but it must not cancel eps there
+        sums = sums.clamp_(min=0)
+    if run.keeps_sums:
+        run.sums[key] = sums
+    return sums
 
 
 def _weighted(relevance: Tensor, denominator: Tensor, eps: float, nonnegative: bool, axis: BatchAxis | None) -> Tensor:
