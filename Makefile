@@ -3,7 +3,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-EXTRAS := peers,modisco,image,ray,jaspar,parquet
+EXTRAS := peers,modisco,image,ray,jaspar,parquet,zarr
 
 .PHONY: setup demo test check format real benchmark-speed benchmark-pipeline bench-small bench-full bench-development bench-real bench-curves bench-roar clean
 

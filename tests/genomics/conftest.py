@@ -15,7 +15,7 @@ def spool_of(tmp_path_factory):
     """Make a spool of random explanations; it and, per record, (per_base, hypothetical) are returned."""
     with ExitStack() as opened:
 
-        def make(records, *, hypothetical=True, seed=0, in_parts=3, genome=None, unpruned=False):
+        def make(records, *, hypothetical=True, seed=0, in_parts=3, genome=None, unpruned=False, spread=False):
             rng = np.random.default_rng(seed)
             directory = tmp_path_factory.mktemp("spool")
             expected = []
@@ -30,6 +30,7 @@ def spool_of(tmp_path_factory):
                 explained = tracks.Explained(
                     per_base=[p for p, _ in found],
                     hypothetical=[h for _, h in found] if hypothetical else None,
+                    spread=[np.abs(p) for p, _ in found] if spread else None,
                     unpruned=[h + 1 for _, h in found] if unpruned else None,
                 )
                 paths.append(directory / f"part-{first}.npz")

@@ -7,6 +7,7 @@ are joined to a `Spool`, which is what the writers read from, a block at a time.
 from __future__ import annotations
 
 from seqplrp.genomics.tracks.arrays import RelevanceArrays, read_npz, write_modisco, write_npz
+from seqplrp.genomics.tracks.extras import extra_library
 from seqplrp.genomics.tracks.genome import (
     OVERLAPS,
     Overlaps,
@@ -22,13 +23,16 @@ from seqplrp.genomics.tracks.genome import (
 )
 from seqplrp.genomics.tracks.hdf5 import read_h5, write_bpnet_h5, write_h5
 from seqplrp.genomics.tracks.index import Place, RecordIndex
+from seqplrp.genomics.tracks.parquet import Kind, write_parquet, write_parquet_table
 from seqplrp.genomics.tracks.parts import Part, open_part, write_part
 from seqplrp.genomics.tracks.spool import Explained, Spool, check_name, joined_parts, write_explained
 from seqplrp.genomics.tracks.tables import TableWriter
+from seqplrp.genomics.tracks.zarr_store import write_zarr
 
 __all__ = [
     "OVERLAPS",
     "Explained",
+    "Kind",
     "Overlaps",
     "Part",
     "Place",
@@ -38,6 +42,7 @@ __all__ = [
     "TableWriter",
     "along_the_genome",
     "check_name",
+    "extra_library",
     "joined_parts",
     "open_part",
     "read_bedgraph",
@@ -54,6 +59,9 @@ __all__ = [
     "write_h5",
     "write_modisco",
     "write_npz",
+    "write_parquet",
+    "write_parquet_table",
     "write_part",
     "write_regions",
+    "write_zarr",
 ]

@@ -50,6 +50,24 @@ def equal_records(name: str, spool: Spool) -> tuple[int, tuple[Sliceable, ...]]:
     SeqplrpError
         If the records differ in length, or there are no hypothetical contributions.
     """
+    length = equal_length(name, spool)
+    if spool.hypothetical is None:
+        raise SeqplrpError(
+            f"format {name}",
+            "holds hypothetical contributions, which this rule does not have",
+            f"leave {name} out of the formats, or give the first layer a rule such as epsilon or gamma",
+        )
+    return length, spool.hypothetical
+
+
+def equal_length(name: str, spool: Spool) -> int:
+    """Return the length of all records; see `equal_records`.
+
+    Raises
+    ------
+    SeqplrpError
+        If they differ in length.
+    """
     shortest, longest = spool.index.lengths()
     if shortest != longest:
         raise SeqplrpError(
@@ -57,13 +75,7 @@ def equal_records(name: str, spool: Spool) -> tuple[int, tuple[Sliceable, ...]]:
             f"needs records of one length, they have {shortest} to {longest} bases",
             f"leave {name} out of the formats, or cut the records to one length",
         )
-    if spool.hypothetical is None:
-        raise SeqplrpError(
-            f"format {name}",
-            "holds hypothetical contributions, which this rule does not have",
-            f"leave {name} out of the formats, or give the first layer a rule such as epsilon or gamma",
-        )
-    return longest, spool.hypothetical
+    return longest
 
 
 def record_blocks(spool: Spool, contributions: Sequence[Sliceable], length: int) -> Iterator[RecordBlock]:
@@ -72,7 +84,15 @@ def record_blocks(spool: Spool, contributions: Sequence[Sliceable], length: int)
     for first in range(0, len(spool), step):
         rows = slice(first, min(first + step, len(spool)))
         span = (rows.start * length, rows.stop * length)
-        codes = spool.codes.read(*span).reshape(-1, 1, length)
-        one_hot = (codes == np.arange(_BASES, dtype=np.uint8)[:, None]).astype(np.int8)
-        values = [base.read(*span).reshape(-1, length) for base in contributions]
-        yield RecordBlock(rows, one_hot, np.stack(values, axis=1))
+        yield RecordBlock(rows, one_hot_rows(spool, span, length), stacked_rows(contributions, span, length))
+
+
+def one_hot_rows(spool: Spool, span: tuple[int, int], length: int) -> npt.NDArray[np.int8]:
+    """Return the bases of records that follow each other, (n, 4, L), from their first position to behind their last."""
+    codes = spool.codes.read(*span).reshape(-1, 1, length)
+    return np.asarray(codes == np.arange(_BASES, dtype=np.uint8)[:, None], np.int8)
+
+
+def stacked_rows(bases: Sequence[Sliceable], span: tuple[int, int], length: int) -> npt.NDArray[np.float32]:
+    """Return what each base has at records that follow each other, (n, 4, L)."""
+    return np.stack([base.read(*span).reshape(-1, length) for base in bases], axis=1)
