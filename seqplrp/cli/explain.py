@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Annotated
 
@@ -101,12 +103,18 @@ def explain(
     )
     inputs: list[Path | str | None] = [*model, *sequences.files, *(weights or ()), *(subject.arg or ())]
     place = RunDirectory(out, "explain", resume=resume, overwrite=overwrite, inputs=tuple(inputs))
-    before = place.kept()
+    before, doing = place.kept(), list[str]()
+
+    def watched(description: str, total: int | None) -> AbstractContextManager[Callable[[int], None]]:
+        doing.append(description)
+        return progress(description, total)
+
     try:
-        result = run(request, place, progress, executing.executing())
+        result = run(request, place, watched, executing.executing())
     except BaseException as error:
         # an input or a place that was refused at once has nothing to do with what an earlier run kept
-        if (kept := place.kept()) and (kept > before or not isinstance(error, SeqplrpError)):
+        failed = not isinstance(error, SeqplrpError) or isinstance(error.__cause__, OSError) or "writing" in doing
+        if (kept := place.kept()) and (kept > before or failed):
             typer.echo(f"note: {kept} finished chunks are kept in {out}: --resume goes on with them", err=True)
         raise
     each = 1000 * result.explain_seconds / result.sequences

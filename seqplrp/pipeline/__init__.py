@@ -5,6 +5,7 @@ Its errors speak in the words of the command line, which is where its requests c
 
 from __future__ import annotations
 
+from seqplrp.pipeline.contents import file_sha256
 from seqplrp.pipeline.executors import Executing
 from seqplrp.pipeline.explaining import Result, run
 from seqplrp.pipeline.exporting import export
@@ -13,7 +14,7 @@ from seqplrp.pipeline.further import FurtherInput, read_further, rows_of
 from seqplrp.pipeline.loading import Loaded, load_models
 from seqplrp.pipeline.member import Settings, check_ledger
 from seqplrp.pipeline.preparing import Prepared, check_unchanged, out_of_memory_told, prepare
-from seqplrp.pipeline.provenance import file_sha256, provenance
+from seqplrp.pipeline.provenance import provenance
 from seqplrp.pipeline.request import Request, read_records
 from seqplrp.pipeline.session import Example, Session, chunks_of
 from seqplrp.pipeline.sources import FastaSource, RegionSource, Source

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,9 +20,12 @@ from seqplrp.errors import SeqplrpError
 from seqplrp.genomics import Record, tracks
 from seqplrp.pipeline.ahead import writing_behind
 from seqplrp.pipeline.formats import LEDGER, SUMMARY
+from seqplrp.pipeline.loading import Loaded, load_models
 from seqplrp.pipeline.preparing import Prepared, Scan, session_of
+from seqplrp.pipeline.provenance import weights_sha256
 from seqplrp.pipeline.request import Request
-from seqplrp.pipeline.session import Chunk, Session
+from seqplrp.pipeline.session import Chunk, LargestBatch, Session
+from seqplrp.storage import naming
 
 EXECUTORS = ("local", "ray")
 
@@ -41,12 +44,15 @@ class Task:
         What to explain.
     path : Path
         Where its part is to be.
+    run : str
+        What tells this run's parts from another's.
     """
 
     number: int
     first: int
     records: tuple[Record, ...]
     path: Path
+    run: str
 
 
 @dataclass(frozen=True)
@@ -115,9 +121,17 @@ def explain_task(session: Session, seed: int, task: Task) -> Chunk:
     return session.explain(task.records, task.first)
 
 
-def write_task(task: Task, chunk: Chunk, largest_batch: Mapping[str, Any]) -> None:
-    """Write a chunk's part."""
+def write_task(task: Task, chunk: Chunk, largest_batch: LargestBatch) -> None:
+    """Write a chunk's part.
+
+    Raises
+    ------
+    SeqplrpError
+        If there is no folder for it any more.
+    """
     about = {
+        "run": task.run,
+        "number": task.number,
         "sequences": len(task.records),
         "bases": sum(map(len, task.records)),
         "scores": len(chunk.summary),
@@ -127,7 +141,11 @@ def write_task(task: Task, chunk: Chunk, largest_batch: Mapping[str, Any]) -> No
         "largest_batch": largest_batch,
     }
     texts = {SUMMARY: _table(chunk.summary), LEDGER: _table(chunk.ledger)}
-    tracks.write_explained(task.path, task.records, chunk.explained, texts=texts, about=about)
+    try:
+        with naming(task.path):
+            tracks.write_explained(task.path, task.records, chunk.explained, texts=texts, about=about)
+    except FileNotFoundError as error:
+        raise SeqplrpError(task.path.parent, "was removed while the run was at work", "begin again") from error
 
 
 def _table(rows: pd.DataFrame) -> bytes:
@@ -138,21 +156,43 @@ def _table(rows: pd.DataFrame) -> bytes:
 class _Actor:
     """A process of Ray's with models of its own, which it loads from where the driver did."""
 
-    def __init__(self, request: Request, scan: Scan, directory: str, threads: int) -> None:
+    def __init__(
+        self, request: Request, scan: Scan, weights_sha256: Sequence[str], directory: str, threads: int
+    ) -> None:
         os.chdir(directory)  # names of files and modules are as the user gave them
         sys.path.insert(0, directory)
         torch.set_num_threads(threads)
         self._seed = request.seed
-        self._session = session_of(request, scan)
+        self._fault: SeqplrpError | None = None  # told when work is asked for: Ray wraps what is raised here in its own
+        try:
+            models = load_models(request.models, request.weights, trust_pickle=request.trust_pickle)
+            _check_weights(models, weights_sha256)
+            self._session = session_of(request, scan, models)
+        except SeqplrpError as error:
+            self._fault = error
 
     def process(self) -> int:
         """Return the process's number."""
+        if self._fault is not None:
+            raise self._fault
         return os.getpid()
 
-    def work(self, task: Task) -> int:
-        """Explain a chunk and write its part; say which it was."""
+    def work(self, task: Task, largest_batch: LargestBatch) -> LargestBatch:
+        """Explain a chunk, in batches no larger than others found to fit, and write its part; say what fitted."""
+        if self._fault is not None:
+            raise self._fault
+        self._session.take_up(largest_batch)
         write_task(task, explain_task(self._session, self._seed, task), self._session.largest_batch)
-        return task.number
+        return self._session.largest_batch
+
+
+def _check_weights(models: Sequence[Loaded], wanted: Sequence[str]) -> None:
+    """Raise where a model is not what the driver loaded: an actor's successor may be born hours later."""
+    for model, sha256 in zip(models, wanted, strict=True):
+        if weights_sha256(model.module) != sha256:
+            raise SeqplrpError(
+                model.name, "was changed while the run was at work", "put back what it was, and go on with --resume"
+            )
 
 
 @contextmanager
@@ -163,7 +203,7 @@ def _on_ray(prepared: Prepared, how: Executing) -> Iterator[Do]:
         _connect(ray, how)
     try:
         with _actors(ray, prepared, how) as actors:
-            pool = _Pool(ray, actors)
+            pool = _Pool(ray, actors, prepared.session)
             yield pool.submit
             pool.finish()
     finally:
@@ -211,7 +251,8 @@ def _actors(ray: Any, prepared: Prepared, how: Executing) -> Iterator[Sequence[A
         raise SeqplrpError("--workers" if how.workers else "--cpus, --gpus", what, "ask for fewer, or for less each")
     # a chunk whose actor dies is given to the actor's successor: parts are whole or not there, so nothing is doubled
     kind = ray.remote(num_cpus=how.cpus, num_gpus=how.gpus, max_restarts=-1, max_task_retries=3)(_Actor)
-    given = (prepared.request, prepared.scan, os.getcwd(), how.cpus)
+    weights = [weights_sha256(model.module) for model in prepared.models]
+    given = (prepared.request, prepared.scan, weights, os.getcwd(), how.cpus)
     actors = [kind.remote(*given) for _ in range(wanted)]
     try:
         _checked(ray, lambda: ray.get([actor.process.remote() for actor in actors]))
@@ -222,12 +263,12 @@ def _actors(ray: Any, prepared: Prepared, how: Executing) -> Iterator[Sequence[A
 
 
 class _Pool:
-    """Gives each actor two chunks, one to work on and one to go on with."""
+    """Gives each actor two chunks, one to work on and one to go on with; tells all what fitted into one's memory."""
 
     _EACH = 2
 
-    def __init__(self, ray: Any, actors: Sequence[Any]) -> None:
-        self._ray = ray
+    def __init__(self, ray: Any, actors: Sequence[Any], session: Session) -> None:
+        self._ray, self._session = ray, session
         self._free = [actor for actor in actors for _ in range(self._EACH)]
         self._busy: dict[Any, Any] = {}
 
@@ -236,12 +277,12 @@ class _Pool:
         if not self._free:
             self._wait()
         actor = self._free.pop(0)
-        self._busy[actor.work.remote(task)] = actor
+        self._busy[actor.work.remote(task, self._session.largest_batch)] = actor
 
     def _wait(self) -> None:
         (done,), _ = self._ray.wait(list(self._busy), num_returns=1)
         self._free.append(self._busy.pop(done))
-        _checked(self._ray, lambda: self._ray.get(done))
+        self._session.take_up(_checked(self._ray, lambda: self._ray.get(done)))
 
     def finish(self) -> None:
         """Wait until all are done."""

@@ -5,18 +5,19 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from seqplrp.errors import SeqplrpError
 from seqplrp.genomics import Record, tracks
 from seqplrp.methods import PLRP
 from seqplrp.pipeline.ahead import read_ahead
+from seqplrp.pipeline.contents import Contents
 from seqplrp.pipeline.executors import Executing, Task, executing
 from seqplrp.pipeline.formats import Writing, next_commands, output_suffixes, write_formats
+from seqplrp.pipeline.kept import Kept
 from seqplrp.pipeline.preparing import Prepared, Scan, check_unchanged, out_of_memory_told, prepare
 from seqplrp.pipeline.provenance import describe
 from seqplrp.pipeline.remark_table import REMARKS, RemarkTable
@@ -93,9 +94,12 @@ def run(request: Request, place: RunDirectory, progress: Progress = unseen, how:
     with out_of_memory_told():
         prepared = prepare(request)
         request = prepared.request  # as it suits the model
-        with place.opened(describe(request, prepared.models, prepared.session)):
+        described = describe(request, prepared.models, prepared.session, prepared.contents.sha256)
+        with place.opened(described) as still_there:
+            kept = Kept.of(place.parts, described)
             with RemarkTable(place.parts / REMARKS) as remarks:
-                parts, result = _explain(prepared, place.parts, progress, remarks, how)
+                parts, result = _explain(prepared, kept, still_there, progress, remarks, how)
+            still_there()
             with place.finishing() as stage, progress("writing", None):
                 index = stage / "index.sqlite"
                 with tracks.joined_parts(parts, index, genome=prepared.request.source.sizes()) as spools:
@@ -117,17 +121,17 @@ def run(request: Request, place: RunDirectory, progress: Progress = unseen, how:
     return result
 
 
-def part_name(number: int) -> str:
-    """Return the name of the file of the chunk of that number."""
-    return f"part-{number:08d}.npz"
-
-
 def _explain(
-    prepared: Prepared, folder: Path, progress: Progress, remarks: RemarkTable, how: Executing
+    prepared: Prepared,
+    kept: Kept,
+    still_there: Callable[[], None],
+    progress: Progress,
+    remarks: RemarkTable,
+    how: Executing,
 ) -> tuple[list[Path], Result]:
     """Explain what no part holds yet; return all parts and what they say of themselves."""
     request, session = prepared.request, prepared.session
-    paths, mended, found, first = list[Path](), list[str](), 0, 0
+    paths, mended, found, first = list[Path](), list[str](), set[Path](), 0
     with (
         progress("explaining", prepared.scan.sequences) as advance,
         executing(prepared, how) as do,
@@ -135,49 +139,37 @@ def _explain(
     ):
         records_of = read_records(request, remarks.append)
         # closed when something fails here, too: its thread must not go on reading
-        chunks = stack.enter_context(closing(read_ahead(chunks_of(records_of, request.chunk_size))))
+        chunks = chunks_of(records_of, request.chunk_size)
+        chunks = stack.enter_context(closing(read_ahead(_watched(chunks, prepared.contents))))
         for number, records in enumerate(chunks):
-            paths.append(folder / part_name(number))
-            about, fault = _finished(paths[-1], records)
+            still_there()
+            task = Task(number, first, tuple(records), kept.path(number), kept.run)
+            paths.append(task.path)
+            about, fault = kept.finished(number, records)
             if fault:
                 mended.append(f"{fault}; it was made anew")
             if about is not None:
-                found += 1
+                found.add(task.path)
                 session.take_up(about["largest_batch"])
             else:
-                do(Task(number, first, tuple(records), paths[-1]))
+                do(task)
             first += len(records)
             advance(len(records))
         check_unchanged(prepared, first)
-    for left in sorted(set(folder.glob("part-*.npz")) - set(paths)):
-        raise SeqplrpError(left, "is no part of this run", "remove it, or begin anew with --overwrite")
-    result = Result(found=found, notes=dict.fromkeys(mended))
-    for path in paths:
-        result.add(tracks.open_part(path).about)
+    mended += kept.swept(paths)
+    result = Result(found=len(found), notes=dict.fromkeys(mended))
+    for path in paths:  # a run may take weeks: what it wrote at first is not trusted at the end
+        result.add(kept.opened(path, verify=path not in found).about)
     if session.further and request.method.reverse_complement:
         result.notes["further inputs are the same for both strands: they were not turned"] = None
     return paths, result
 
 
-def _finished(path: Path, records: Sequence[Record]) -> tuple[dict[str, Any] | None, str]:
-    """Return what a part says of itself if it is there and whole, and what is wrong with it if it is not.
-
-    Raises
-    ------
-    SeqplrpError
-        If it is of other records: then this is not the run that it was made in.
-    """
-    if not path.exists():
-        return None, ""
-    try:
-        part = tracks.open_part(path, verify=True)
-    except SeqplrpError as error:
-        path.unlink()
-        return None, f"{path.name} {error.what}"
-    wanted = [(one.id, one.contig, one.start, one.end, one.strand) for one in records]
-    if [(one.id, one.contig, one.start, one.end, one.strand) for one in part.records] != wanted:
-        raise SeqplrpError(path, "holds other records than the input", "begin anew with --overwrite")
-    return part.about, ""
+def _watched(chunks: Iterable[list[Record]], contents: Contents) -> Iterator[list[Record]]:
+    """Give chunks of which each is known to be of the input that the run was begun with."""
+    for chunk in chunks:
+        contents.check()
+        yield chunk
 
 
 def _remarked(scan: Scan) -> str:

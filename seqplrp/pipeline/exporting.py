@@ -9,8 +9,9 @@ from typing import Any
 
 from seqplrp.errors import SeqplrpError
 from seqplrp.genomics import tracks
-from seqplrp.pipeline.explaining import Progress, part_name, unseen
+from seqplrp.pipeline.explaining import Progress, unseen
 from seqplrp.pipeline.formats import Writing, next_commands, output_suffixes, write_formats
+from seqplrp.pipeline.kept import part_name
 from seqplrp.storage import PARTS, RunDirectory, locked
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from seqplrp.errors import SeqplrpError
 from seqplrp.genomics import tracks
+from seqplrp.storage import naming
 
 SUMMARY, LEDGER = "summary.tsv", "ledger.tsv"
 """The tables whose rows are kept in the parts as text, each with its header."""
@@ -70,21 +71,32 @@ def _bigwig(out: Path, what: Writing) -> None:
 
 
 def _bedgraph(out: Path, what: Writing) -> None:
-    tracks.write_bedgraph(what.file(out, "relevance", "bedgraph"), what.spool, overlaps=what.overlaps)
+    path = what.file(out, "relevance", "bedgraph")
+    with naming(path):
+        tracks.write_bedgraph(path, what.spool, overlaps=what.overlaps)
 
 
 def _modisco(out: Path, what: Writing) -> None:
     sequences, attributions = (what.file(out, f"modisco_{name}", "npz") for name in ("sequences", "attributions"))
-    tracks.write_modisco(sequences, attributions, what.spool)
+    with naming(sequences, attributions):
+        tracks.write_modisco(sequences, attributions, what.spool)
 
 
 def _of_spool(write: Callable[[Path, tracks.Spool], None], name: str, ending: str, out: Path, what: Writing) -> None:
-    write(what.file(out, name, ending), what.spool)
+    path = what.file(out, name, ending)
+    with naming(path):
+        write(path, what.spool)
 
 
 def _tables(out: Path, what: Writing) -> None:
     for name in (SUMMARY, LEDGER):
-        join_tables((tracks.open_part(part).text(name) for part in what.parts), out / name)
+        with naming(out / name):
+            join_tables((_text(part, name) for part in what.parts), out / name)
+
+
+def _text(part: Path, name: str) -> bytes:
+    with naming(part):
+        return tracks.open_part(part).text(name)
 
 
 FORMATS = {
@@ -162,8 +174,9 @@ def write_formats(formats: Iterable[str], out: Path, outputs: Sequence[Writing])
         form = FORMATS[name]
         for what in outputs[:1] if form.once else outputs:
             form.write(out, what)
-    tracks.write_regions(out / "regions.bed", outputs[0].spool)
-    tracks.write_chrom_sizes(out / "chrom.sizes", outputs[0].spool)
+    for write, name in ((tracks.write_regions, "regions.bed"), (tracks.write_chrom_sizes, "chrom.sizes")):
+        with naming(out / name):
+            write(out / name, outputs[0].spool)
 
 
 def join_tables(texts: Iterable[bytes], path: Path) -> None:

@@ -227,8 +227,9 @@ class Member:
         return self._known_batches | {length: size for length, size in found.items() if size is not None}
 
     def take_up(self, largest_batch: Mapping[str, int]) -> None:
-        """Go on with batches no larger than those of an earlier process, by the length that was traced."""
-        self._known_batches = dict(largest_batch)
+        """Go on with batches no larger than those of another process, by the length that was traced."""
+        known = self.largest_batch
+        self._known_batches = known | {name: min(size, known.get(name, size)) for name, size in largest_batch.items()}
         for length, explainer in self._of_length.items():
             explainer.largest_batch = self._known_batches.get(str(length), explainer.largest_batch)
 

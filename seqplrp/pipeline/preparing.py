@@ -14,6 +14,7 @@ from seqplrp.errors import SeqplrpError, as_options
 from seqplrp.genomics import tracks
 from seqplrp.lrp import Program
 from seqplrp.models import program_inputs
+from seqplrp.pipeline.contents import Contents
 from seqplrp.pipeline.formats import check_hypothetical, check_one_length
 from seqplrp.pipeline.further import read_further
 from seqplrp.pipeline.loading import Loaded, load_models
@@ -60,16 +61,20 @@ class Prepared:
         As loaded.
     session : Session
         The models made ready.
+    contents : Contents
+        What the input's files held when all this was found.
     """
 
     request: Request
     scan: Scan
     models: tuple[Loaded, ...]
     session: Session
+    contents: Contents
 
     def provenance(self, command: str, libraries: Iterable[str]) -> dict[str, Any]:
         """Return how the manifest of a command begins."""
-        begun = provenance(command, self.request, self.models, self.session, libraries=libraries)
+        known = self.contents.sha256
+        begun = provenance(command, self.request, self.models, self.session, libraries=libraries, sha256=known)
         return {**begun, "checked": self.request.check}
 
 
@@ -84,12 +89,14 @@ def prepare(request: Request) -> Prepared:
     request.settings()  # before files are read
     models = load_models(request.models, request.weights, trust_pickle=request.trust_pickle)
     request = replace(request, source=request.source.for_length(_only_length(models)))
+    contents = Contents((*request.source.files, *request.further))
     scan = _scan(request)
     for model in models:
         _check_model_takes(model, scan)
     session = session_of(request, scan, models)
     check_hypothetical(request.formats, session.has_hypothetical)
-    return Prepared(request, scan, models, session)
+    contents.hash()
+    return Prepared(request, scan, models, session, contents)
 
 
 def _only_length(models: Iterable[Loaded]) -> int | None:
@@ -164,8 +171,9 @@ def session_of(request: Request, scan: Scan, models: tuple[Loaded, ...] | None =
 
 
 def check_unchanged(prepared: Prepared, sequences: int) -> None:
-    """Raise a SeqplrpError if the input holds another number of sequences now than when it was checked."""
-    if sequences != prepared.scan.sequences:
+    """Raise a SeqplrpError if the input is not what it was when it was checked: all of it is read once more."""
+    prepared.contents.check_content()
+    if sequences != prepared.scan.sequences:  # changed, and put back
         raise SeqplrpError(prepared.request.source.path, "was changed while it was read", "run the command again")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import platform
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -16,6 +16,7 @@ from torch import nn
 from seqplrp._version import __version__
 from seqplrp.lrp import Program
 from seqplrp.methods import settled
+from seqplrp.pipeline.contents import file_sha256
 from seqplrp.pipeline.loading import Loaded
 from seqplrp.pipeline.request import Request
 from seqplrp.pipeline.session import Session
@@ -30,8 +31,14 @@ def provenance(
     *,
     libraries: Iterable[str],
     has_fasta: bool = True,
+    sha256: Mapping[Path, str] | None = None,
 ) -> dict[str, Any]:
-    """Return what a manifest says of the command, the models, the method, the input and the versions."""
+    """Return what a manifest says of the command, the models, the method, the input and the versions.
+
+    The hashes of files that were hashed before need not be found again: `sha256` has them.
+    """
+    known = dict(sha256 or {})
+    known |= {path: file_sha256(path) for path in _files(request.source, session, has_fasta) if path not in known}
     return {
         "command": command,
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -50,30 +57,33 @@ def provenance(
         "tf32": request.tf32,
         "deterministic": request.deterministic,
         "models": [{"name": model.name, "weights_sha256": weights_sha256(model.module)} for model in models],
-        "input": _input(request.source) if has_fasta else None,
+        "input": _input(request.source, known) if has_fasta else None,
         "further_inputs": [
-            {"path": str(one.path), "sha256": file_sha256(one.path), "shape": list(one.values.shape)}
+            {"path": str(one.path), "sha256": known[one.path], "shape": list(one.values.shape)}
             for one in session.further
         ],
     }
 
 
-def describe(request: Request, models: Iterable[Loaded], session: Session) -> dict[str, Any]:
+def describe(
+    request: Request, models: Iterable[Loaded], session: Session, sha256: Mapping[Path, str]
+) -> dict[str, Any]:
     """Return all that decides the parts of a run, as JSON can hold it: a run that goes on must have the same.
 
-    Paths are not in it: what counts is what the files hold. What is made of the parts, the formats, is not, either.
+    Paths are not in it: what counts is what the files hold (`sha256`). What is made of the parts, the formats, is not,
+    either.
     """
     settings = request.settings()
     return {
         "versions": {"seqplrp": __version__, **{name: version(name) for name in ("torch", "numpy")}},
-        "input_sha256": [file_sha256(path) for path in request.source.files],
+        "input_sha256": [sha256[path] for path in request.source.files],
         "input": request.source.settings(),
         "chunk_size": request.chunk_size,
         "models": [
             {"weights_sha256": weights_sha256(model.module), "graph_sha256": text_sha256(graph)}
             for model, graph in zip(models, session.graphs(), strict=True)
         ],
-        "further_inputs_sha256": [file_sha256(one.path) for one in session.further],
+        "further_inputs_sha256": [sha256[one.path] for one in session.further],
         "method": repr(settled(request.method)),
         "keeps_unpruned": session.keeps_unpruned,
         "targets": list(session.targets),
@@ -87,21 +97,20 @@ def describe(request: Request, models: Iterable[Loaded], session: Session) -> di
     }
 
 
-def _input(source: Source) -> dict[str, Any]:
+def _files(source: Source, session: Session, has_fasta: bool) -> tuple[Path, ...]:
+    """Name the files whose hashes a manifest has."""
+    return (*(source.files if has_fasta else ()), *(one.path for one in session.further))
+
+
+def _input(source: Source, sha256: Mapping[Path, str]) -> dict[str, Any]:
     """Say what sequences were read from: the file that lists them, the others, and how they were read."""
-    first, *others = ({"path": str(path), "sha256": file_sha256(path)} for path in source.files)
+    first, *others = ({"path": str(path), "sha256": sha256[path]} for path in source.files)
     return {**first, **({"further_files": others} if others else {}), **source.settings()}
 
 
 def text_sha256(text: str) -> str:
     """Hash a text."""
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def file_sha256(path: Path) -> str:
-    """Hash a file's bytes."""
-    with open(path, "rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
 def weights_sha256(model: nn.Module) -> str:

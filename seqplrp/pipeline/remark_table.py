@@ -8,6 +8,7 @@ from pathlib import Path
 from types import TracebackType
 
 from seqplrp.genomics import Remark
+from seqplrp.storage import naming
 
 REMARKS = "remarks.tsv"
 
@@ -34,9 +35,11 @@ class RemarkTable:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._file.close()
+        with naming(self._path):
+            self._file.close()
 
     def append(self, remark: Remark) -> None:
         """Write one."""
-        self._rows.writerow(astuple(remark))
+        with naming(self._path):
+            self._rows.writerow(astuple(remark))
         self.count += 1

@@ -28,6 +28,9 @@ _CHUNK_BASES = 1 << 20  # one-hot, relevance and contributions of a chunk then t
 CHUNK_RECORDS = 1024
 """Records of a chunk, unless the user says otherwise."""
 
+LargestBatch = Mapping[str, Mapping[str, int]]
+"""Where memory ran out: how many inputs fitted, by model and length."""
+
 
 @dataclass(frozen=True)
 class Chunk:
@@ -184,13 +187,13 @@ class Session:
         return [member.graph() for member in self.members]
 
     @property
-    def largest_batch(self) -> dict[str, dict[str, int]]:
+    def largest_batch(self) -> LargestBatch:
         """Where memory ran out: how many inputs fitted, by model and length."""
         found = {str(i): member.largest_batch for i, member in enumerate((*self.members, *self._unpruned))}
         return {name: batches for name, batches in found.items() if batches}
 
-    def take_up(self, largest_batch: Mapping[str, Mapping[str, int]]) -> None:
-        """Go on with batches no larger than those of an earlier process."""
+    def take_up(self, largest_batch: LargestBatch) -> None:
+        """Go on with batches no larger than those of an earlier process, or of another."""
         for name, batches in largest_batch.items():
             (*self.members, *self._unpruned)[int(name)].take_up(batches)
 

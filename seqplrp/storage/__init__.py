@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from seqplrp.storage.failures import from_os_error
+from seqplrp.storage.failures import from_os_error, naming
 from seqplrp.storage.files import differences, locked, read_json, sync_directory, write_json, write_whole
 from seqplrp.storage.output import MARKER, output_directory, output_file
 from seqplrp.storage.resumable import PARTS, RunDirectory
@@ -14,6 +14,7 @@ __all__ = [
     "differences",
     "from_os_error",
     "locked",
+    "naming",
     "output_directory",
     "output_file",
     "read_json",

@@ -5,6 +5,9 @@ from __future__ import annotations
 import errno
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 from seqplrp.errors import SeqplrpError
 
@@ -54,6 +57,23 @@ def from_os_error(error: OSError, place: object = None) -> SeqplrpError | None:
     if isinstance(where, bytes):
         where = where.decode(errors="replace")
     return SeqplrpError("output" if where is None else where, _reason(code), _REMEDIES[code])
+
+
+@contextmanager
+def naming(*paths: Path) -> Iterator[None]:
+    """Let a failure of the system that names no file, as that of a full disk, name the one that is written or read.
+
+    Parameters
+    ----------
+    *paths : Path
+        In the order in which they are written: the last that is there is named, or the first if none is.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            error.filename = os.fspath(next((path for path in reversed(paths) if path.exists()), paths[0]))
+        raise
 
 
 def _reason(code: int) -> str:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from seqplrp.errors import SeqplrpError
+from seqplrp.storage.failures import naming
 
 _PARTIAL = ".partial"
 
@@ -18,7 +19,7 @@ def write_whole(path: Path, content: bytes) -> None:
     """Write a file under a temporary name, bring it to the disk, rename it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + _PARTIAL)
-    with open(partial, "wb") as handle:
+    with naming(path), open(partial, "wb") as handle:
         handle.write(content)
         handle.flush()
         os.fsync(handle.fileno())
@@ -61,8 +62,13 @@ def differences(there: Mapping[str, Any], now: Mapping[str, Any], path: str = ""
 
 
 @contextmanager
-def locked(directory: Path) -> Iterator[None]:
+def locked(directory: Path) -> Iterator[Callable[[], bool]]:
     """Hold a directory against other runs; the lock ends with the process, however that ends.
+
+    Yields
+    ------
+    callable
+        Says whether the directory is still held: not once it was removed, and perhaps made anew by somebody else.
 
     Raises
     ------
@@ -85,7 +91,15 @@ def locked(directory: Path) -> Iterator[None]:
         handle.truncate()
         handle.write(f"{os.getpid()}\n")
         handle.flush()
-        yield
+        yield lambda: _is_at(handle.fileno(), path)
+
+
+def _is_at(handle: int, path: Path) -> bool:
+    """Say whether what is open is what a path leads to."""
+    try:
+        return os.path.samestat(os.fstat(handle), os.stat(path))
+    except OSError:
+        return False
 
 
 def sync_directory(directory: Path) -> None:

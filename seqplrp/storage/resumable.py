@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -108,10 +108,10 @@ class RunDirectory:
         return (self.parts / _DESCRIPTION).is_file()
 
     def _count(self) -> int:
-        return sum(1 for path in self.parts.iterdir() if path.name.startswith("part-"))
+        return sum(1 for path in self.parts.iterdir() if path.name.startswith("part-")) if self.parts.is_dir() else 0
 
     @contextmanager
-    def opened(self, description: Mapping[str, Any]) -> Iterator[None]:
+    def opened(self, description: Mapping[str, Any]) -> Iterator[Callable[[], None]]:
         """Hold the directory for a run that is made from what `description` says.
 
         If the block raises before any part is finished, all that was made here is removed again.
@@ -121,22 +121,41 @@ class RunDirectory:
         description : mapping
             Whatever decides the parts, as JSON can hold it.
 
+        Yields
+        ------
+        callable
+            Raises if the directory is not there any more, or is another's by now: to be called before what is written.
+
         Raises
         ------
         SeqplrpError
-            If another process holds it, or the run that is there was made from something else.
+            If another process holds it, the run that is there was made from something else, or the directory was
+            removed within the block.
         """
         self.check()
         made = self._made()
-        with told_of(self.goal, self.out), locked(self.parts):
+        with told_of(self.goal, self.out), locked(self.parts) as held:
             there = read_json(self.parts / _DESCRIPTION)
+
+            def check() -> None:
+                if not held():
+                    raise self._removed()
+
             try:
                 self._begin(there, description)
-                yield
-            except BaseException:
-                if there is None and not self._count():
+                yield check
+            except BaseException as error:
+                if not held():  # and what is there now, if anything is, is another's
+                    if isinstance(error, OSError | SeqplrpError):  # whatever was found first came of that
+                        raise self._removed() from error
+                elif there is None and not self._count():
                     self._unmake(made)
                 raise
+
+    def _removed(self) -> SeqplrpError:
+        return SeqplrpError(
+            self.out, "was removed, or begun anew, while this run was at work there", "let it be, and begin again"
+        )
 
     def _made(self) -> list[Path]:
         try:
