@@ -15,7 +15,7 @@ from seqplrp.genomics.fasta import Record
 from seqplrp.genomics.first_seen import FirstSeen
 from seqplrp.genomics.genome import Genome
 from seqplrp.genomics.remarks import Note, Remark
-from seqplrp.genomics.vcf import Variant
+from seqplrp.genomics.vcf import PASSED, Variant
 from seqplrp.genomics.windows import Edge, Unknown, fetch_padded, is_taken_off_contig
 
 _LONGEST_SHOWN = 24
@@ -119,7 +119,8 @@ def variant_windows(
     note : callable
         Is given a `Remark` for each variant that is left out: ``mismatch`` (the reference allele is not what the
         genome has), ``no contig``, ``off contig``, ``duplicate`` (the same variant came before); and for those used
-        otherwise than they stand there: ``padded``, and ``cut`` where an allele reaches beyond the window.
+        otherwise than they stand there: ``padded``, and ``cut`` where an allele reaches beyond the window; and for
+        those that are used though they did not pass the filters of the caller: ``filtered``.
     mismatch : {"error", "skip"}
         What is done with a variant whose reference allele is not what the genome has.
     edge : {"pad", "skip", "error"}
@@ -198,6 +199,8 @@ def _pair(genome: Genome, variant: Variant, width: int, edge: Edge, note: Note) 
             return None
     if len(before) + max(len(variant.ref), len(variant.alt)) > width:
         note(_remark("cut", variant, "an allele reaches beyond the window", used=True))
+    if variant.filter not in PASSED:
+        note(_remark("filtered", variant, f"FILTER is {_shown(variant.filter)}", used=True))
     behind = fetch_padded(genome, variant.contig, variant.end, variant.end + lacking)
     place = f"::{variant.contig}:{start}-{end}"
     letters = fetch_padded(genome, variant.contig, start, end)

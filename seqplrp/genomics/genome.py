@@ -36,7 +36,7 @@ class Genome:
 
     The index (``.fai``, and ``.gzi`` for bgzip) beside the file is used if it is not older than the file and fits
     it. Otherwise it is made anew, and put there whole, so that others may read the genome at the same time. Where
-    the folder can't be written to it is kept elsewhere.
+    the folder can't be written to it is kept elsewhere. `notes` tells of an index that was there and not used.
 
     Parameters
     ----------
@@ -54,6 +54,8 @@ class Genome:
         The file.
     sizes : dict of str to int
         Length of every contig, in the file's order.
+    notes : tuple of str
+        What was wrong with an index that was there, and what was done about it, in a line; mostly there is nothing.
 
     Raises
     ------
@@ -76,7 +78,10 @@ class Genome:
         self._folder = None if index_folder is None else Path(index_folder)
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
         self._bgzipped = _is_bgzipped(path)
-        self._faidx = self._ready_made() or self._anew()
+        self._faults: list[str] = []  # of indexes that are there
+        ready = self._ready_made()
+        self._faidx = ready or self._anew()
+        self.notes: tuple[str, ...] = () if ready or not self._faults else (self._told(),)
         self.sizes: dict[str, int] = {name: entry.rlen for name, entry in self._faidx.index.items()}
 
     def fetch(self, contig: str, start: int, end: int) -> str:
@@ -178,14 +183,26 @@ class Genome:
     def _ready_made(self) -> pyfaidx.Faidx | None:
         """Open the genome with an index that is there; None if there is none that can be used."""
         for folder in (Path(self.path).parent, self._folder):
+            indexes = [] if folder is None else self._indexes(folder)
+            if not indexes or not indexes[0].exists():
+                continue
             try:
                 changed = os.stat(self.path).st_mtime_ns
-                indexes = [] if folder is None else self._indexes(folder)
-                if indexes and all(os.stat(index).st_mtime_ns >= changed for index in indexes):
+                if all(os.stat(index).st_mtime_ns >= changed for index in indexes):
                     return self._open(indexes)
-            except _UNREADABLE:
-                pass  # missing, damaged or another genome's: a new one is made, which tells what is wrong
+                self._faults.append(f"the index {indexes[0]} is older than the genome")
+            except FileNotFoundError:
+                self._faults.append(f"the index {indexes[0]} lacks its other half, {indexes[-1].name}")
+            except _UNREADABLE:  # a new one is made, which tells what is wrong if that is the genome
+                self._faults.append(f"the index {indexes[0]} is damaged, or another file's")
         return None
+
+    def _told(self) -> str:
+        """Say what was wrong with the first index that is there, now that another is made."""
+        done = "it was made anew"
+        if self._temporary is not None:
+            done = "another was made for this time alone, as it can't be replaced there (make it by samtools faidx)"
+        return f"{self._faults[0]}: {done}"
 
     def _anew(self) -> pyfaidx.Faidx:
         """Index the genome, put the index beside it or where it may be kept, and open it with that."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from hashlib import blake2b
 
@@ -12,9 +12,12 @@ from seqplrp.genomics.letters import Iupac, foreign_letter, foreign_letter_error
 from seqplrp.genomics.remarks import Note, Remark
 from seqplrp.genomics.textfile import byte_lines, decode_line
 
-_COLUMNS = ["CHROM", "POS", "ID", "REF", "ALT"]
+_COLUMNS = ["CHROM", "POS", "ID", "REF", "ALT", "QUAL", "FILTER"]
+_NEEDED = 5  # of these
 _PIECE = 1 << 20  # of a line: what is behind ALT may be megabytes of genotypes, and is passed over
 _LONGEST_SHOWN = 24
+PASSED = ("PASS", ".")
+"""What FILTER is of variants that passed all filters, and of those to which none was applied."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,8 @@ class Variant:
         ``.`` where there is none.
     where : str
         File and line, for errors and remarks.
+    filter : str
+        The filters that it did not pass, divided by semicolons; ``PASS``, or ``.`` where none was applied.
     """
 
     contig: str
@@ -41,6 +46,7 @@ class Variant:
     alt: str
     id: str = "."
     where: str = field(default="variants", compare=False)
+    filter: str = field(default=".", compare=False)
 
     @property
     def end(self) -> int:
@@ -57,20 +63,25 @@ class Variant:
         return f"{self.contig}:{self.start + 1}:{_short(self.ref)}:{_short(self.alt)}"
 
 
-def read_vcf(path: str | os.PathLike[str], *, note: Note, iupac: Iupac = "reject") -> Iterator[Variant]:
+def read_vcf(
+    path: str | os.PathLike[str], *, note: Note, iupac: Iupac = "reject", filters: Collection[str] | None = None
+) -> Iterator[Variant]:
     """Read the variants of a VCF file, plain or gzipped, one at a time.
 
     Parameters
     ----------
     path : path
-        The file. Its header may be missing; of each line the first five columns are read, divided by tabs, or by
-        white space in lines without a tab.
+        The file. Its header may be missing; of each line the first seven columns are read, of which QUAL and FILTER may
+        be missing, divided by tabs, or by white space in lines without a tab.
     note : callable
         Is given a `Remark` for each alternative allele that is no sequence, and so left out. Its kinds:
         ``missing`` (``.``), ``symbolic`` (``<DEL>``), ``breakend`` (``A[chr2:5[``, ``.A``), ``overlapping
-        deletion`` (``*``) and ``same`` (as the reference allele).
+        deletion`` (``*``) and ``same`` (as the reference allele); and ``filtered``, for what `filters` leaves out.
     iupac : {"reject", "n"}
         Whether ambiguity codes are errors or become N.
+    filters : collection of str, optional
+        Of these a line must have one in FILTER, or it is left out, as ``bcftools view --apply-filters`` does it;
+        ``PASS`` and ``.`` are those that passed and those of which nobody asked it. Unless given all lines are used.
 
     Yields
     ------
@@ -82,18 +93,26 @@ def read_vcf(path: str | os.PathLike[str], *, note: Note, iupac: Iupac = "reject
     SeqplrpError
         With file and line: no variant at all, fewer than five columns, columns in another order, a POS that is no
         whole number of 1 or more, an allele that is empty or not DNA; and what else can't be read. Errors come
-        when reading gets there, not before.
+        when reading gets there, not before. Alleles of lines that `filters` leaves out are not looked at.
     """
-    return _variants(path, letter_table(iupac), note)
+    return _variants(path, letter_table(iupac), note, filters)
 
 
-def _variants(path: str | os.PathLike[str], table: bytes, note: Note) -> Iterator[Variant]:
+def _variants(
+    path: str | os.PathLike[str], table: bytes, note: Note, filters: Collection[str] | None
+) -> Iterator[Variant]:
     found = False
-    for number, (contig, position, id, ref, alts) in _rows(path):
-        where = f"{path}, line {number}"
+    for number, (contig, position, id, ref, alts, _, filter) in _rows(path):
+        found = True
+        where, filter = f"{path}, line {number}", filter or "."
         if not contig or not contig.isprintable():
             raise SeqplrpError(where, f"CHROM {contig!r} is empty or unprintable", "name the contig in column 1")
         start = _start(position, where)
+        if filters is not None and not any(name in filters for name in filter.split(";")):
+            reason = f"FILTER is {_cut(filter)!r}, and {' or '.join(map(repr, filters))} was asked for"
+            for _alt in alts.split(","):
+                note(Remark("filtered", id, contig, start, start + len(ref), reason, where))
+            continue
         reference = _allele("REF", ref, table, where)
         for alt in alts.split(","):
             kind = _kind(alt)
@@ -101,14 +120,12 @@ def _variants(path: str | os.PathLike[str], table: bytes, note: Note) -> Iterato
             if alternative == reference:
                 kind = "same"
             if kind:
-                shown = alt if len(alt) <= _LONGEST_SHOWN else f"{alt[:_LONGEST_SHOWN]}..."
-                reason = f"the alternative allele {shown!r} is " + _REASONS[kind]
+                reason = f"the alternative allele {_cut(alt)!r} is " + _REASONS[kind]
                 note(Remark(kind, id, contig, start, start + len(reference), reason, where))
                 continue
             if start < 0:
                 raise SeqplrpError(where, "POS is 0", "count positions from 1")
-            yield Variant(contig, start, reference, alternative, id or ".", where)
-        found = True
+            yield Variant(contig, start, reference, alternative, id or ".", where, filter)
     if not found:
         raise SeqplrpError(path, "holds no variant", "give a VCF file with at least one line behind its header")
 
@@ -146,13 +163,16 @@ def _allele(column: str, text: str, table: bytes, where: str) -> str:
         raise SeqplrpError(where, f"an allele of {column} is empty", "give its letters, and the base before an indel")
     index = foreign_letter(letters)
     if index is not None:
-        shown = text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."
-        raise foreign_letter_error(where, text[index].encode("latin-1", "replace"), f"{column} {shown!r}")
+        raise foreign_letter_error(where, text[index].encode("latin-1", "replace"), f"{column} {_cut(text)!r}")
     return letters.decode("ascii")
 
 
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."
+
+
 def _rows(path: str | os.PathLike[str]) -> Iterator[tuple[int, list[str]]]:
-    """Yield line number and the first five columns of every line that is no header."""
+    """Yield line number and the first seven columns of every line that is no header; QUAL and FILTER may lack."""
     number, at_start = 0, True
     for piece in byte_lines(path, longest=_PIECE):
         number += at_start
@@ -162,18 +182,21 @@ def _rows(path: str | os.PathLike[str]) -> Iterator[tuple[int, list[str]]]:
         where = f"{path}, line {number}"
         if number == 1 and piece.startswith(b"BCF"):
             raise SeqplrpError(path, "is a BCF file", "convert it to VCF (bcftools view)")
-        if piece.startswith(b"#CHROM") and piece[1:].decode("utf-8", "replace").split()[:5] != _COLUMNS:
-            raise SeqplrpError(where, "names other columns than VCF has", f"give {', '.join(_COLUMNS)}, ...")
+        if piece.startswith(b"#CHROM"):
+            names = piece[1:].decode("utf-8", "replace").split()[: len(_COLUMNS)]
+            if len(names) < _NEEDED or names != _COLUMNS[: len(names)]:
+                raise SeqplrpError(where, "names other columns than VCF has", f"give {', '.join(_COLUMNS)}, ...")
         if piece[:1] == b"#" or not piece.strip():
             continue
         line = piece.rstrip(b"\r\n")
-        columns = line.split(b"\t", 5) if b"\t" in line else line.split(None, 5)
-        if len(columns) <= 5 and len(piece) == _PIECE and not at_start:
-            raise SeqplrpError(where, f"the first five columns take more than {_PIECE} bytes", "leave the line out")
-        if len(columns) < 5:
-            what = f"has {len(columns)} columns, a VCF line has at least 5"
-            raise SeqplrpError(where, what, f"give {', '.join(_COLUMNS)}, ..., divided by tabs")
-        yield number, [decode_line(column, path, number).strip() for column in columns[:5]]
+        columns = line.split(b"\t", len(_COLUMNS)) if b"\t" in line else line.split(None, len(_COLUMNS))
+        if len(columns) <= len(_COLUMNS) and len(piece) == _PIECE and not at_start:
+            raise SeqplrpError(where, f"the first seven columns take more than {_PIECE} bytes", "leave the line out")
+        if len(columns) < _NEEDED:
+            what = f"has {len(columns)} columns, a VCF line has at least {_NEEDED}"
+            raise SeqplrpError(where, what, f"give {', '.join(_COLUMNS[:_NEEDED])}, ..., divided by tabs")
+        read = [decode_line(column, path, number).strip() for column in columns[: len(_COLUMNS)]]
+        yield number, read + ["."] * (len(_COLUMNS) - len(read))
 
 
 def _short(allele: str) -> str:

@@ -190,3 +190,14 @@ def test_a_deletion_that_draws_letters_from_beyond_the_contig_is_padded_and_list
 def test_what_is_not_known_is_refused_before_reading(genome: Genome, asked: dict) -> None:
     with pytest.raises(SeqplrpError, match=next(iter(asked))):
         variant_windows(genome, [], **({"width": 4, "note": print} | asked))
+
+
+def test_what_did_not_pass_and_is_used_is_told_and_what_is_left_out_for_another_reason_is_told_once(genome) -> None:
+    used = [Variant("c", 10, "G", alt, filter=filter) for alt, filter in (("A", "PASS"), ("C", "q10;s50"), ("T", "."))]
+    wrong = Variant("c", 10, "A", "G", filter="q10")
+    off = Variant("c", 2, "G", "T", filter="q10")
+    found, remarks = pairs(genome, *used, wrong, off, mismatch="skip", edge="skip")
+    assert [pair.variant.alt for pair in found] == ["A", "C", "T"]
+    told = [(remark.kind, remark.used, remark.reason) for remark in remarks]
+    assert told[0] == ("filtered", True, "FILTER is 'q10;s50'")
+    assert [kind for kind, *_ in told] == ["filtered", "mismatch", "off contig"]

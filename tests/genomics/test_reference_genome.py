@@ -163,6 +163,8 @@ def test_an_index_of_what_the_genome_was_before_gives_no_wrong_letter(path: Path
         assert genome.sizes == {name: len(sequence) for name, sequence in OTHER.items()}
         for name, sequence in OTHER.items():
             assert genome.fetch(name, 0, len(sequence)) == sequence.upper()
+        why = "is older than the genome" if seconds > 0 else "is damaged, or another file's"
+        assert genome.notes == (f"the index {path}.fai {why}: it was made anew",)
 
 
 def test_an_index_that_misfits_only_in_the_middle_is_an_error(path: Path) -> None:
@@ -182,6 +184,18 @@ def test_a_damaged_index_is_made_anew(path: Path, damage: str) -> None:
         Path(f"{path}.gzi").write_bytes(b"\x01")
     with Genome(path) as genome:
         assert genome.fetch("chr2", 100, 180) == CONTIGS["chr2"][100:].upper()
+        assert genome.notes == (f"the index {path}.fai is damaged, or another file's: it was made anew",)
+    with Genome(path) as genome:
+        assert genome.notes == ()
+
+
+def test_half_an_index_is_told_and_none_is_not(tmp_path: Path) -> None:
+    path = write(tmp_path / "genome.fa.gz", content(CONTIGS))
+    with Genome(path) as genome:
+        assert genome.notes == ()
+    Path(f"{path}.gzi").unlink()
+    with Genome(path) as genome:
+        assert genome.notes == (f"the index {path}.fai lacks its other half, genome.fa.gz.gzi: it was made anew",)
 
 
 def test_an_index_that_is_there_is_used_and_not_touched(path: Path) -> None:
@@ -208,6 +222,9 @@ def test_where_no_index_can_be_written_a_temporary_one_serves_and_goes(unwritabl
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "elsewhere"))
     with Genome(unwritable) as genome:
         assert len(list((tmp_path / "elsewhere").iterdir())) == 1
+        (note,) = genome.notes
+        assert note.startswith(f"the index {unwritable}.fai ")
+        assert "another was made for this time alone, as it can't be replaced there" in note
         assert genome.fetch("chr1", 500, 600) == CONTIGS["chr1"][500:600].upper()
     assert list((tmp_path / "elsewhere").iterdir()) == []
     assert {file.name for file in unwritable.parent.iterdir()} == {
@@ -223,6 +240,8 @@ def test_a_folder_for_the_index_keeps_it_for_the_next_time(unwritable: Path, tmp
         with Genome(unwritable, index_folder=folder) as genome:
             assert genome.fetch("chr1", 500, 600) == CONTIGS["chr1"][500:600].upper()
             stamp = (folder / f"{unwritable.name}.fai").stat().st_mtime_ns
+            told = genome.notes
+    assert told == (), "that in the folder serves"
     assert (folder / f"{unwritable.name}.fai").stat().st_mtime_ns == stamp
     (tmp_path / "file").touch()
     with pytest.raises(SeqplrpError, match=r"file/in: can't be written"):

@@ -35,7 +35,7 @@ def test_each_allele_is_a_variant_whatever_the_header(tmp_path: Path, header: st
         "chr1\t20\t.\tCA\tC,CAT,GT\t.\t.\t.\n"
         "\n"
         "chr2\t1\trs3;rs4\tacgu\tn\r\n"
-        "chr2 5 . A T by white space\n"
+        "chr2 5 . A T 50 PASS by white space\n"
     )
     path = written(tmp_path, gzip.compress(text.encode()) if compress else text)
     found, remarks = variants(path)
@@ -103,6 +103,8 @@ def test_a_breakend_at_a_telomere_is_listed_and_a_base_there_refused(tmp_path: P
         ("chr1\t10\t.\tA\tR", "letter 'R' of ALT 'R' is an ambiguity code"),
         ("chr1\t10\t.\tA\t<DEL", "letter '<'"),
         ("#CHROM\tPOS\tREF\tALT\tID", "names other columns"),
+        ("#CHROM\tPOS\tID\tREF", "names other columns"),
+        ("#CHROM\tPOS\tID\tREF\tALT\tQUAL\tINFO", "names other columns"),
     ],
 )
 def test_each_malformed_line_is_named(tmp_path: Path, line: str, what: str) -> None:
@@ -111,6 +113,71 @@ def test_each_malformed_line_is_named(tmp_path: Path, line: str, what: str) -> N
         variants(path)
     assert error.value.where == f"{path}, line 5"
     assert what in error.value.what
+
+
+FILTERED = (
+    "chr1\t10\tpass\tA\tG,T\t50\tPASS\tDP=3\n"
+    "chr1\t20\tnone\tA\tG\t50\t.\n"
+    "chr1\t30\tshort\tA\tG\n"
+    "chr1\t40\tempty\tA\tG\t.\t\tDP=3\n"
+    "chr1\t50\tlow\tA\tG,T,<DEL>\t1\tq10\tDP=3\n"
+    "chr1\t60\ttwo\tA\tG\t1\tq10;s50\n"
+    "chr1\t70\tword\tA\tG\t1\tPASSED\n"
+)
+
+
+def test_variants_that_did_not_pass_are_used_and_say_so_unless_asked_otherwise(tmp_path: Path) -> None:
+    path = written(tmp_path, FILTERED)
+    found, remarks = variants(path)
+    assert [(variant.id, variant.alt, variant.filter) for variant in found] == [
+        *[("pass", "G", "PASS"), ("pass", "T", "PASS"), ("none", "G", "."), ("short", "G", "."), ("empty", "G", ".")],
+        *[("low", "G", "q10"), ("low", "T", "q10"), ("two", "G", "q10;s50"), ("word", "G", "PASSED")],
+    ]
+    assert [(remark.kind, remark.name) for remark in remarks] == [("symbolic", "low")]
+
+
+@pytest.mark.parametrize(
+    ("filters", "used"),
+    [
+        (["PASS", "."], ["pass", "pass", "none", "short", "empty"]),
+        (["PASS"], ["pass", "pass"]),
+        (["s50"], ["two"]),
+        (["q10"], ["low", "low", "two"]),
+        ([], []),
+    ],
+)
+def test_filters_asked_for_leave_out_the_lines_that_bcftools_leaves_out(tmp_path: Path, filters, used) -> None:
+    path = written(tmp_path, FILTERED)
+    remarks: list[Remark] = []
+    found = list(read_vcf(path, note=remarks.append, filters=filters))
+    assert [variant.id for variant in found] == used
+    out = [remark for remark in remarks if remark.kind == "filtered"]
+    assert not any(remark.used for remark in remarks)
+    assert len(found) + len(remarks) == 10, "each allele is used or listed"
+    assert len(out) + len(used) + ("low" in used) == 10
+
+
+def test_the_alleles_of_a_line_that_is_left_out_are_not_looked_at(tmp_path: Path) -> None:
+    path = written(tmp_path, "chr1\t10\t.\tA\tG\t.\tPASS\nchr1\t20\t.\tR\tX\t.\tq10\n")
+    assert len(list(read_vcf(path, note=print, filters=["PASS"]))) == 1
+    with pytest.raises(SeqplrpError, match="line 2: letter 'R'"):
+        variants(path)
+
+
+def test_what_is_left_out_is_what_bcftools_library_leaves_out(tmp_path: Path) -> None:
+    pysam = pytest.importorskip("pysam")
+    header = (
+        "##fileformat=VCFv4.3\n##contig=<ID=chr1>\n"
+        + "".join(f'##FILTER=<ID={name},Description="x">\n' for name in ("q10", "s50", "PASSED"))
+        + '##INFO=<ID=DP,Number=1,Type=Integer,Description="x">\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n'
+    )
+    lines = [line.split("\t") for line in FILTERED.splitlines() if not line.startswith("chr1\t40")]
+    padded = ["\t".join([*line, *[".", ".", "."][len(line) - 5 :]]) for line in lines]
+    path = written(tmp_path, header + "\n".join(padded) + "\n")
+    with pysam.VariantFile(str(path)) as oracle:
+        passed = [record.id for record in oracle if set(record.filter.keys()) <= {"PASS"}]
+    found = list(read_vcf(path, note=lambda remark: None, filters=["PASS", "."]))
+    assert list(dict.fromkeys(variant.id for variant in found)) == passed == ["pass", "none", "short"]
 
 
 def test_ambiguity_codes_become_n_when_asked(tmp_path: Path) -> None:
@@ -166,7 +233,7 @@ def test_alleles_longer_than_a_piece_are_refused_and_long_ones_named_shortly(tmp
     assert inserted.name.startswith("chr1:5:A:ACGCGCGC.201.")
     assert other.name.startswith("chr1:5:A:AGCGCGCG.201.")
     monkeypatch.setattr(vcf, "_PIECE", 64)
-    with pytest.raises(SeqplrpError, match="line 2: the first five columns take more than 64 bytes"):
+    with pytest.raises(SeqplrpError, match="line 2: the first seven columns take more than 64 bytes"):
         variants(written(tmp_path, f"chr1\t5\t.\tA\tC\nchr1\t5\t.\tA\t{'C' * 100}\tmore\n"))
     fits = "chr1\t5\t.\tA\t" + "C" * 52
     assert len(fits) == 63
