@@ -13,8 +13,8 @@ import seqplrp as sp
 from seqplrp.errors import SeqplrpError
 from seqplrp.methods import settling
 from seqplrp.models import TrainOptions, make_dataset
-from seqplrp.recovery import RoarOptions, evidence_for_prediction, roar, roar_summary, run_roar
-from seqplrp.recovery.roar import mask_alone, order_of, replaced_at, top_mask
+from seqplrp.recovery import RoarOptions, evidence_for_prediction, roar_summary, run_roar
+from seqplrp.recovery.roar import kept, mask_alone, order_of, replaced_at, top_mask
 
 WORD = np.array([3, 3, 2, 0, 1, 0, 2, 1], dtype=np.uint8)
 FAST = {
@@ -244,10 +244,10 @@ def test_a_study_of_before_functions_were_described_goes_on_with_a_warning(tmp_p
 def test_parts_of_another_state_of_the_source_are_taken_and_counted(tmp_path, monkeypatch, recwarn):
     method = evidence_for_prediction("gradient-x-input")
     brief_study(tmp_path, method)
-    before = roar.source_digest()
+    before = kept.source_digest()
     brief_study(tmp_path, method)
     assert not [one for one in recwarn if "state of the package's source" in str(one.message)]
-    monkeypatch.setattr(roar, "source_digest", lambda: "later0state0")
+    monkeypatch.setattr(kept, "source_digest", lambda: "later0state0")
     with pytest.warns(UserWarning, match=f"of 5 trainings .*than the present one .later0state0.: 4 by {before}"):
         table = brief_study(tmp_path, method, percents=(20.0, 40.0))  # three parts and the maps were there
     assert "source" not in table.columns
@@ -300,3 +300,15 @@ def test_areas_are_trapezoids_from_the_unchanged_model_on():
         roar_summary(table, up_to=5)
     with pytest.raises(SeqplrpError, match="no unchanged model of seed 0"):
         roar_summary(table.iloc[1:])
+
+
+def test_a_second_study_on_the_same_directory_is_refused_and_a_damaged_map_is_told(tmp_path) -> None:
+    study, cell = kept.Kept(tmp_path / "study"), kept.Cell("plrp", "sequence", 0, 1)
+    with study.alone(), pytest.raises(SeqplrpError, match="another run is at work"), kept.Kept(study.folder).alone():
+        pytest.fail("two runs at once")
+    study.keep_map(cell, np.ones((2, 3), dtype=np.float32))
+    assert np.array_equal(study.map_of(cell), np.ones((2, 3)))
+    (path,) = (study.folder / "maps").glob("*.npy")
+    path.write_bytes(path.read_bytes()[:-5])
+    with pytest.raises(SeqplrpError, match="is damaged; remove this file"):
+        study.map_of(cell)
