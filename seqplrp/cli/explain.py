@@ -44,7 +44,10 @@ def explain(
     weights: options.WeightFiles = None,
     formats: Annotated[
         str,
-        typer.Option(help="What to write, with commas between: bigwig, bedgraph, npz, h5, bpnet-h5, modisco, tsv."),
+        typer.Option(
+            help="What to write, with commas between: bigwig, bedgraph, npz, h5, bpnet-h5, modisco, tsv; parquet, zarr "
+            "(with the extras of these names)."
+        ),
     ] = _FORMATS,
     overlaps: Annotated[
         str, typer.Option(help="Where records overlap, tracks have their average, or each its half: split.")

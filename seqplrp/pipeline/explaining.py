@@ -16,14 +16,23 @@ from seqplrp.methods import PLRP
 from seqplrp.pipeline.ahead import read_ahead
 from seqplrp.pipeline.contents import Contents
 from seqplrp.pipeline.executors import Executing, Task, executing
-from seqplrp.pipeline.formats import Writing, next_commands, output_suffixes, write_formats
+from seqplrp.pipeline.formats import (
+    Writing,
+    about_run,
+    libraries_of,
+    next_commands,
+    output_suffixes,
+    write_formats,
+)
 from seqplrp.pipeline.kept import Kept
 from seqplrp.pipeline.preparing import Prepared, Scan, check_unchanged, out_of_memory_told, prepare
-from seqplrp.pipeline.provenance import describe
+from seqplrp.pipeline.provenance import describe, now
 from seqplrp.pipeline.remark_table import REMARKS, RemarkTable
 from seqplrp.pipeline.request import Request, read_records
 from seqplrp.pipeline.session import chunks_of
 from seqplrp.storage import RunDirectory
+
+_LIBRARIES = ("torch", "numpy", "pandas", "h5py", "pybigtools")
 
 Progress = Callable[[str, int | None], AbstractContextManager[Callable[[int], None]]]
 """Shows how far something is: told what goes on and how many units there are, then how many more are done."""
@@ -101,24 +110,34 @@ def run(request: Request, place: RunDirectory, progress: Progress = unseen, how:
                 parts, result = _explain(prepared, kept, still_there, progress, remarks, how)
             still_there()
             with place.finishing() as stage, progress("writing", None):
-                index = stage / "index.sqlite"
-                with tracks.joined_parts(parts, index, genome=prepared.request.source.sizes()) as spools:
-                    suffixes = output_suffixes(prepared.session.names)
-                    outputs = [
-                        Writing(one, parts, end, request.overlaps) for one, end in zip(spools, suffixes, strict=True)
-                    ]
-                    write_formats(request.formats, stage, outputs)
-                    result.commands = next_commands(request.formats, place.out, outputs)
-                    for contig in spools[0].index.doubtful_contigs():
-                        result.notes[_doubtful(contig)] = None
-                index.unlink()
+                begun = prepared.provenance("explain", (*_LIBRARIES, *libraries_of(request.formats)))
+                _write(prepared, stage, place, parts, begun, result)
                 if remarks.count:
                     shutil.copyfile(place.parts / REMARKS, stage / REMARKS)
                     result.notes[_remarked(prepared.scan)] = None
                 result.wall_seconds = time.monotonic() - began
-                manifest = json.dumps(_manifest(prepared, result), indent=1) + "\n"
+                manifest = json.dumps(_manifest(prepared, begun, result), indent=1) + "\n"
                 (stage / "manifest.json").write_text(manifest, encoding="utf-8")
     return result
+
+
+def _write(
+    prepared: Prepared, stage: Path, place: RunDirectory, parts: list[Path], begun: dict[str, Any], result: Result
+) -> None:
+    """Make the files that were asked for of the parts, and note what is to be told of them."""
+    request, names = prepared.request, prepared.session.names
+    index = stage / "index.sqlite"
+    with tracks.joined_parts(parts, index, genome=request.source.sizes()) as spools:
+        about = about_run(begun, names)
+        outputs = [
+            Writing(spool, parts, suffix, request.overlaps, about)
+            for spool, suffix in zip(spools, output_suffixes(names), strict=True)
+        ]
+        write_formats(request.formats, stage, outputs)
+        result.commands = next_commands(request.formats, place.out, outputs)
+        for contig in spools[0].index.doubtful_contigs():
+            result.notes[_doubtful(contig)] = None
+    index.unlink()
 
 
 def _explain(
@@ -184,12 +203,13 @@ def _doubtful(contig: str) -> str:
     )
 
 
-def _manifest(prepared: Prepared, result: Result) -> dict[str, Any]:
+def _manifest(prepared: Prepared, begun: dict[str, Any], result: Result) -> dict[str, Any]:
     several = len(prepared.models) > 1
     return {
         "outputs": list(prepared.session.names),
         "pruned": isinstance(prepared.request.method, PLRP),
-        **prepared.provenance("explain", ("torch", "numpy", "pandas", "h5py", "pybigtools")),
+        **begun,
+        "finished": now(),
         "sequences": result.sequences,
         "bases": result.bases,
         "negative_scores": result.negative_scores,

@@ -10,7 +10,7 @@ from typing import Any
 from seqplrp.errors import SeqplrpError
 from seqplrp.genomics import tracks
 from seqplrp.pipeline.explaining import Progress, unseen
-from seqplrp.pipeline.formats import Writing, next_commands, output_suffixes, write_formats
+from seqplrp.pipeline.formats import Writing, about_run, next_commands, output_suffixes, write_formats
 from seqplrp.pipeline.kept import part_name
 from seqplrp.storage import PARTS, RunDirectory, locked
 
@@ -22,7 +22,7 @@ class Exported:
     Parameters
     ----------
     files : tuple of str
-        Names within the directory.
+        Names within the directory, of files and of stores.
     commands : tuple of str
         What other tools are to be called with on them.
     """
@@ -69,7 +69,8 @@ def export(
     with locked(place.parts), place.finishing() as stage, progress("writing", None):
         index = stage / "index.sqlite"
         with tracks.joined_parts(parts, index, verify=True) as spools:
-            outputs = [Writing(spool, parts, end, overlaps) for spool, end in zip(spools, suffixes, strict=True)]
+            about = about_run(manifest, manifest["outputs"])
+            outputs = [Writing(spool, parts, end, overlaps, about) for spool, end in zip(spools, suffixes, strict=True)]
             if "modisco" in formats and manifest["pruned"] and not pruned and spools[0].unpruned is None:
                 raise SeqplrpError(
                     "--to modisco",
@@ -79,19 +80,24 @@ def export(
             write_formats(formats, stage, outputs)
             commands = next_commands(formats, directory, outputs)
         index.unlink()
-        files = sorted(str(path.relative_to(stage)) for path in stage.rglob("*") if path.is_file())
+        files = sorted(path.name for path in stage.iterdir())
     return Exported(tuple(files), tuple(commands))
 
 
 def _manifest_of(directory: Path) -> dict[str, Any]:
-    """Return what a finished run says of itself: at least its parts and outputs."""
+    """Return what a finished run says of itself, as far as files are made by it."""
     manifest = directory / "manifest.json"
     if manifest.is_file() and not (directory / PARTS).is_dir():
         raise SeqplrpError(directory, f"has no folder {PARTS!r}, from which files are made", _NO_RUN)
     try:
         content: dict[str, Any] = json.loads(manifest.read_text(encoding="utf-8"))
+        if content["command"] != "explain":
+            raise SeqplrpError(directory, f"holds what `seqplrp {content['command']}` wrote", _NO_RUN)
         found = {"pruned": bool(content["pruned"]), "outputs": [*map(str, content["outputs"])]}
-        return {**found, "parts": int(content["parts"])}
+        told = {"versions": {"seqplrp": str(content["versions"]["seqplrp"])}, "method": str(content["method"])}
+        return {**found, **told, "models": list(content["models"]), "parts": int(content["parts"])}
+    except SeqplrpError:
+        raise
     except FileNotFoundError:
         begun = (directory / PARTS).is_dir()
         what = "holds a run that has not ended" if begun else "holds no run"

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from seqplrp.errors import SeqplrpError
 from seqplrp.genomics import tracks
@@ -29,16 +30,24 @@ class Writing:
         What tells the files of several outputs apart; empty where there is one.
     overlaps : {"average", "split"}
         See `seqplrp.genomics.tracks.along_the_genome`.
+    about : mapping
+        What files that can hold it say of the run; see `about_run`.
     """
 
     spool: tracks.Spool
     parts: Sequence[Path]
     suffix: str = ""
     overlaps: tracks.Overlaps = "average"
+    about: Mapping[str, Any] = field(default_factory=dict)
 
     def file(self, out: Path, name: str, ending: str) -> Path:
         """Return where a file goes: ``relevance.bw``, or ``relevance.TARGET.bw`` where there are several outputs."""
         return out / f"{name}{self.suffix}.{ending}"
+
+    @property
+    def target(self) -> str:
+        """The output's name."""
+        return self.suffix.removeprefix(".") or next(iter(self.about.get("targets", ())), "")
 
 
 @dataclass(frozen=True)
@@ -47,20 +56,23 @@ class Format:
 
     Parameters
     ----------
-    write : callable
-        Writes files into a directory.
+    each : callable, optional
+        Writes files of one output into a directory.
+    together : callable, optional
+        Writes files that hold all outputs that were explained.
     one_length : bool
         Whether all records must have one length.
     hypothetical : bool
         Whether the method must have hypothetical contributions.
-    once : bool
-        Whether it holds all outputs that were explained together.
+    library : str
+        The optional library that it needs, whose extra is called as the format; empty where there is none.
     """
 
-    write: Callable[[Path, Writing], None]
+    each: Callable[[Path, Writing], None] | None = None
+    together: Callable[[Path, Writing], None] | None = None
     one_length: bool = False
     hypothetical: bool = False
-    once: bool = False
+    library: str = ""
 
 
 def _bigwig(out: Path, what: Writing) -> None:
@@ -88,10 +100,35 @@ def _of_spool(write: Callable[[Path, tracks.Spool], None], name: str, ending: st
         write(path, what.spool)
 
 
+def _telling(
+    write: Callable[[Path, tracks.Spool, Mapping[str, Any]], None], name: str, ending: str, out: Path, what: Writing
+) -> None:
+    path = what.file(out, name, ending)
+    with naming(path):
+        write(path, what.spool, {**what.about, "target": what.target})
+
+
 def _tables(out: Path, what: Writing) -> None:
     for name in (SUMMARY, LEDGER):
         with naming(out / name):
             join_tables((_text(part, name) for part in what.parts), out / name)
+
+
+def _parquet_tables(out: Path, what: Writing) -> None:
+    for name in (SUMMARY, LEDGER):
+        path = (out / name).with_suffix(".parquet")
+        with naming(path):
+            tracks.write_parquet_table(path, (_text(part, name) for part in what.parts), _KINDS, what.about)
+
+
+_NAMES = ("id", "contig", "strand", "class", "top_base", "layer", "op", "rule")
+_WHOLE = ("start", "end", "predicted", "top_position", "member")
+_KINDS: dict[str, tracks.Kind] = {
+    **dict.fromkeys(_NAMES, "name"),
+    **dict.fromkeys(_WHOLE, "integer"),
+    "target": "integer or name",  # that of the function that picks the score
+}
+"""What the tables' columns hold that are not numbers with fractions."""
 
 
 def _text(part: Path, name: str) -> bytes:
@@ -108,7 +145,11 @@ FORMATS = {
         partial(_of_spool, tracks.write_bpnet_h5, "relevance_bpnet", "h5"), one_length=True, hypothetical=True
     ),
     "modisco": Format(_modisco, one_length=True, hypothetical=True),
-    "tsv": Format(_tables, once=True),
+    "zarr": Format(partial(_telling, tracks.write_zarr, "relevance", "zarr"), one_length=True, library="zarr"),
+    "parquet": Format(
+        partial(_telling, tracks.write_parquet, "relevance", "parquet"), _parquet_tables, library="pyarrow"
+    ),
+    "tsv": Format(together=_tables),
 }
 """The formats by name."""
 
@@ -136,14 +177,41 @@ def parse_formats(text: str, option: str = "--formats") -> tuple[str, ...]:
     Raises
     ------
     SeqplrpError
-        If it is empty, or names what is no format.
+        If it is empty, or names what is no format, or one whose library is not installed.
     """
     names = [name.strip().lower() for name in text.split(",") if name.strip()]
     unknown = [name for name in names if name not in FORMATS]
     if unknown or not names:
         what = f"{unknown[0]!r} is not known" if unknown else "names no format"
         raise SeqplrpError(option, what, f"choose from {','.join(FORMATS)}")
+    for name in names:
+        if library := FORMATS[name].library:
+            tracks.extra_library(name, library, f"{option} {name}")
     return tuple(dict.fromkeys(names))
+
+
+def libraries_of(formats: Iterable[str]) -> list[str]:
+    """Name the optional libraries that formats are written by."""
+    return [FORMATS[name].library for name in formats if FORMATS[name].library]
+
+
+def about_run(provenance: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    """Return what files say of a run, by what its manifest says: nothing that differs from one process to the next.
+
+    Parameters
+    ----------
+    provenance : mapping
+        How the manifest begins.
+    names : sequence of str
+        Of the outputs that were explained.
+    """
+    return {
+        "version": provenance["versions"]["seqplrp"],
+        "method": provenance["method"],
+        "models": provenance["models"],
+        "targets": list(names),
+        "coordinates": "0-based, half-open",
+    }
 
 
 def check_one_length(formats: Iterable[str], one: tuple[str, int], other: tuple[str, int]) -> None:
@@ -172,8 +240,11 @@ def write_formats(formats: Iterable[str], out: Path, outputs: Sequence[Writing])
     """Write explanations in each of the formats, with the places of the records and the sizes of their contigs."""
     for name in formats:
         form = FORMATS[name]
-        for what in outputs[:1] if form.once else outputs:
-            form.write(out, what)
+        if form.together is not None:
+            form.together(out, outputs[0])
+        if form.each is not None:
+            for what in outputs:
+                form.each(out, what)
     for write, name in ((tracks.write_regions, "regions.bed"), (tracks.write_chrom_sizes, "chrom.sizes")):
         with naming(out / name):
             write(out / name, outputs[0].spool)

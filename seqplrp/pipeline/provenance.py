@@ -41,7 +41,7 @@ def provenance(
     known |= {path: file_sha256(path) for path in _files(request.source, session, has_fasta) if path not in known}
     return {
         "command": command,
-        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        "finished": now(),
         "versions": {
             "seqplrp": __version__,
             "python": platform.python_version(),
@@ -106,6 +106,11 @@ def _input(source: Source, sha256: Mapping[Path, str]) -> dict[str, Any]:
     """Say what sequences were read from: the file that lists them, the others, and how they were read."""
     first, *others = ({"path": str(path), "sha256": sha256[path]} for path in source.files)
     return {**first, **({"further_files": others} if others else {}), **source.settings()}
+
+
+def now() -> str:
+    """Return the time as manifests have it."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def text_sha256(text: str) -> str:
