@@ -12,6 +12,7 @@ from seqplrp.plot.audit import (
 from seqplrp.plot.bars import measure_bars
 from seqplrp.plot.curves import learning_curve
 from seqplrp.plot.figures import check_suffix, save_figure
+from seqplrp.plot.heatmaps import HeatMap, ImagePanel, heat_colours, heat_limit, heat_map_grid, overlay
 from seqplrp.plot.line_panels import line_panels
 from seqplrp.plot.logos import BASE_COLOURS, draw_logo, logo_frame, logo_values
 from seqplrp.plot.motifs import MotifCell, information_frame, motif_grid
@@ -23,6 +24,8 @@ from seqplrp.plot.tradeoffs import trade_off
 
 __all__ = [
     "BASE_COLOURS",
+    "HeatMap",
+    "ImagePanel",
     "LogoTrack",
     "Mark",
     "MotifCell",
@@ -33,6 +36,9 @@ __all__ = [
     "critical_difference",
     "distractor_picture",
     "draw_logo",
+    "heat_colours",
+    "heat_limit",
+    "heat_map_grid",
     "information_frame",
     "learning_curve",
     "line_panels",
@@ -41,6 +47,7 @@ __all__ = [
     "logo_values",
     "measure_bars",
     "motif_grid",
+    "overlay",
     "permutation_picture",
     "profile_picture",
     "roar_curves",
