@@ -5,7 +5,8 @@ from __future__ import annotations
 from seqplrp.models.batches import predict
 from seqplrp.models.config import KINDS, Advice, Kind, ModelConfig
 from seqplrp.models.dataset import SequenceData, make_dataset
-from seqplrp.models.external import load_callable_model, load_function
+from seqplrp.models.digests import weights_sha256
+from seqplrp.models.external import load_callable_model, load_function, read_weights, take_weights
 from seqplrp.models.metrics import evaluate_predictions
 from seqplrp.models.programs import load_program, program_inputs
 from seqplrp.models.sources import ReadOptions, read_labelled_directory, read_positives_negatives, read_table
@@ -58,7 +59,10 @@ __all__ = [
     "read_labelled_directory",
     "read_positives_negatives",
     "read_table",
+    "read_weights",
     "save_model",
     "save_training",
+    "take_weights",
     "train_model",
+    "weights_sha256",
 ]

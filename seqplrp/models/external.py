@@ -52,9 +52,52 @@ def load_callable_model(spec: str, weights: Path | str | None = None, *, trust_p
     """
     model = _make(spec)
     if weights is not None:
-        path = Path(weights)
-        load_weights(model, _strip_prefix(_read_weights(path, trust_pickle), model), path)
+        take_weights(model, read_weights(weights, trust_pickle=trust_pickle), weights)
     return model.eval()
+
+
+def read_weights(weights: Path | str, *, trust_pickle: bool = False) -> dict[str, Tensor]:
+    """Read the tensors of a file by name.
+
+    Parameters
+    ----------
+    weights : path
+        As in `load_callable_model`.
+    trust_pickle : bool
+        As in `load_callable_model`.
+
+    Raises
+    ------
+    SeqplrpError
+        Where the file is missing, unreadable, or holds more than tensors (unless trusted).
+    """
+    return _read_weights(Path(weights), trust_pickle)
+
+
+def take_weights(model: nn.Module, weights: Mapping[str, Tensor], where: object) -> None:
+    """Copy weights that `read_weights` read into a model.
+
+    Parameters
+    ----------
+    model : Module
+        What they belong to; unchanged where they do not fit.
+    weights : mapping of str to Tensor
+        With or without the prefix of DataParallel. Counters of batches, which files of old torch versions lack, stay as
+        they are.
+    where : object
+        What they come from, for errors.
+
+    Raises
+    ------
+    SeqplrpError
+        Where they do not fit.
+    """
+    load_weights(model, {**_counters(model), **_strip_prefix(dict(weights), model)}, where)
+
+
+def _counters(model: nn.Module) -> dict[str, Tensor]:
+    """Return how many batches each batch norm has seen: of no effect outside training, and unknown to torch 0.4."""
+    return {name: value for name, value in model.state_dict().items() if name.endswith("num_batches_tracked")}
 
 
 def load_function(spec: str, option: str) -> Callable[..., Any]:

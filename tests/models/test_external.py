@@ -95,6 +95,23 @@ def test_weights_are_read_in_every_usual_form(user_code, weights, form):
     assert torch.equal(model.conv.bias, weights["conv.bias"])
 
 
+def test_files_of_torch_versions_that_counted_no_batches_fit(user_code):
+    source = "from torch import nn\n\n\ndef make():\n    return nn.Sequential(nn.Conv1d(4, 3, 5), nn.BatchNorm1d(3))\n"
+    (user_code / "user_net.py").write_text(source)
+    kept = {
+        name: torch.randn_like(value)
+        for name, value in load_callable_model("user_net:make").state_dict().items()
+        if not name.endswith("num_batches_tracked")
+    }
+    torch.save(kept, user_code / "w.pt")
+    model = load_callable_model("user_net:make", user_code / "w.pt")
+    assert all(torch.equal(model.state_dict()[name], value) for name, value in kept.items())
+    del kept["1.running_var"]
+    torch.save(kept, user_code / "w.pt")
+    with pytest.raises(SeqplrpError, match=r"missing: 1\.running_var"):
+        load_callable_model("user_net:make", user_code / "w.pt")
+
+
 def test_a_models_own_module_prefix_is_kept(user_code, weights):
     torch.save({f"module.{name}": value for name, value in weights.items()}, user_code / "w.pt")
     model = load_callable_model("user_net:make", user_code / "w.pt")
