@@ -1,24 +1,40 @@
-"""What is written is whole or not there: files, directories, locks; and what fails on the way, told in one line."""
+"""What is written is whole or not there: files, directories, locks; and what fails on the way, told in one line.
+
+What is read from outside does no harm: JSON, YAML and npz files of others.
+"""
 
 from __future__ import annotations
 
 from seqplrp.storage.failures import from_os_error, naming
 from seqplrp.storage.files import differences, locked, read_json, sync_directory, write_json, write_whole
+from seqplrp.storage.json_text import parse_json
+from seqplrp.storage.npz import npy_header, npz_arrays
 from seqplrp.storage.output import MARKER, output_directory, output_file
+from seqplrp.storage.paths import is_file
 from seqplrp.storage.resumable import PARTS, RunDirectory
+from seqplrp.storage.yaml_text import TAGS, YamlFault, compose_yaml, read_yaml, yaml_value
 
 __all__ = [
     "MARKER",
     "PARTS",
+    "TAGS",
     "RunDirectory",
+    "YamlFault",
+    "compose_yaml",
     "differences",
     "from_os_error",
+    "is_file",
     "locked",
     "naming",
+    "npy_header",
+    "npz_arrays",
     "output_directory",
     "output_file",
+    "parse_json",
     "read_json",
+    "read_yaml",
     "sync_directory",
     "write_json",
     "write_whole",
+    "yaml_value",
 ]

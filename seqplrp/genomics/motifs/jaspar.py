@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from seqplrp.errors import SeqplrpError
 from seqplrp.genomics.encoding import ALPHABET
-from seqplrp.genomics.motifs.model import Motif, check_word
+from seqplrp.genomics.motifs.model import WIDEST, Motif, check_word
 from seqplrp.genomics.textfile import parse_number
 
 Line = tuple[int, str]
@@ -121,13 +121,15 @@ def _row(path: str | os.PathLike[str], line: int, text: str) -> tuple[str, list[
         text = text[labelled.end() :]
         if base not in ALPHABET:
             raise _error(path, line, f"the row is of base {base!r}", "give rows A, C, G, T")
-    values = []
+    values: list[float] = []
     for token in text.replace("[", " ").replace("]", " ").split():
         value = parse_number(token)
         if value is None:
             raise _error(path, line, f"matrix entry {token[:20]!r} is not a number", "give counts")
         if value < 0:
             raise _error(path, line, f"matrix entry {token[:20]} is negative", "give counts, not log-odds")
+        if len(values) == WIDEST:
+            raise _error(path, line, f"the row has more than {WIDEST} numbers", "give a motif of one factor")
         values.append(value)
     if not values:
         raise _error(path, line, "the row holds no number", "give its counts")

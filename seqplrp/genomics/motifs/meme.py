@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from seqplrp.errors import SeqplrpError
-from seqplrp.genomics.motifs.model import Motif, check_background, check_word, row_problem
+from seqplrp.genomics.motifs.model import WIDEST, Motif, check_background, check_word, row_problem
 from seqplrp.genomics.textfile import parse_number, unwritable
 
 _ATTRIBUTE = re.compile(r"(\w+)\s*=\s*(\S+)")
@@ -143,6 +143,8 @@ class _Parser:
         while self.at < len(self.lines) and not self.peek()[1]:
             self.at += 1
         while len(draft.rows) != width and not _END_OF_ROWS.match(self.peek()[1]):
+            if len(draft.rows) == WIDEST:
+                raise self.too_wide(number, draft)
             draft.rows.append(self.row(*self.peek()))
             self.at += 1
         following, text = self.peek()
@@ -153,6 +155,10 @@ class _Parser:
             stated = "at least 1" if width is None else f"w= {width}"
             what = f"the matrix of {draft.identifier!r} ends after {len(draft.rows)} rows, not {stated}"
             raise self.error(following, what, "give every row, or mend w=")
+
+    def too_wide(self, number: int, draft: _Draft) -> SeqplrpError:
+        what = f"the matrix of {draft.identifier!r} has more than {WIDEST} rows"
+        return self.error(number, what, "give a motif of one factor")
 
     def attributes(self, number: int, line: str) -> tuple[int | None, float | None]:
         """Return the stated width and number of sites of a matrix header, either None where not stated."""
@@ -168,9 +174,11 @@ class _Parser:
         return int(width) if "w" in stated else None, nsites or None  # some programs write 0 for unknown
 
     def row(self, number: int, line: str) -> npt.NDArray[np.float64]:
-        values = np.array([self.number(number, token, "matrix entry") for token in line.split()])
-        if len(values) != 4:
-            raise self.error(number, f"the matrix row has {len(values)} numbers, not 4", "give A, C, G and T")
+        tokens = line.split(maxsplit=4)
+        if len(tokens) != 4:
+            self.number(number, tokens[0], "matrix entry")  # words instead of a row are told as such
+            raise self.error(number, f"the matrix row has {len(line.split())} numbers, not 4", "give A, C, G and T")
+        values = np.array([self.number(number, token, "matrix entry") for token in tokens])
         problem = row_problem(values)
         if problem:
             raise self.error(number, *problem)

@@ -12,6 +12,8 @@ import numpy.typing as npt
 from seqplrp.errors import SeqplrpError
 from seqplrp.genomics.encoding import ALPHABET
 
+WIDEST = 1000
+"""Positions of a motif that is read from a file, at most; the MEME suite itself makes none above 300."""
 SUM_TOLERANCE = 0.01  # rows may be off by the rounding of two printed decimals; they are then rescaled
 _ASSUMED_SITES = 20.0  # what the MEME suite assumes where a motif does not state its number of sites
 _UNIFORM = (0.25, 0.25, 0.25, 0.25)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from seqplrp.errors import SeqplrpError
 from seqplrp.genomics.motifs.jaspar import parse_jaspar
@@ -12,6 +12,7 @@ from seqplrp.genomics.motifs.meme import Line, parse_meme
 from seqplrp.genomics.motifs.model import Motif
 from seqplrp.genomics.textfile import text_lines
 
+_MOST_LINES, _MOST_LETTERS = 2_000_000, 1 << 27  # far more than any collection has
 _TRANSFAC = re.compile(r"(AC|ID|P0|PO|DE|VV)\b")
 
 
@@ -38,11 +39,22 @@ def read_motifs(path: str | os.PathLike[str], *, pseudocount: float = 0.0) -> li
         twice, a matrix of the wrong width or height or cut short, entries that are no numbers or negative,
         rows that do not sum to 1 within 0.01 (MEME), an alphabet other than DNA.
     """
-    lines = list(text_lines(path))
+    lines = list(_lines(path))
     motifs = _parser(lines, path)(lines, path)
     if not motifs:
         raise SeqplrpError(path, "holds no motif", "give a file with at least one MOTIF")
     return [motif.with_pseudocount(pseudocount) for motif in motifs] if pseudocount else motifs
+
+
+def _lines(path: str | os.PathLike[str]) -> Iterator[Line]:
+    """Give the lines of a file, of which a few kilobytes of gzip can hold more than the memory."""
+    letters = 0
+    for number, line in text_lines(path):
+        letters += len(line)
+        if number > _MOST_LINES or letters > _MOST_LETTERS:
+            where = f"{path}, line {number}"
+            raise SeqplrpError(where, "is more than a motif file holds", "give MEME or JASPAR format")
+        yield number, line
 
 
 def _parser(lines: list[Line], path: str | os.PathLike[str]) -> Callable[..., list[Motif]]:

@@ -6,6 +6,7 @@ pair its negatives hold both motifs in a wrong order, too far apart, or on wrong
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -82,6 +83,8 @@ def derive_groups(node: Node, task: Task, position: Position | None) -> tuple[Gr
 
 def _states(node: Node, rules: list[Rule]) -> Iterator[_State]:
     found = list(dict.fromkeys(atom for rule in rules for atom in atoms(rule)))
+    if len(found) > _MOST_STATES:
+        raise _too_many(node, f"{len(found)} conditions")
     pairs = [atom for atom in found if isinstance(atom, Pair)]
     choices: dict[str, set[int]] = {}
     in_pairs = [name for pair in pairs for name in (pair.first, pair.second)]
@@ -90,11 +93,10 @@ def _states(node: Node, rules: list[Rule]) -> Iterator[_State]:
     for atom in found:
         if isinstance(atom, Count):
             choices.setdefault(atom.motif, {0}).update((atom.at_least - 1, atom.at_least))
-    number = 2 ** len(pairs)
-    for options in choices.values():
-        number *= len(options)
+    number = math.prod(len(options) for options in choices.values()) * 2 ** len(pairs)
     if number > _MOST_STATES:
-        raise _too_many(node, f"{number} combinations")
+        shown = str(number) if number < 10**9 else f"about 10^{int(math.log10(number))}"
+        raise _too_many(node, f"{shown} combinations")
     for counts in product(*(sorted(options) for options in choices.values())):
         numbers = dict(zip(choices, counts))
         present = [p for p in pairs if _has_both(p, numbers)]

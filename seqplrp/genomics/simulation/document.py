@@ -11,10 +11,9 @@ from typing import Any, TypeVar
 
 import yaml
 
-from seqplrp.errors import SeqplrpError, first_line
+from seqplrp.errors import SeqplrpError
+from seqplrp.storage import TAGS, YamlFault, compose_yaml, yaml_value
 
-_MOST_NODES = 200_000  # aliases of aliases would otherwise unfold without end
-_TAGS = ("str", "int", "float", "bool", "null", "timestamp", "seq", "map")
 _LABEL = re.compile(r"[A-Za-z0-9_.:()+-]+")
 _RANGE = re.compile(r"\s*(\d{1,9})\s*-\s*(\d{1,9})\s*")
 # short exponents only: 1e999999999 is a number too, but an exact one would fill the memory
@@ -190,14 +189,10 @@ def parse_document(text: str, source: str) -> Node:
         With the line, if the text is no YAML, holds a key twice, a tag, or more than one document.
     """
     try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line = f", line {mark.line + 1}" if mark else ""
-        raise SeqplrpError(f"{source}{line}", f"is no YAML: {error.problem}", "mend the text") from None
-    except (yaml.YAMLError, RecursionError) as error:
-        what = first_line(error) if isinstance(error, yaml.YAMLError) else "nested too deeply"
-        raise SeqplrpError(source, f"is no YAML: {what}", "mend the text") from None
+        root = compose_yaml(text)
+    except YamlFault as fault:
+        line = "" if fault.line is None else f", line {fault.line}"
+        raise SeqplrpError(f"{source}{line}", f"is no YAML that can be read: {fault}", "mend the text") from None
     if root is None:
         raise SeqplrpError(source, "is empty", "describe a task; see the examples in examples/tasks")
     return _Converter(source).convert(root, "", ())
@@ -208,14 +203,12 @@ class _Converter:
 
     def __init__(self, source: str) -> None:
         self.source = source
-        self.count = 0
 
     def convert(self, node: yaml.Node, path: str, above: tuple[int, ...]) -> Node:
         here = Node(None, self.source, path, node.start_mark.line + 1)
-        self.count += 1
-        if self.count > _MOST_NODES or id(node) in above:
+        if id(node) in above:
             raise here.error("the document repeats itself without end", "remove the YAML aliases")
-        if node.tag.removeprefix("tag:yaml.org,2002:") not in _TAGS:
+        if node.tag.removeprefix("tag:yaml.org,2002:") not in TAGS:
             raise here.error(f"tag {node.tag[:60]!r} is not allowed", "remove it")
         inside = (*above, id(node))
         value: Any
@@ -242,11 +235,11 @@ class _Converter:
             # the key's line, which is where one looks for a value that begins a line below
             yield key, Node(value.value, self.source, path, line)
 
-    def _scalar(self, node: yaml.Node, here: Node) -> Any:
+    def _scalar(self, node: yaml.ScalarNode, here: Node) -> Any:
         try:
-            return yaml.SafeLoader("").construct_object(node)
-        except (yaml.YAMLError, ValueError):
-            raise here.error(f"{str(node.value)[:60]!r} is no value", "mend it") from None
+            return yaml_value(node)
+        except YamlFault as fault:
+            raise here.error(str(fault), "mend it") from None
 
 
 def _shown(value: Any) -> str:

@@ -32,6 +32,9 @@ def check_room(node: Node, task: Task, group: Group) -> None:
     SeqplrpError
         If they do not; with the bases needed, or the class that comes out.
     """
+    number = sum(plant.count.high for plant in (*group.plants, *task.decoys))
+    if number > _MOST_INSTANCES:
+        raise node.error(f"plants up to {number} times in one sequence", f"plant at most {_MOST_INSTANCES}")
     plants = list(slots_of(task, group))
     for plant in plants:
         if isinstance(plant, Couple) and not strand_choices(task, plant):
@@ -44,8 +47,6 @@ def check_room(node: Node, task: Task, group: Group) -> None:
                 f"the position's centre {plant.position.centre:g} lies outside of the {task.length} bp",
                 f"give {task.length} or less",
             )
-    if len(plants) > _MOST_INSTANCES:
-        raise node.error(f"plants up to {len(plants)} times in one sequence", f"plant at most {_MOST_INSTANCES}")
     widths = [_widest(task, plant) for plant in plants]
     needed = room_needed(widths, task.min_spacing)
     if needed > task.length:

@@ -7,11 +7,13 @@ from pathlib import Path
 import numpy as np
 
 from seqplrp.errors import SeqplrpError
-from seqplrp.genomics.motifs import Motif, load, read_motifs
+from seqplrp.genomics.motifs import WIDEST, Motif, load, read_motifs
 from seqplrp.genomics.simulation.document import Node, did_you_mean
 from seqplrp.genomics.simulation.task import INSTANCES, PARTS, STRANDS, MotifUse
+from seqplrp.storage import is_file
 
 _FORMS = ("load", "file", "consensus", "matrix")
+_MOST_MOTIFS = 1000
 _IUPAC = {
     "A": "A", "C": "C", "G": "G", "T": "T", "U": "T", "R": "AG", "Y": "CT", "S": "CG", "W": "AT", "K": "GT",
     "M": "AC", "B": "CGT", "D": "AGT", "H": "ACT", "V": "ACG", "N": "ACGT",
@@ -23,6 +25,8 @@ def read_task_motifs(node: Node, folder: Path) -> tuple[MotifUse, ...]:
     entries = node.entries("a mapping from names to motifs")
     if not entries:
         raise node.error("names no motif", "name at least one")
+    if len(entries) > _MOST_MOTIFS:
+        raise node.error(f"names {len(entries)} motifs", f"name at most {_MOST_MOTIFS}")
     return tuple(_read_motif(name, entry, folder) for name, entry in entries.items())
 
 
@@ -80,8 +84,8 @@ def _library_motif(node: Node) -> Motif:
 
 def _file_motif(node: Node, name: Node | None, folder: Path) -> Motif:
     path = folder / node.text()
-    if not path.is_file():
-        raise node.error(f"there is no file {str(path)!r}", "name a MEME or JASPAR file")
+    if not is_file(path):
+        raise node.error(f"there is no file {str(path)[-200:]!r}", "name a MEME or JASPAR file")
     found = read_motifs(path)
     if name is None:
         if len(found) > 1:
@@ -101,13 +105,18 @@ def _consensus_motif(node: Node) -> Motif:
             raise node.error(f"{letter!r} is no IUPAC letter of DNA", f"use {''.join(_IUPAC)}")
     if not letters:
         raise node.error("is empty", "give IUPAC letters, as CACGTG")
+    if len(letters) > WIDEST:
+        raise node.error(f"has {len(letters)} letters", f"give at most {WIDEST}")
     rows = [[float(base in _IUPAC[letter]) / len(_IUPAC[letter]) for base in "ACGT"] for letter in letters]
     return Motif("consensus", np.array(rows))
 
 
 def _matrix_motif(entries: dict[str, Node]) -> Motif:
     rows = []
-    for row in entries["matrix"].items("a list of rows, one per position"):
+    given = entries["matrix"].items("a list of rows, one per position")
+    if len(given) > WIDEST:
+        raise entries["matrix"].error(f"has {len(given)} rows", f"give at most {WIDEST}")
+    for row in given:
         numbers = [cell.number(0, 1e12) for cell in row.items("four numbers, of A, C, G, T")]
         total = sum(numbers)
         if len(numbers) != 4:

@@ -40,6 +40,7 @@ from seqplrp.genomics.simulation.task import (
     Task,
     UniformBackground,
 )
+from seqplrp.storage import YamlFault, is_file, read_yaml
 
 _KEYS = (
     "name",
@@ -61,6 +62,7 @@ _KEYS = (
 )
 _LONGEST = 100_000
 _HIGHEST_ORDER = 8
+_MOST_CLASSES, _MOST_GROUPS = 1000, 256
 PRESET_FOLDER = Path(__file__).resolve().parent / "presets"
 PRESETS = ("single-motif", "and-pair", "spacing-grammar", "decoys", "tal1-gata")
 """Names of the tasks that come with the package; each is a YAML file that says what it is for."""
@@ -89,7 +91,7 @@ def load_task(path_or_preset: str | os.PathLike[str]) -> Task:
         text = (PRESET_FOLDER / f"{name}.yaml").read_text(encoding="utf-8")
         return parse_task(text, source=f"preset {name}", folder=PRESET_FOLDER)
     path = Path(name)
-    if not path.is_file():
+    if not is_file(path):
         near = difflib.get_close_matches(name, PRESETS, n=1)
         meant = f"did you mean {near[0]!r}? the" if near else "the"
         what = "is a directory" if path.is_dir() else "is neither a preset nor a file"
@@ -97,9 +99,11 @@ def load_task(path_or_preset: str | os.PathLike[str]) -> Task:
             "task", f"{name!r} {what}", f"{meant} presets are {', '.join(PRESETS)}, else name a YAML file"
         )
     try:
-        text = path.read_bytes().decode("utf-8")
+        text = read_yaml(path)
     except UnicodeDecodeError:
         raise SeqplrpError(path, "is not UTF-8 text", "name a YAML file") from None
+    except YamlFault as fault:
+        raise SeqplrpError(path, f"is no task: {fault}", "name a YAML file") from None
     return parse_task(text, source=name, folder=path.resolve().parent)
 
 
@@ -207,9 +211,10 @@ def _read_background(node: Node | None, folder: Path) -> Background:
 
 
 def _hashed(node: Node, expected: Node | None, folder: Path) -> tuple[str, str]:
-    path = (folder / node.text()).resolve()
-    if not path.is_file():
-        raise node.error(f"there is no file {str(path)!r}", "name a FASTA file")
+    path = folder / node.text()
+    if not is_file(path):
+        raise node.error(f"there is no file {str(path)[-200:]!r}", "name a FASTA file")
+    path = path.resolve()
     with open(path, "rb") as handle:
         digest = hashlib.file_digest(handle, "sha256").hexdigest()
     if expected is not None and expected.text() != digest:
@@ -231,7 +236,10 @@ def _read_position(node: Node | None) -> Position | None:
 
 def _read_classes(node: Node, kind: str, motifs: list[str]) -> tuple[dict[str, Rule], str]:
     rules: dict[str, Rule] = {}
-    for name, entry in node.entries("a mapping from classes to rules").items():
+    entries = node.entries("a mapping from classes to rules")
+    if len(entries) > _MOST_CLASSES:
+        raise node.error(f"names {len(entries)} classes", f"name at most {_MOST_CLASSES}")
+    for name, entry in entries.items():
         Node(name, entry.source, entry.path, entry.line).label()
         if name in (NO_CLASS, "id", "split", "class"):
             raise entry.error(f"{name!r} cannot be a class's name", "choose another")
@@ -308,6 +316,8 @@ def _read_groups(
     entries = node.entries("a mapping from names to groups of sequences")
     if not entries:
         raise node.error("names no group", "name one, or leave 'groups' out to have them derived from the rules")
+    if len(entries) > _MOST_GROUPS:
+        raise node.error(f"names {len(entries)} groups", f"name at most {_MOST_GROUPS}")
     shares = _read_shares(node, entries)
     groups = []
     for name, entry in entries.items():

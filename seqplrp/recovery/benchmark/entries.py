@@ -15,6 +15,7 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 import yaml
 
 from seqplrp.errors import SeqplrpError
+from seqplrp.storage import TAGS, YamlFault, compose_yaml, read_yaml, yaml_value
 
 T = TypeVar("T")
 
@@ -183,49 +184,44 @@ def read_entries(path: Path | str) -> Entry:
     """
     file = Path(path)
     try:
-        text = file.read_bytes().decode("utf-8")
+        node = compose_yaml(read_yaml(file))
     except FileNotFoundError:
         raise SeqplrpError(file, "there is no such file", "name a YAML file") from None
     except IsADirectoryError:
         raise SeqplrpError(file, "is a directory", "name a YAML file") from None
     except UnicodeDecodeError:
         raise SeqplrpError(file, "is not UTF-8 text", "name a YAML file") from None
-    try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-        if node is None:
-            raise SeqplrpError(file, "is empty", "describe the run: tasks, architectures, methods ...")
-        return _entry(node, yaml.SafeLoader(""), str(path), "", ())
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        where = f"{path}, line {mark.line + 1}" if mark else str(path)
-        raise SeqplrpError(where, f"is not YAML ({error.problem or error.context})", "mend it") from error
-    except yaml.YAMLError as error:
-        raise SeqplrpError(file, f"is not YAML ({' '.join(str(error).split())})", "mend it") from error
+    except YamlFault as fault:
+        where = str(path) if fault.line is None else f"{path}, line {fault.line}"
+        raise SeqplrpError(where, f"is not YAML that can be read ({fault})", "mend it") from None
+    if node is None:
+        raise SeqplrpError(file, "is empty", "describe the run: tasks, architectures, methods ...")
+    return _entry(node, str(path), "", ())
 
 
-def _entry(node: yaml.Node, loader: yaml.SafeLoader, file: str, path: str, above: tuple[int, ...]) -> Entry:
+def _entry(node: yaml.Node, file: str, path: str, above: tuple[int, ...]) -> Entry:
     line = node.start_mark.line + 1
     here = Entry(None, file, line, path)
     if id(node) in above:
         raise here.error("holds itself", "write the value out")
+    if node.tag.removeprefix("tag:yaml.org,2002:") not in TAGS:
+        raise here.error(f"has the tag {node.tag[:60]!r}, which is not read", "remove it")
     above = (*above, id(node))
     if isinstance(node, yaml.MappingNode):
-        return Entry(dict(_pairs(node, loader, here, above)), file, line, path)
+        return Entry(dict(_pairs(node, here, above)), file, line, path)
     if isinstance(node, yaml.SequenceNode):
-        parts = [_entry(part, loader, file, f"{path}[{i}]", above) for i, part in enumerate(node.value)]
+        parts = [_entry(part, file, f"{path}[{i}]", above) for i, part in enumerate(node.value)]
         return Entry(parts, file, line, path)
     try:
-        value = loader.construct_object(node)
-    except (yaml.YAMLError, ValueError) as error:
-        raise here.error(f"{node.value!r} can't be read", "write text in quotes") from error
+        value = yaml_value(node)
+    except YamlFault as fault:
+        raise here.error(f"can't be read: {fault}", "write text in quotes") from None
     if isinstance(value, float) and not math.isfinite(value):
         raise here.error(f"is {value}", "write a finite number")
     return Entry(value, file, line, path)
 
 
-def _pairs(
-    node: yaml.MappingNode, loader: yaml.SafeLoader, here: Entry, above: tuple[int, ...]
-) -> Iterator[tuple[str, Entry]]:
+def _pairs(node: yaml.MappingNode, here: Entry, above: tuple[int, ...]) -> Iterator[tuple[str, Entry]]:
     seen: set[str] = set()
     for key_node, value_node in node.value:
         if not isinstance(key_node, yaml.ScalarNode):
@@ -239,7 +235,7 @@ def _pairs(
         if key in seen:
             raise at.error("is there twice", "leave one out")
         seen.add(key)
-        yield key, _entry(value_node, loader, here.file, path, above)
+        yield key, _entry(value_node, here.file, path, above)
 
 
 def as_number(value: Any) -> Any:
