@@ -13,7 +13,8 @@ import numpy as np
 import torch
 
 from seqplrp._version import __version__
-from seqplrp.errors import SeqplrpError
+from seqplrp.errors import SeqplrpError, first_line
+from seqplrp.storage import parse_json
 
 Kind = Literal["binary", "multilabel", "multiclass"]
 KINDS: tuple[Kind, ...] = ("binary", "multilabel", "multiclass")
@@ -119,7 +120,7 @@ def read_config(path: Path) -> ModelConfig:
     if content.get("format") != _FORMAT:
         raise _not_ours(path, f"does not say format {_FORMAT!r}")
     if content.get("format_version", FORMAT_VERSION) != FORMAT_VERSION:
-        found = f"has format version {content['format_version']!r}, this seqplrp reads {FORMAT_VERSION}"
+        found = f"has format version {content['format_version']!r:.60}, this seqplrp reads {FORMAT_VERSION}"
         raise SeqplrpError(path, found, "update seqplrp, or train the model again")
     fields = {f.name: f for f in dataclasses.fields(ModelConfig)}
     required = [name for name, f in fields.items() if f.default_factory is dataclasses.MISSING and name != "seed"]
@@ -139,11 +140,13 @@ def _read_json(path: Path) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError) as error:
         raise SeqplrpError(path, f"can't be read ({type(error).__name__})", "check the file") from error
     try:
-        content = json.loads(text)
+        content = parse_json(text)
     except json.JSONDecodeError as error:
         raise SeqplrpError(
             f"{path}, line {error.lineno}", f"is not JSON ({error.msg})", "restore the file, or train the model again"
         ) from error
+    except ValueError as error:
+        raise _not_ours(path, f"can't be read as JSON ({first_line(error)})") from error
     if not isinstance(content, dict):
         raise _not_ours(path, f"holds a {type(content).__name__}, not an object")
     return content
@@ -168,9 +171,9 @@ def _check_types(config: ModelConfig, path: Path) -> None:
     for name, expected in types.items():
         value = getattr(config, name)
         if not isinstance(value, expected) or (expected is int and isinstance(value, bool)):
-            raise _not_ours(path, f"has {name} = {value!r}, which should be of type {expected.__name__}")
+            raise _not_ours(path, f"has {name} = {value!r:.60}, which should be of type {expected.__name__}")
     if config.kind not in KINDS:
-        raise _not_ours(path, f"has kind = {config.kind!r}, not one of {', '.join(KINDS)}")
+        raise _not_ours(path, f"has kind = {config.kind!r:.60}, not one of {', '.join(KINDS)}")
     if config.length < 1 or config.n_outputs < 1:
         raise _not_ours(path, f"has length = {config.length} and n_outputs = {config.n_outputs}, not both positive")
     if len(config.classes) != config.n_outputs or not all(isinstance(name, str) for name in config.classes):

@@ -213,7 +213,7 @@ def _read_weights(path: Path, trust_pickle: bool) -> dict[str, Tensor]:
             content = torch.load(path, map_location="cpu", weights_only=not trust_pickle)
     except Exception as error:  # whatever bytes a file holds can make the unpickler fail in any way
         garbled = "Unsupported operand" in str(error)
-        if isinstance(error, pickle.UnpicklingError) and not garbled and not trust_pickle and zipfile.is_zipfile(path):
+        if isinstance(error, pickle.UnpicklingError) and not garbled and not trust_pickle and _is_zip(path):
             raise SeqplrpError(
                 path,
                 "holds more than tensors: pickled objects, which run code when they are read",
@@ -241,13 +241,20 @@ def _fault(path: Path, unpickling: Exception | None) -> str:
         begin = file.read(4)
     if not begin:
         return "it is empty"
-    if begin == b"PK\x03\x04" and not zipfile.is_zipfile(path):
+    if begin == b"PK\x03\x04" and not _is_zip(path):
         return "it is cut short"
     if begin[:1] == b"\x80" or begin[:2] == b"PK":  # a pickle of protocol 2 or above, alone or in a zip archive
         if unpickling is not None and not isinstance(unpickling, RuntimeError | EOFError | pickle.UnpicklingError):
             return f"unpickling it failed ({type(unpickling).__name__}: {' '.join(str(unpickling).split())[:200]})"
         return "it holds something else than tensors that torch.save wrote, or it is damaged"
     return "it is no file of torch's"
+
+
+def _is_zip(path: Path) -> bool:
+    try:
+        return zipfile.is_zipfile(path)
+    except zipfile.BadZipFile:  # a part of an archive, or so it says
+        return False
 
 
 def _state_dict(content: Any, path: Path) -> dict[str, Tensor]:

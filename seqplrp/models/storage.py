@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -15,7 +17,7 @@ from torch import Tensor, nn
 from seqplrp.errors import SeqplrpError, whole_message
 from seqplrp.models.config import CONFIG_FILE, ModelConfig, read_config, write_config
 from seqplrp.models.programs import load_program
-from seqplrp.models.zoo import SequenceModel, build_model
+from seqplrp.models.zoo import SequenceModel, build_model, check_architecture, outline
 
 WEIGHTS_FILE = "model.safetensors"
 
@@ -75,14 +77,28 @@ def load_model(path: Path | str, *, trust_pickle: bool = False) -> nn.Module:
 
 def _load_directory(folder: Path) -> SequenceModel:
     config = read_config(folder / CONFIG_FILE)
-    try:
-        with torch.random.fork_rng(devices=[]):  # the weights drawn here are overwritten; the caller's stream stays
-            model = build_model(config.architecture, length=config.length, n_outputs=config.n_outputs, **config.options)
-    except SeqplrpError as error:
-        raise SeqplrpError(folder / CONFIG_FILE, f"{error.where}: {error.what}", error.remedy) from error
-    load_weights(model, read_safetensors(folder / WEIGHTS_FILE), folder / WEIGHTS_FILE)
+    size = {"length": config.length, "n_outputs": config.n_outputs}
+    with _described_in(folder / CONFIG_FILE):
+        check_architecture(config.architecture, config.options)
+        shapes = outline(config.architecture, **size, **config.options)
+    weights = read_safetensors(folder / WEIGHTS_FILE)
+    # before memory is taken for it: a small file may describe a network of any size
+    check_fit(shapes, weights, folder / WEIGHTS_FILE)
+    # the weights drawn here are overwritten; the caller's stream stays
+    with _described_in(folder / CONFIG_FILE), torch.random.fork_rng(devices=[]):
+        model = build_model(config.architecture, **size, **config.options)
+    model.load_state_dict(weights)
     model.config = config
     return model.eval()
+
+
+@contextmanager
+def _described_in(file: Path) -> Iterator[None]:
+    """Let errors of a model's description name its file."""
+    try:
+        yield
+    except SeqplrpError as error:
+        raise SeqplrpError(file, f"{error.where}: {error.what}", error.remedy) from error
 
 
 def read_safetensors(path: Path) -> dict[str, Tensor]:
@@ -102,6 +118,12 @@ def load_weights(model: nn.Module, weights: dict[str, Tensor], where: object) ->
 
     The model is unchanged where they do not fit.
     """
+    check_fit(model, weights, where)
+    model.load_state_dict(weights)
+
+
+def check_fit(model: nn.Module, weights: dict[str, Tensor], where: object) -> None:
+    """Raise a SeqplrpError that names the tensors and shapes of weights that are not those of a model."""
     own = model.state_dict()
     missing = [name for name in own if name not in weights]
     surplus = [name for name in weights if name not in own]
@@ -123,7 +145,6 @@ def load_weights(model: nn.Module, weights: dict[str, Tensor], where: object) ->
             f"the weights do not fit the model: {'. '.join(faults)}",
             "use the architecture and options that the weights were trained with",
         )
-    model.load_state_dict(weights)
 
 
 def _first(items: list[str], what: str, shown: int = 3) -> str:

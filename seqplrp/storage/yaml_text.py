@@ -81,7 +81,7 @@ def compose_yaml(text: str) -> yaml.Node | None:
     return root
 
 
-def yaml_value(node: yaml.ScalarNode) -> Any:
+def yaml_value(node: yaml.Node) -> Any:
     """Return what a scalar stands for: text, a number, true or false, a date, or None.
 
     Raises

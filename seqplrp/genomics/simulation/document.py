@@ -235,7 +235,7 @@ class _Converter:
             # the key's line, which is where one looks for a value that begins a line below
             yield key, Node(value.value, self.source, path, line)
 
-    def _scalar(self, node: yaml.ScalarNode, here: Node) -> Any:
+    def _scalar(self, node: yaml.Node, here: Node) -> Any:
         try:
             return yaml_value(node)
         except YamlFault as fault:

@@ -15,6 +15,7 @@ from seqplrp.models.zoo.building import (
     check_architecture,
     count_parameters,
     initialise_output,
+    outline,
     resolve_architecture,
 )
 from seqplrp.models.zoo.deepbind import DeepBind, DeepBindConfig
@@ -43,5 +44,6 @@ __all__ = [
     "check_architecture",
     "count_parameters",
     "initialise_output",
+    "outline",
     "resolve_architecture",
 ]

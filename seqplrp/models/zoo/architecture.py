@@ -12,6 +12,10 @@ from torch import Tensor, nn
 from seqplrp.errors import SeqplrpError
 from seqplrp.models.config import ModelConfig
 
+_LARGEST = 1_000_000
+_COUNTS_LAYERS = ("layers", "blocks")
+_MOST_LAYERS = 60  # a dilated layer's reach doubles with each: one more does not fit into torch's whole numbers
+
 
 @dataclass(frozen=True)
 class ArchitectureConfig(ABC):
@@ -31,10 +35,14 @@ class ArchitectureConfig(ABC):
             if field.name.endswith("dropout"):
                 if not 0.0 <= value < 1.0:
                     raise option_error(field.name, value, "a share from 0 up to, but not including, 1")
-            elif isinstance(value, int) and not isinstance(value, bool) and value < 1:
-                raise option_error(field.name, value, "a whole number of at least 1")
-            elif isinstance(value, tuple) and any(v < 1 for v in value):
-                raise option_error(field.name, value, "whole numbers of at least 1")
+            elif field.name in _COUNTS_LAYERS and not 1 <= value <= _MOST_LAYERS:
+                raise option_error(field.name, value, f"a whole number from 1 to {_MOST_LAYERS}")
+            elif isinstance(value, int) and not isinstance(value, bool) and not 1 <= value <= _LARGEST:
+                raise option_error(field.name, value, f"a whole number from 1 to {_LARGEST}")
+            elif isinstance(value, tuple) and not all(1 <= v <= _LARGEST for v in value):
+                raise option_error(field.name, value, f"whole numbers from 1 to {_LARGEST}")
+            elif isinstance(value, tuple) and len(value) > _MOST_LAYERS:
+                raise option_error(field.name, f"{len(value)} numbers", f"{_MOST_LAYERS} or fewer")
 
     def minimum_length(self) -> int:
         """Return the smallest number of bases from which a value is left after every convolution and pool."""
@@ -91,7 +99,7 @@ class SequenceModel(nn.Module):
 
 def option_error(name: str, value: object, expected: str) -> SeqplrpError:
     """Return the error of an option's value that no network can have."""
-    return SeqplrpError("model options", f"{name} is {value!r}", f"give {expected}")
+    return SeqplrpError("model options", f"{name} is {value!r:.60}", f"give {expected}")
 
 
 def check_odd(name: str, value: int) -> None:

@@ -31,6 +31,8 @@ ARCHITECTURES: dict[str, type[ArchitectureConfig]] = {
 #: Other names of the same things.
 ALIASES: dict[str, str] = {"bpnet-lite": "dilated-residual"}
 
+_MOST_NUMBERS = 2**31  # 8 GiB in float32
+
 
 def build_model(architecture: str, *, length: int, n_outputs: int, **options: Any) -> SequenceModel:
     """Build an untrained model of the zoo; its weights are drawn from torch's global generator.
@@ -54,8 +56,47 @@ def build_model(architecture: str, *, length: int, n_outputs: int, **options: An
     Raises
     ------
     SeqplrpError
-        For an unknown architecture or option, a value of the wrong kind, or a length too small for the pools.
+        For an unknown architecture or option, a value of the wrong kind, a length too small for the pools, or more
+        numbers than 2**31.
     """
+    check_size(outline(architecture, length=length, n_outputs=n_outputs, **options))
+    return _built(architecture, length, n_outputs, options)
+
+
+def outline(architecture: str, *, length: int, n_outputs: int, **options: Any) -> SequenceModel:
+    """Build a model without its numbers (on torch's device "meta"): its shapes are known, and no memory is taken.
+
+    Parameters
+    ----------
+    architecture, length, n_outputs, **options
+        As `build_model` takes them.
+
+    Raises
+    ------
+    SeqplrpError
+        As `build_model` does.
+    """
+    try:
+        with torch.device("meta"):
+            return _built(architecture, length, n_outputs, options)
+    except (RuntimeError, TypeError, OverflowError) as error:  # torch's own of sizes beyond its whole numbers
+        raise _too_large("more numbers than can be counted") from error
+
+
+def check_size(model: SequenceModel) -> None:
+    """Raise a SeqplrpError for a model of more numbers than any of the zoo could be trained or explained with."""
+    number = count_parameters(model)
+    if number > _MOST_NUMBERS:
+        raise _too_large(f"{number} numbers")
+
+
+def _too_large(how: str) -> SeqplrpError:
+    return SeqplrpError(
+        "model options", f"the network would have {how}, not {_MOST_NUMBERS} or fewer", "give fewer filters or units"
+    )
+
+
+def _built(architecture: str, length: int, n_outputs: int, options: Mapping[str, Any]) -> SequenceModel:
     name = resolve_architecture(architecture)
     config = check_architecture(name, options)
     if n_outputs < 1:
