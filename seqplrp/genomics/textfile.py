@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import io
 import os
@@ -46,8 +47,15 @@ def byte_lines(path: str | os.PathLike[str], *, longest: int = -1) -> Iterator[b
     except (gzip.BadGzipFile, zlib.error) as problem:
         raise _damaged(path, number, f"are damaged ({problem})") from None
     except OSError as problem:
-        remedy = "check that it is a readable file" if Path(path).exists() else "check the path"
-        raise SeqplrpError(path, f"can't be read ({problem.strerror or problem})", remedy) from None
+        raise _unreadable(path, number, problem) from None
+
+
+def _unreadable(path: str | os.PathLike[str], number: int, problem: OSError) -> SeqplrpError:
+    where = f"{path}, after line {number}" if number else path
+    remedy = "check that it is a readable file" if Path(path).exists() else "check the path"
+    if problem.errno in (errno.EIO, errno.ESTALE):
+        remedy = "check the disk that it lies on, and copy the file from where it is whole"
+    return SeqplrpError(where, f"can't be read ({problem.strerror or problem})", remedy)
 
 
 def _damaged(path: str | os.PathLike[str], number: int, what: str) -> SeqplrpError:

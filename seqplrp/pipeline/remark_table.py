@@ -29,14 +29,20 @@ class RemarkTable:
     def __enter__(self) -> RemarkTable:
         self._file = open(self._path, "w", encoding="utf-8", newline="")
         self._rows = csv.writer(self._file, delimiter="\t", lineterminator="\n")
-        self._rows.writerow([field.name for field in fields(Remark)])
+        with naming(self._path):
+            self._rows.writerow([field.name for field in fields(Remark)])
+            self._file.flush()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with naming(self._path):
-            self._file.close()
+        try:
+            with naming(self._path):
+                self._file.close()
+        except OSError:
+            if error is None:  # what came before is what is told
+                raise
 
     def append(self, remark: Remark) -> None:
         """Write one."""

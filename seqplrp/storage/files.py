@@ -19,11 +19,15 @@ def write_whole(path: Path, content: bytes) -> None:
     """Write a file under a temporary name, bring it to the disk, rename it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + _PARTIAL)
-    with naming(path), open(partial, "wb") as handle:
-        handle.write(content)
-        handle.flush()
-        os.fsync(handle.fileno())
-    os.replace(partial, path)
+    try:
+        with naming(path), open(partial, "wb") as handle:
+            handle.write(content)
+            handle.flush()
+            os.fsync(handle.fileno())
+        os.replace(partial, path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
     sync_directory(path.parent)
 
 
@@ -32,8 +36,15 @@ def write_json(path: Path, content: Any) -> None:
     write_whole(path, (json.dumps(content, indent=1, allow_nan=False) + "\n").encode())
 
 
-def read_json(path: Path) -> Any:
+def read_json(path: Path, remedy: str | None = None) -> Any:
     """Read JSON that `write_json` wrote; None where there is no such file.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    remedy : str, optional
+        What to do if it is damaged; to remove the folder that it lies in, unless given.
 
     Raises
     ------
@@ -41,11 +52,13 @@ def read_json(path: Path) -> Any:
         If the file is damaged.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        with naming(path):
+            return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
-    except (ValueError, OSError) as error:
-        raise SeqplrpError(path, f"can't be read ({error})", f"remove {path.parent} to have it made again") from error
+    except ValueError as error:
+        what = f"can't be read ({error})"
+        raise SeqplrpError(path, what, remedy or f"remove {path.parent} to have it made again") from error
 
 
 def differences(there: Mapping[str, Any], now: Mapping[str, Any], path: str = "") -> list[str]:

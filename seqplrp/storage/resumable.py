@@ -105,7 +105,7 @@ class RunDirectory:
 
     @property
     def _begun(self) -> bool:
-        return (self.parts / _DESCRIPTION).is_file()
+        return (self.parts / _DESCRIPTION).is_file() or self._count() > 0
 
     def _count(self) -> int:
         return sum(1 for path in self.parts.iterdir() if path.name.startswith("part-")) if self.parts.is_dir() else 0
@@ -135,7 +135,7 @@ class RunDirectory:
         self.check()
         made = self._made()
         with told_of(self.goal, self.out), locked(self.parts) as held:
-            there = read_json(self.parts / _DESCRIPTION)
+            there = read_json(self.parts / _DESCRIPTION, "remove it: the parts beside it tell which run they are of")
 
             def check() -> None:
                 if not held():
@@ -178,8 +178,10 @@ class RunDirectory:
             return
         if self.overwrite:
             self._emptied()
-        # the list first: what has a description is known to be ours
-        write_list(self.goal, self.command, set())
+        if self._count():  # parts whose description was lost: whoever reads them sees whether they are of this run
+            self._swept()
+        else:  # the list first: what has a description is known to be ours
+            write_list(self.goal, self.command, set())
         write_json(self.parts / _DESCRIPTION, description)
 
     def _emptied(self) -> None:
