@@ -307,10 +307,18 @@ class ZBox:
         if not bool(ordered.all() if isinstance(ordered, Tensor) else ordered):
             raise SeqplrpError("ZBox", "low is above high", "give the input's lowest and highest values in that order")
 
+    def __repr__(self) -> str:
+        # torch would write a tensor of one bound a channel over many lines
+        return f"ZBox(low={_in_a_line(self.low)}, high={_in_a_line(self.high)}, eps={self.eps})"
+
     def branches(self, weight: Tensor, bias: Tensor | None) -> tuple[Branch, ...]:
         """One branch of three terms."""
         terms = (Term("input", weight), Term("low", -_positive(weight)), Term("high", -_negative(weight)))
         return (Branch(terms, None),)
+
+
+def _in_a_line(bound: float | Tensor) -> str:
+    return f"torch.tensor({bound.tolist()})" if isinstance(bound, Tensor) else repr(bound)
 
 
 @dataclass(frozen=True)
