@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import lzma
-import zipfile
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from seqplrp.errors import SeqplrpError
+from seqplrp.errors import SeqplrpError, first_line
+from seqplrp.storage import npy_array, npz_arrays
 
 _ROWS_AT_ONCE = 1024
 _REMEDY = "give what numpy.save or numpy.savez wrote: numbers, (N, ...) or (1, ...)"
@@ -85,17 +83,15 @@ def _arrays(path: Path) -> dict[str, np.ndarray]:
     """Read what a file holds by name; that of a ``.npy`` file has none."""
     where = f"--arg {path}"
     try:
-        found = np.load(path, mmap_mode="r", allow_pickle=False)
-        if isinstance(found, np.ndarray):
-            return {"": found}
-        with found:
-            return {name: np.asarray(found[name]) for name in found.files}
+        with open(path, "rb") as file:
+            is_archive = file.read(2) == b"PK"
+        return dict(npz_arrays(path)) if is_archive else {"": npy_array(path)}
     except FileNotFoundError as error:
         raise SeqplrpError(where, "there is no such file", "check the path") from error
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, RuntimeError) as error:
-        if isinstance(error, OSError) and error.strerror is not None:  # the system's own, not that of a damaged file
-            raise SeqplrpError(where, f"can't be read ({error.strerror.lower()})", "check the file") from error
-        raise SeqplrpError(where, "is no array of numbers, or is damaged", _REMEDY) from error
+    except OSError as error:
+        raise SeqplrpError(where, f"can't be read ({(error.strerror or '').lower()})", "check the file") from error
+    except (ValueError, OverflowError) as error:
+        raise SeqplrpError(where, f"is no array of numbers, or is damaged ({first_line(error)})", _REMEDY) from error
 
 
 def _checked(path: Path, values: np.ndarray, sequences: int) -> FurtherInput:

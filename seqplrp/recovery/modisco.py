@@ -14,11 +14,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from seqplrp.errors import SeqplrpError
+from seqplrp.errors import SeqplrpError, first_line
 from seqplrp.genomics.motifs import Motif
 from seqplrp.genomics.tracks import RelevanceArrays
 from seqplrp.recovery.filters import background_of, informative_core
 from seqplrp.recovery.patterns import MEMBER_COLUMNS, Pattern
+from seqplrp.storage import npz_arrays, stored
 
 MOST_ZERO_WINDOWS = 0.05
 """Share of windows that may sum to exactly zero.
@@ -130,14 +131,16 @@ def read_modisco_input(sequences: Path | str, attributions: Path | str) -> Modis
 def _arr_0(path: Path) -> npt.NDArray[Any]:
     remedy = "give an npz file of one array (N, 4, L)"
     try:
-        with np.load(path, allow_pickle=False) as content:
-            return np.asarray(content["arr_0"])
+        found = next((values for name, values in npz_arrays(path) if name == "arr_0"), None)
     except FileNotFoundError:
         raise SeqplrpError(path, "there is no such file", remedy) from None
-    except KeyError:
-        raise SeqplrpError(path, "has no array 'arr_0'", remedy) from None
-    except Exception as error:  # zip, pickle and numpy each have errors of their own for what is no npz
-        raise SeqplrpError(path, f"can't be read ({error})", remedy) from error
+    except (OSError, ValueError) as error:
+        raise SeqplrpError(path, f"can't be read ({first_line(error)})", remedy) from error
+    if found is None:
+        raise SeqplrpError(path, "has no array 'arr_0'", remedy)
+    if found.dtype.kind not in "fiub":
+        raise SeqplrpError(path, f"holds values of type {found.dtype}", remedy)
+    return found
 
 
 def run_modisco(
@@ -300,18 +303,20 @@ def read_modisco(path: Path | str, *, background: npt.ArrayLike | None = None) -
         If the file is missing, or is no such result.
     """
     found: list[Pattern] = []
+    given = np.full(4, 0.25) if background is None else np.asarray(background, dtype=np.float64)
     try:
         with h5py.File(path, "r") as file:
-            given = np.full(4, 0.25) if background is None else np.asarray(background, dtype=np.float64)
             for sign, group, name in ((1, "pos_patterns", "pos"), (-1, "neg_patterns", "neg")):
                 mine = [p for p in _patterns_of(file, group, sign, given) if p is not None]
                 mine.sort(key=lambda p: -len(p))
                 found += [_renamed(pattern, f"{name}_{number}") for number, pattern in enumerate(mine)]
     except FileNotFoundError:
         raise SeqplrpError(path, "there is no such file", "give the HDF5 file of a TF-MoDISco run") from None
-    except (OSError, KeyError, AttributeError, TypeError) as error:
+    except Exception as error:  # HDF5 and NumPy raise whatever they meet in a file that is no such result
         raise SeqplrpError(
-            path, f"is no result of TF-MoDISco-lite ({error})", "give the HDF5 file of `modisco motifs` or run_modisco"
+            path,
+            f"is no result of TF-MoDISco-lite ({first_line(error)})",
+            "give the HDF5 file of `modisco motifs` or run_modisco",
         ) from error
     return found
 
@@ -328,7 +333,7 @@ def _patterns_of(
 
 def _read_pattern(group: h5py.Group, sign: int, background: npt.NDArray[np.float64]) -> Pattern | None:
     seqlets = group["seqlets"]
-    letters, contributions = seqlets["sequence"][()], seqlets["contrib_scores"][()]  # (n, W, 4), along the pattern
+    letters, contributions = stored(seqlets["sequence"]), stored(seqlets["contrib_scores"])  # (n, W, 4), along it
     counts = letters.sum(axis=0).round().astype(np.int64)
     core = informative_core(counts, background)
     if core is None:
@@ -336,11 +341,11 @@ def _read_pattern(group: h5py.Group, sign: int, background: npt.NDArray[np.float
     first, last = core
     kept = counts[first:last]
     motif = Motif("pattern", kept / kept.sum(axis=1, keepdims=True), nsites=len(letters), background=background)
-    reverse = seqlets["is_revcomp"][()].astype(bool)
-    start = np.where(reverse, seqlets["end"][()] - last, seqlets["start"][()] + first)
+    reverse = stored(seqlets["is_revcomp"]).astype(bool)
+    start = np.where(reverse, stored(seqlets["end"]) - last, stored(seqlets["start"]) + first)
     members = pd.DataFrame(
         {
-            "sequence": seqlets["example_idx"][()],
+            "sequence": stored(seqlets["example_idx"]),
             "start": start,
             "end": start + (last - first),
             "strand": np.where(reverse, "-", "+"),
@@ -350,7 +355,7 @@ def _read_pattern(group: h5py.Group, sign: int, background: npt.NDArray[np.float
         },
         columns=list(MEMBER_COLUMNS),
     )
-    mean = np.asarray(group["contrib_scores"][()][first:last], dtype=np.float64)
+    mean = np.asarray(stored(group["contrib_scores"])[first:last], dtype=np.float64)
     return Pattern(motif.with_pseudocount(_PSEUDOCOUNT), sign, mean, members)
 
 

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from seqplrp.storage.failures import from_os_error, naming
 from seqplrp.storage.files import differences, locked, read_json, sync_directory, write_json, write_whole
+from seqplrp.storage.hdf5 import stored
 from seqplrp.storage.json_text import parse_json
-from seqplrp.storage.npz import npy_header, npz_arrays
+from seqplrp.storage.npz import npy_array, npy_header, npz_arrays
 from seqplrp.storage.output import MARKER, output_directory, output_file
 from seqplrp.storage.paths import is_file
 from seqplrp.storage.resumable import PARTS, RunDirectory
@@ -26,6 +27,7 @@ __all__ = [
     "is_file",
     "locked",
     "naming",
+    "npy_array",
     "npy_header",
     "npz_arrays",
     "output_directory",
@@ -33,6 +35,7 @@ __all__ = [
     "parse_json",
     "read_json",
     "read_yaml",
+    "stored",
     "sync_directory",
     "write_json",
     "write_whole",

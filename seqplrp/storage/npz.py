@@ -1,4 +1,4 @@
-"""Arrays from npz files of others: nothing is unpickled, and no more memory is taken than the file has content for."""
+"""Arrays from npz and npy files of others: nothing is unpickled, and no memory is taken but for what a file holds."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ import warnings
 import zipfile
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING
+
+from seqplrp.errors import whole_message
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,20 +41,51 @@ def npz_arrays(path: str | os.PathLike[str]) -> Iterator[tuple[str, np.ndarray]]
     OSError
         If there is no such file, or the disk fails.
     """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            size = os.path.getsize(path)
-            for member in archive.infolist():
-                if member.filename.endswith(".npy"):
+    with _told("it is damaged"), zipfile.ZipFile(path) as archive:
+        size = os.path.getsize(path)
+        for member in archive.infolist():
+            if member.filename.endswith(".npy"):
+                name = member.filename.removesuffix(".npy")
+                with _told(f"its array {name!r} is damaged, or holds more than numbers and text"):
                     _check_packing(member, size)
                     with archive.open(member) as file:
-                        yield member.filename.removesuffix(".npy"), _array(file, member.file_size)
-    except OSError as error:
-        if error.errno != errno.EINVAL:
+                        values = _array(file, member.file_size)
+                yield name, values
+
+
+@contextmanager
+def _told(what: str) -> Iterator[None]:
+    """Let whatever a damaged archive leads to be a ValueError that begins so; a disk that fails is no such thing."""
+    try:
+        yield
+    except (zipfile.BadZipFile, zlib.error, struct.error, EOFError, RuntimeError, ValueError, OSError) as error:
+        if isinstance(error, OSError) and error.errno != errno.EINVAL:  # sought outside of the file
             raise
-        raise ValueError("it is damaged (an array begins outside of the file)") from error
-    except (zipfile.BadZipFile, zlib.error, struct.error, EOFError, RuntimeError) as error:
-        raise ValueError(f"it is damaged ({error})") from error
+        raise error if isinstance(error, _Fault) else _Fault(f"{what} ({whole_message(error, most=200)})") from error
+
+
+class _Fault(ValueError):
+    """One that was told already."""
+
+
+def npy_array(path: str | os.PathLike[str]) -> np.ndarray:
+    """Open the array of a ``.npy`` file, which stays on the disk.
+
+    Raises
+    ------
+    ValueError
+        If the file is none, holds objects, or ends before what it announces.
+    OSError
+        If there is no such file, or the disk fails.
+    """
+    import numpy as np
+
+    with open(path, "rb") as file:
+        shape, fortran, dtype = npy_header(file)
+        begins = file.tell()
+    if math.prod(shape) * dtype.itemsize > os.path.getsize(path) - begins:
+        raise ValueError(f"it announces the shape {shape} and ends before")
+    return np.memmap(path, dtype, "r", begins, shape, "F" if fortran else "C")
 
 
 def npy_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
@@ -86,7 +120,7 @@ def _check_packing(member: zipfile.ZipInfo, size: int) -> None:
     if member.compress_type not in _PACKED:
         raise ValueError("it is packed in a way that NumPy does not write")
     if member.compress_size > size or member.file_size > _MOST_INFLATED * (member.compress_size + 1):
-        raise ValueError(f"{member.filename} announces more than the file has content for")
+        raise ValueError("it announces more than the file has content for")
 
 
 def _array(file: IO[bytes], size: int) -> np.ndarray:

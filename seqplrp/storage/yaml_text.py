@@ -144,7 +144,7 @@ def _add(found: list[int], inner: tuple[int, int], node: yaml.Node) -> None:
         raise YamlFault("the document repeats itself without end", node.start_mark.line + 1)
 
 
-def _check_letters(node: yaml.ScalarNode) -> None:
+def _check_letters(node: yaml.Node) -> None:
     try:
         node.value.encode()
     except UnicodeEncodeError:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import lzma
 import os
 import zipfile
-import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
@@ -13,10 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
-from seqplrp.errors import SeqplrpError
+from seqplrp.errors import SeqplrpError, first_line
 from seqplrp.genomics.tracks.equal import equal_records, record_blocks
 from seqplrp.genomics.tracks.flat import Sliceable
 from seqplrp.genomics.tracks.spool import Spool
+from seqplrp.storage import npz_arrays
 
 _BLOCK = 1 << 18
 _ALPHABET = 4
@@ -153,20 +152,16 @@ def _read_arrays(path: str | os.PathLike[str], remedy: str) -> dict[str, np.ndar
             whole = zipfile.is_zipfile(file)
     except OSError as error:
         raise _unreadable(path, error, remedy) from error
+    except zipfile.BadZipFile as error:
+        raise SeqplrpError(path, f"is damaged ({first_line(error)})", remedy) from error
     if not whole:
         raise SeqplrpError(path, "is cut short" if begun else "is no npz file", remedy)
-    arrays = {}
-    name = ""
     try:
-        with np.load(path, allow_pickle=False) as content:
-            for name in content.files:
-                arrays[name] = content[name]
-    except (OSError, ValueError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError) as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            raise _unreadable(path, error, remedy) from error  # the disk's fault, not the content's
-        what = f"its array {name!r} is damaged, or holds more than numbers and text" if name else "is damaged"
-        raise SeqplrpError(path, what, remedy) from error
-    return arrays
+        return dict(npz_arrays(path))
+    except OSError as error:
+        raise _unreadable(path, error, remedy) from error  # the disk's fault, not the content's
+    except ValueError as error:
+        raise SeqplrpError(path, str(error), remedy) from error
 
 
 def _unreadable(path: str | os.PathLike[str], error: OSError, remedy: str) -> SeqplrpError:
@@ -193,15 +188,20 @@ def _put_blocks(
 
 
 def _check_fit(path: str | os.PathLike[str], arrays: RelevanceArrays, remedy: str) -> None:
-    offsets, total = arrays.offsets, len(arrays.per_base)
+    offsets, total = arrays.offsets, arrays.per_base.size
+    floats = (arrays.per_base, arrays.hypothetical, arrays.relevance_spread)
     fits = (
         arrays.ids.ndim == offsets.ndim == arrays.per_base.ndim == 1
+        and arrays.ids.dtype.kind == "U"
+        and arrays.codes.dtype.kind in "iu"
+        and all(values is None or values.dtype.kind == "f" for values in floats)
         and offsets.dtype.kind == "i"
         and len(offsets) == len(arrays.ids) + 1
         and offsets[0] == 0
         and offsets[-1] == total
         and bool(np.all(np.diff(offsets) >= 0))
         and arrays.codes.shape == (total,)
+        and (total == 0 or 0 <= arrays.codes.min() <= arrays.codes.max() <= _ALPHABET)
         and (arrays.starts is None or (arrays.starts.shape == arrays.ids.shape and arrays.starts.dtype.kind == "i"))
         and (arrays.hypothetical is None or arrays.hypothetical.shape == (_ALPHABET, total))
         and (arrays.relevance_spread is None or arrays.relevance_spread.shape == (total,))

@@ -17,6 +17,7 @@ from seqplrp.errors import SeqplrpError, first_line
 from seqplrp.genomics.tracks.equal import equal_records, record_blocks
 from seqplrp.genomics.tracks.index import Place
 from seqplrp.genomics.tracks.spool import Spool
+from seqplrp.storage import stored
 
 _ALPHABET = 4
 _ROWS_PACKED, _NUMBERS_PACKED = 64, 1 << 20
@@ -143,7 +144,7 @@ def read_h5(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray, np.nd
     remedy = "give an HDF5 file in the layout of ChromBPNet"
     try:
         with h5py.File(path, "r") as file:
-            raw, shap, projected = (file[f"{name}/seq"][()] for name in ("raw", "shap", "projected_shap"))
-    except (OSError, KeyError, TypeError, AttributeError) as error:
+            raw, shap, projected = (stored(file[f"{name}/seq"]) for name in ("raw", "shap", "projected_shap"))
+    except Exception as error:  # HDF5 raises whatever it meets in a damaged file
         raise SeqplrpError(path, f"cannot be read ({first_line(error)})", remedy) from error
     return raw, shap, projected

@@ -6,10 +6,13 @@ slice of an array is read without the rest.
 
 from __future__ import annotations
 
+import errno
 import json
+import lzma
 import os
 import struct
 import zipfile
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -22,10 +25,13 @@ from seqplrp.errors import SeqplrpError
 from seqplrp.genomics.fasta import Record
 from seqplrp.genomics.tracks.flat import FlatArray
 from seqplrp.genomics.tracks.index import Place
-from seqplrp.storage import sync_directory
+from seqplrp.storage import naming, npy_header, parse_json, sync_directory
 
 _LOCAL_HEADER = struct.Struct("<4s5H3I2H")  # of a zip member: its last two fields are the lengths of name and extra
 _ABOUT, _RECORDS = "about.json", "records.json"
+# whatever zipfile raises for what is no archive, or a damaged one
+_DAMAGED = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, ValueError, EOFError, struct.error, RuntimeError)
+_FARTHEST = 1 << 62
 
 
 @dataclass(frozen=True)
@@ -55,9 +61,18 @@ class Part:
         return self.records[-1].values[1] if self.records else 0
 
     def text(self, name: str) -> bytes:
-        """Return one of its texts, as it was given."""
-        with zipfile.ZipFile(self.path) as archive:
-            return archive.read(name)
+        """Return one of its texts, as it was given.
+
+        Raises
+        ------
+        SeqplrpError
+            If it has none of that name.
+        """
+        try:
+            with zipfile.ZipFile(self.path) as archive:
+                return archive.read(name)
+        except (KeyError, *_DAMAGED) as error:
+            raise _damaged(self.path, f"{type(error).__name__}: {error}") from error
 
 
 def write_part(
@@ -130,18 +145,29 @@ def open_part(path: Path, *, verify: bool = False) -> Part:
         If it is damaged: cut short, changed, or no part at all.
     """
     try:
-        with open(path, "rb") as file, zipfile.ZipFile(file) as archive:
+        with naming(path), open(path, "rb") as file, zipfile.ZipFile(file) as archive:
             if verify and (bad := archive.testzip()) is not None:
                 raise _damaged(path, f"the checksum of {bad!r} does not fit")
-            about = json.loads(archive.read(_ABOUT))
-            records = _places(json.loads(archive.read(_RECORDS)))
+            about = parse_json(archive.read(_ABOUT))
+            if not isinstance(about, dict):
+                raise _damaged(path, f"{_ABOUT} is no JSON object")
+            records = _places(parse_json(archive.read(_RECORDS)))
             arrays = {
                 member.filename.removesuffix(".npy"): _rows(path, file, member)
                 for member in archive.infolist()
                 if member.filename.endswith(".npy")
             }
-    except (zipfile.BadZipFile, KeyError, ValueError, TypeError, EOFError, struct.error, NotImplementedError) as error:
+    except SeqplrpError:
+        raise
+    except (KeyError, TypeError, *_DAMAGED) as error:
+        behind = error.__context__
+        if isinstance(behind, OSError) and behind.errno == errno.EIO:  # zipfile takes what can't be read for no zip
+            raise OSError(behind.errno, behind.strerror, str(path)) from error
         raise _damaged(path, f"{type(error).__name__}: {error}") from error
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        raise _damaged(path, "a member begins outside of the file") from error
     part = Part(path, about, records, arrays)
     for name, rows in arrays.items():
         if any(row.count != part.total for row in rows):
@@ -156,6 +182,10 @@ def _damaged(path: Path, why: str) -> SeqplrpError:
 def _places(rows: Iterable[Sequence[Any]]) -> tuple[Place, ...]:
     found, offset = [], 0
     for id, contig, start, end, strand in rows:
+        if not all(isinstance(text, str) for text in (id, contig)) or strand not in ("+", "-", "."):
+            raise ValueError(f"record {id!r:.60} on {contig!r:.60} is none")
+        if type(start) is not int or type(end) is not int or not -_FARTHEST < start <= end < _FARTHEST:
+            raise ValueError(f"record {id!r:.60} has the place {start!r:.60} to {end!r:.60}")
         place = Place(id, contig, start, end, strand, offset)
         found.append(place)
         offset += len(place)
@@ -167,10 +197,11 @@ def _rows(path: Path, file: Any, member: zipfile.ZipInfo) -> list[FlatArray]:
     file.seek(member.header_offset)
     *_, name, extra = _LOCAL_HEADER.unpack(file.read(_LOCAL_HEADER.size))
     file.seek(name + extra, os.SEEK_CUR)
-    np.lib.format.read_magic(file)
-    shape, fortran, dtype = np.lib.format.read_array_header_1_0(file)
-    if fortran or dtype.hasobject or len(shape) not in (1, 2):
+    shape, fortran, dtype = npy_header(file)
+    if fortran or len(shape) not in (1, 2):
         raise ValueError(f"{member.filename} is no array of one or two axes")
     count, begins = shape[-1], file.tell()
     rows = shape[0] if len(shape) == 2 else 1
+    if rows * count * dtype.itemsize > os.path.getsize(path) - begins:
+        raise ValueError(f"{member.filename} ends before its {rows} x {count} numbers")
     return [FlatArray(path, dtype, count, begins + row * count * dtype.itemsize) for row in range(rows)]

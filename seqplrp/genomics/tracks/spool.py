@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from seqplrp.errors import SeqplrpError
+from seqplrp.errors import SeqplrpError, first_line
 from seqplrp.genomics.encoding import encode
 from seqplrp.genomics.fasta import Record
 from seqplrp.genomics.tracks.flat import FlatArray, JoinedArray, Sliceable
@@ -191,12 +191,24 @@ def joined_parts(
             part = open_part(path, verify=verify)
             records.extend(part.records)
             for name, rows in part.arrays.items():
-                pieces.setdefault(name, [[] for _ in rows])
-                for row, piece in zip(pieces[name], rows, strict=True):
+                known = pieces.setdefault(name, [[] for _ in rows])
+                if len(known) != len(rows):
+                    raise SeqplrpError(path, f"has {len(rows)} rows of {name!r}, others {len(known)}", "begin anew")
+                for row, piece in zip(known, rows, strict=True):
                     row.append(piece)
         records.finish()
+        yield _spools(part.path, records, pieces, genome)
+
+
+def _spools(
+    path: Path, records: RecordIndex, pieces: Mapping[str, list[list[FlatArray]]], genome: Mapping[str, int] | None
+) -> tuple[Spool, ...]:
+    try:
         arrays = {name: tuple(map(JoinedArray, rows)) for name, rows in pieces.items()}
-        yield tuple(_spool(records, arrays, number, genome) for number in range(_outputs(arrays)))
+        return tuple(_spool(records, arrays, number, genome) for number in range(_outputs(arrays)))
+    except (KeyError, IndexError, ValueError) as error:  # of parts that somebody else made
+        what = f"its arrays are not those of an explanation ({first_line(error)})"
+        raise SeqplrpError(path, what, "run the command again with --resume") from error
 
 
 def _outputs(arrays: Mapping[str, Any]) -> int:
