@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from seqplrp.models.batches import predict
-from seqplrp.models.config import KINDS, Advice, Kind, ModelConfig
+from seqplrp.models.batches import choose_device, predict
+from seqplrp.models.config import KINDS, Advice, Kind, ModelConfig, current_versions
 from seqplrp.models.dataset import SequenceData, make_dataset
 from seqplrp.models.digests import weights_sha256
 from seqplrp.models.external import load_callable_model, load_function, read_weights, take_weights
 from seqplrp.models.metrics import evaluate_predictions
 from seqplrp.models.programs import load_program, program_inputs
+from seqplrp.models.progress import training_progress
 from seqplrp.models.sources import ReadOptions, read_labelled_directory, read_positives_negatives, read_table
 from seqplrp.models.storage import load_model, save_model
 from seqplrp.models.training import TrainedModel, TrainOptions, save_training, train_model
@@ -48,6 +49,8 @@ __all__ = [
     "TrainedModel",
     "build_model",
     "check_architecture",
+    "choose_device",
+    "current_versions",
     "evaluate_predictions",
     "load_callable_model",
     "load_function",
@@ -64,5 +67,6 @@ __all__ = [
     "save_training",
     "take_weights",
     "train_model",
+    "training_progress",
     "weights_sha256",
 ]
