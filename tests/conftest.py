@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-TRACING_ROOMS = ("lrp", "methods")
+TRACING_ROOMS = ("images", "lrp", "methods")
 """The folders whose tests do little else than trace small nets and explain them."""
 
 
