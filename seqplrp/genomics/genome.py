@@ -26,7 +26,7 @@ _GZIP_MAGIC = b"\x1f\x8b"
 _GZIP_NAMES = (".gz", ".bgz")  # by which pyfaidx tells bgzip
 # whatever pyfaidx and Bio.bgzf raise for files that are not what they should be
 _UNREADABLE = (
-    *(OSError, EOFError, ValueError, IndexError, RuntimeError, struct.error, zlib.error),
+    *(OSError, EOFError, ValueError, IndexError, ArithmeticError, RuntimeError, struct.error, zlib.error),
     *(pyfaidx.FastaIndexingError, ImportError),
 )
 

@@ -348,7 +348,7 @@ def read_table(path: Path) -> pd.DataFrame:
                 f"has {len(row)} fields, the header has {len(header)}",
                 "separate fields with one tab each, and leave none out",
             )
-    repeated = next((name for name in header if header.count(name) > 1), None)
+    repeated = next((name for name, count in Counter(header).items() if count > 1), None)
     if repeated is not None:
         raise SeqplrpError(f"{path}, line {first}", f"the column {repeated!r} is there twice", "name it otherwise")
     return pd.DataFrame([row for _, row in others], columns=header, index=[line for line, _ in others], dtype=str)

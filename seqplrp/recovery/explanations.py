@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ import pandas as pd
 from seqplrp.errors import SeqplrpError, first_line
 from seqplrp.genomics.tracks import RelevanceArrays, read_npz, read_regions
 from seqplrp.recovery.truth import Places
+from seqplrp.storage import parse_json
 
 _SETTINGS = (
     "rule",
@@ -129,7 +129,7 @@ def read_explanations(directory: Path | str) -> ExplanationSet:
 def _read_manifest(path: Path) -> dict[str, Any]:
     remedy = "name a directory that `seqplrp explain` wrote"
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = parse_json(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise SeqplrpError(path, "there is no such file", remedy) from None
     except (OSError, ValueError) as error:
@@ -150,7 +150,7 @@ def _title(manifest: Mapping[str, Any]) -> str:
         if value is True:
             words.append(name.replace("_", " "))
         elif value not in (None, False, "none", [], [""]):
-            words.append(f"{name.replace('_', ' ')} {' '.join(value) if isinstance(value, list) else value}")
+            words.append(f"{name.replace('_', ' ')} {' '.join(map(str, value)) if isinstance(value, list) else value}")
     return ", ".join(words)
 
 

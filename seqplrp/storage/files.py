@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from seqplrp.errors import SeqplrpError
+from seqplrp.errors import SeqplrpError, first_line
 from seqplrp.storage.failures import naming
+from seqplrp.storage.json_text import parse_json
 
 _PARTIAL = ".partial"
 
@@ -36,8 +37,8 @@ def write_json(path: Path, content: Any) -> None:
     write_whole(path, (json.dumps(content, indent=1, allow_nan=False) + "\n").encode())
 
 
-def read_json(path: Path, remedy: str | None = None) -> Any:
-    """Read JSON that `write_json` wrote; None where there is no such file.
+def read_json(path: Path, remedy: str | None = None, *, keys: Iterable[str] = ()) -> Any:
+    """Read a JSON object that `write_json` wrote; None where there is no such file.
 
     Parameters
     ----------
@@ -45,6 +46,8 @@ def read_json(path: Path, remedy: str | None = None) -> Any:
         The file.
     remedy : str, optional
         What to do if it is damaged; to remove the folder that it lies in, unless given.
+    keys : iterable of str
+        What it must have.
 
     Raises
     ------
@@ -53,11 +56,17 @@ def read_json(path: Path, remedy: str | None = None) -> Any:
     """
     try:
         with naming(path):
-            return json.loads(path.read_text(encoding="utf-8"))
+            content = parse_json(path.read_text(encoding="utf-8"))
+        if not isinstance(content, dict):
+            raise ValueError("it is no JSON object")
+        missing = [key for key in keys if key not in content]
+        if missing:
+            raise ValueError(f"it lacks {', '.join(missing)}")
+        return content
     except FileNotFoundError:
         return None
     except ValueError as error:
-        what = f"can't be read ({error})"
+        what = f"can't be read ({first_line(error)})"
         raise SeqplrpError(path, what, remedy or f"remove {path.parent} to have it made again") from error
 
 

@@ -7,7 +7,6 @@ seqplrp itself wrote, which it knows from a list that it leaves in every directo
 from __future__ import annotations
 
 import errno
-import json
 import os
 import shutil
 import tempfile
@@ -19,6 +18,7 @@ from seqplrp._version import __version__
 from seqplrp.errors import SeqplrpError
 from seqplrp.storage.failures import from_os_error
 from seqplrp.storage.files import write_json
+from seqplrp.storage.json_text import parse_json
 
 MARKER = ".seqplrp.json"
 """The list of the files that seqplrp wrote into a directory: what ``--overwrite`` may replace."""
@@ -174,7 +174,7 @@ def replaceable(goal: Path, out: Path, command: str, overwrite: bool, parts: str
             "holds files that seqplrp did not write",
             "choose another --out (--overwrite replaces only seqplrp's own)",
         )
-    writer = json.loads((goal / MARKER).read_text(encoding="utf-8")).get("command")
+    writer = _writer(goal)
     if writer != command:
         raise SeqplrpError(
             out,
@@ -193,10 +193,17 @@ def replaceable(goal: Path, out: Path, command: str, overwrite: bool, parts: str
 
 def _read_list(directory: Path) -> set[str] | None:
     try:
-        content = json.loads((directory / MARKER).read_text(encoding="utf-8"))
-        return set(content["files"])
+        content = parse_json((directory / MARKER).read_text(encoding="utf-8"))
+        files = content["files"]
+        ours = isinstance(files, list) and all(isinstance(name, str) for name in files)
+        return set(files) if ours else None
     except (OSError, ValueError, KeyError, TypeError):
         return None  # no list, or not one of ours: nothing here may be replaced
+
+
+def _writer(directory: Path) -> str:
+    """Return the command that wrote a list that was read before."""
+    return str(parse_json((directory / MARKER).read_text(encoding="utf-8")).get("command", ""))
 
 
 def write_list(directory: Path, command: str, files: set[str]) -> None:
@@ -211,8 +218,7 @@ def _add_to_list(path: Path) -> None:
             return  # whoever stages this directory lists all of it at the end
         listed = _read_list(directory)
         if listed is not None:
-            command = json.loads((directory / MARKER).read_text(encoding="utf-8")).get("command", "")
-            write_list(directory, command, listed | {str(path.relative_to(directory))})
+            write_list(directory, _writer(directory), listed | {str(path.relative_to(directory))})
             return
 
 

@@ -8,7 +8,6 @@ import io
 import json
 import shutil
 import time
-import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +33,7 @@ from seqplrp.recovery.benchmark.store import digest, file_name, gzipped, read_js
 from seqplrp.recovery.benchmark.tasks import BenchmarkTask, TaskData
 from seqplrp.recovery.benchmark.variants import Variant, shared_passes
 from seqplrp.recovery.source import source_digest, source_rooms
+from seqplrp.storage import npz_arrays, parse_json
 
 FloatArray = npt.NDArray[np.float64]
 Say = Callable[[str], None]
@@ -190,11 +190,14 @@ def write_part(folder: Path, part: Part, recipe: str) -> None:
 def read_part(folder: Path, name: str) -> tuple[Part, str] | None:
     """Read a method's part, and the hash of the cell that it was made in; None where there is none or it is damaged."""
     try:
-        with np.load(part_path(folder, name), allow_pickle=False) as file:
-            values, examples, sparse = file["values"], file["examples"], file["gini"]
-            meta = json.loads(str(file["meta"]))
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        return _part_of(dict(npz_arrays(part_path(folder, name))))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError):
         return None
+
+
+def _part_of(arrays: Mapping[str, FloatArray]) -> tuple[Part, str]:
+    values, examples, sparse = arrays["values"], arrays["examples"], arrays["gini"]
+    meta = parse_json(str(arrays["meta"]))
     cost = None if meta["cost"] is None else Cost(**meta["cost"])
     by_measure = dict(zip(meta["measures"], values, strict=True))
     of_model = meta.get("of_model", {})  # parts of before there were protocols of whole models have none
@@ -257,7 +260,7 @@ class Worker:
     def _model(self, data: TaskData) -> tuple[SequenceModel, Trained]:
         """Load the model, or train it."""
         goal = self.folder / "model"
-        known = read_json(goal / "recipe.json")
+        known = read_json(goal / "recipe.json", keys=("hash", "seconds"))
         if known is None or known["hash"] != self.model_hash:
             self.say("training")
             started = time.perf_counter()

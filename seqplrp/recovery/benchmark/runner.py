@@ -118,7 +118,7 @@ class _Plan:
             If it was made from something else, unless it may be made again.
         """
         folder = cell.folder(self.out)
-        manifest = read_json(folder / MANIFEST_FILE)
+        manifest = read_json(folder / MANIFEST_FILE, keys=("methods", "recipe"))
         if manifest is None:
             return False
         recipe, methods = self.recipe(cell), recipes_of(self.config)

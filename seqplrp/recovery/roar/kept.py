@@ -23,7 +23,7 @@ from seqplrp.recovery.roar.importance import ImportanceFunction, function_descri
 from seqplrp.recovery.roar.masks import Floats, Masks
 from seqplrp.recovery.roar.options import RoarOptions
 from seqplrp.recovery.source import source_digest, source_rooms
-from seqplrp.storage import locked, write_json, write_whole
+from seqplrp.storage import locked, npy_array, parse_json, write_json, write_whole
 
 _STUDY_FILE = "study.json"
 _UNSAID = "function"  # what studies of before functions were described say of one
@@ -157,11 +157,11 @@ class Kept:
         beside = path.with_suffix(".json")
         known = _read(beside, "remove it") if beside.exists() else {}
         try:
-            found = np.load(path, allow_pickle=False)
-        except (ValueError, EOFError) as error:
+            found = npy_array(path)
+        except ValueError as error:
             raise SeqplrpError(path, "is damaged", "remove this file and run again") from error
         self._came_from(known.get("source"))
-        return np.asarray(found)
+        return np.array(found)
 
     def keep_map(self, cell: Cell, found: Floats) -> None:
         """Keep the importance that a function made."""
@@ -205,7 +205,7 @@ def _digest(*arrays: npt.NDArray[Any]) -> str:
 
 def _read(path: Path, remedy: str) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = parse_json(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise SeqplrpError(path, "is damaged", remedy) from error
     if not isinstance(content, dict):
