@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -152,6 +153,16 @@ FORMATS = {
     "tsv": Format(together=_tables),
 }
 """The formats by name."""
+
+
+_PART_OF_NAME = re.compile(r"[\w+-][\w.+-]*")
+_LONGEST_PART = 100  # bytes: a file's name has 255 at most
+
+
+def name_files(names: Sequence[str]) -> bool:
+    """Say whether outputs' names can stand in names of files, and tell them apart also where case does not count."""
+    plain = all(_PART_OF_NAME.fullmatch(name) and len(name.encode()) <= _LONGEST_PART for name in names)
+    return plain and len({name.lower() for name in names}) == len(names)
 
 
 def output_suffixes(names: Sequence[str]) -> list[str]:
