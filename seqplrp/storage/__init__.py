@@ -12,13 +12,14 @@ from seqplrp.storage.json_text import parse_json
 from seqplrp.storage.npz import npy_array, npy_header, npz_arrays
 from seqplrp.storage.output import MARKER, output_directory, output_file
 from seqplrp.storage.paths import is_file
-from seqplrp.storage.resumable import PARTS, RunDirectory
+from seqplrp.storage.resumable import PARTS, LostRunDirectory, RunDirectory
 from seqplrp.storage.yaml_text import TAGS, YamlFault, compose_yaml, read_yaml, yaml_value
 
 __all__ = [
     "MARKER",
     "PARTS",
     "TAGS",
+    "LostRunDirectory",
     "RunDirectory",
     "YamlFault",
     "compose_yaml",

@@ -34,6 +34,10 @@ PARTS = "parts"
 _DESCRIPTION = "run.json"
 
 
+class LostRunDirectory(SeqplrpError):
+    """A run's directory was removed while the run was at work, and what is there now, if anything is, is another's."""
+
+
 @dataclass(frozen=True)
 class RunDirectory:
     """A place for a run; nothing is made there before `opened`.
@@ -129,8 +133,9 @@ class RunDirectory:
         Raises
         ------
         SeqplrpError
-            If another process holds it, the run that is there was made from something else, or the directory was
-            removed within the block.
+            If another process holds it, or the run that is there was made from something else.
+        LostRunDirectory
+            If the directory was removed within the block, whatever was raised there because of that.
         """
         self.check()
         made = self._made()
@@ -152,8 +157,8 @@ class RunDirectory:
                     self._unmake(made)
                 raise
 
-    def _removed(self) -> SeqplrpError:
-        return SeqplrpError(
+    def _removed(self) -> LostRunDirectory:
+        return LostRunDirectory(
             self.out, "was removed, or begun anew, while this run was at work there", "let it be, and begin again"
         )
 
