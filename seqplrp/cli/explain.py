@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Annotated
 
@@ -79,11 +77,10 @@ def explain(
     --resume and gives the same files; `seqplrp export` makes further formats of the parts.
     """
     arguments = dict(locals())
-    from seqplrp.cli.console import progress
     from seqplrp.cli.method_options import described
     from seqplrp.cli.request import request_of
     from seqplrp.cli.sources import source_of
-    from seqplrp.errors import SeqplrpError
+    from seqplrp.cli.told import tell, telling_what_is_kept
     from seqplrp.pipeline import parse_formats, run
     from seqplrp.storage import RunDirectory
 
@@ -106,29 +103,7 @@ def explain(
     )
     inputs: list[Path | str | None] = [*model, *sequences.files, *(weights or ()), *(subject.arg or ())]
     place = RunDirectory(out, "explain", resume=resume, overwrite=overwrite, inputs=tuple(inputs))
-    before, doing = place.kept(), list[str]()
-
-    def watched(description: str, total: int | None) -> AbstractContextManager[Callable[[int], None]]:
-        doing.append(description)
-        return progress(description, total)
-
-    try:
-        result = run(request, place, watched, executing.executing())
-    except BaseException as error:
-        # an input or a place that was refused at once has nothing to do with what an earlier run kept
-        failed = not isinstance(error, SeqplrpError) or isinstance(error.__cause__, OSError) or "writing" in doing
-        if (kept := place.kept()) and (kept > before or failed):
-            typer.echo(f"note: {kept} finished chunks are kept in {out}: --resume goes on with them", err=True)
-        raise
-    each = 1000 * result.explain_seconds / result.sequences
-    typer.echo(f"explained {result.sequences} sequences by {described(method, given)} ({each:.2f} ms each)")
-    if result.negative_scores:
-        typer.echo(
-            f"note: {result.negative_scores} of the {result.scores} explained scores are negative, and their maps "
-            "share out a negative number: see the column 'output' of summary.tsv"
-        )
-    for note in result.notes:
-        typer.echo(f"note: {note}")
-    typer.echo(f"wrote {out} ({result.wall_seconds:.1f} s)")
-    for command in result.commands:
-        typer.echo(f"next: {command}")
+    with telling_what_is_kept(place) as progress:
+        result = run(request, place, progress, executing.executing())
+    how, scores = described(method, given), "the column 'output' of summary.tsv"
+    tell(result, place, number=result.sequences, of="sequences", how=how, scores=scores)

@@ -8,7 +8,9 @@ from typing import Annotated
 import typer
 
 from seqplrp.cli import options
-from seqplrp.cli.option_groups import MapOptions, ModelOptions, RunOptions, spread
+from seqplrp.cli.option_groups import ExecutorOptions, MapOptions, ModelOptions, RunOptions, spread
+
+_CHUNK = 512
 
 
 def register(app: typer.Typer) -> None:
@@ -25,7 +27,7 @@ def variants(
         list[str],
         typer.Option(
             help="A directory that `seqplrp train` wrote, a .pt2 file of torch.export.save, or module:callable for any "
-            "torch model. Repeat it for an ensemble: the mean is explained."
+            "torch model. Repeat it for an ensemble: the mean is explained, with its spread."
         ),
     ],
     out: Annotated[Path, typer.Option(help="The directory to write.")],
@@ -37,15 +39,32 @@ def variants(
     mismatch: Annotated[
         str, typer.Option(help="Variants whose REF is not what the genome has: error, or skip.")
     ] = "error",
+    apply_filters: Annotated[
+        str | None,
+        typer.Option(
+            "--apply-filters",
+            "-f",
+            help="Use only variants with one of these in FILTER, with commas between, as bcftools does: PASS,. for "
+            "those that passed. Unless given all are used, and those that did not pass are listed.",
+        ),
+    ] = None,
     edge: Annotated[str, typer.Option(help="Windows that run off their contig: pad (with N), skip or error.")] = "pad",
     unknown_contig: Annotated[
         str, typer.Option(help="Variants on contigs that the genome does not have: error, or skip.")
     ] = "error",
     logos: Annotated[int, typer.Option(min=0, help="Draw so many of the largest changes.")] = 0,
+    chunk_size: Annotated[
+        int,
+        typer.Option(help="Variants finished together, at most: what is lost when a run is killed.", min=1),
+    ] = _CHUNK,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with a run that was stopped; finished chunks are not made again.")
+    ] = False,
     subject: ModelOptions,
     weights: options.WeightFiles = None,
     settings: MapOptions,
     running: RunOptions,
+    executing: ExecutorOptions,
     check: options.Check = False,
     seed: Annotated[int, typer.Option(help="For methods that draw at random.")] = 0,
     overwrite: options.OverwriteDirectory = False,
@@ -57,16 +76,21 @@ def variants(
     the relevance changes, most and in sum), variants.npz (sequences, relevance and hypothetical contributions of both
     alleles, and which of their letters belong together), remarks.tsv where alleles were left out or windows padded,
     and manifest.json; with --logos pictures of both alleles, one over the other. Change is alternative less reference.
+    Of several models the mean is written, with the spread of each map, score and change.
+
+    Each chunk of variants is kept in OUT/parts as soon as it is done. A run that was stopped or killed goes on with
+    --resume and gives the same files.
 
     --target can be repeated. A file of --arg has one row for all, or two for each variant that is used: the
     reference's, then the alternative's.
     """
     arguments = dict(locals())
-    from seqplrp.cli.console import progress
     from seqplrp.cli.method_options import described
     from seqplrp.cli.request import request_of
     from seqplrp.cli.sources import chosen
+    from seqplrp.cli.told import tell, telling_what_is_kept
     from seqplrp.pipeline import VariantSource, run_variants
+    from seqplrp.storage import RunDirectory
 
     chosen_method, given = settings.method(method, seed=seed)
     source = VariantSource(
@@ -77,6 +101,7 @@ def variants(
         edge=chosen("edge", edge),
         unknown=chosen("unknown_contig", unknown_contig),
         iupac=chosen("iupac", running.iupac),
+        filters=_filters(apply_filters),
     )
     request = request_of(
         subject,
@@ -88,16 +113,24 @@ def variants(
         arguments=arguments,
         check=check,
         seed=seed,
+        chunk_size=chunk_size,
         several_targets=True,
     )
-    result = run_variants(request, out, overwrite=overwrite, logos=logos, progress=progress)
-    each = 1000 * result.explain_seconds / result.variants
-    typer.echo(f"explained {result.variants} variants by {described(method, given)} ({each:.2f} ms each)")
-    if result.negative_scores:
-        typer.echo(
-            f"note: {result.negative_scores} of the {result.scores} explained scores are negative, and their maps "
-            "share out a negative number: see the columns 'score_...' of variants.tsv"
-        )
-    for note in result.notes:
-        typer.echo(f"note: {note}")
-    typer.echo(f"wrote {out} ({result.wall_seconds:.1f} s)")
+    inputs: list[Path | str | None] = [*model, *source.files, *(weights or ()), *(subject.arg or ())]
+    place = RunDirectory(out, "variants", resume=resume, overwrite=overwrite, inputs=tuple(inputs))
+    with telling_what_is_kept(place) as progress:
+        result = run_variants(request, place, logos=logos, progress=progress, how=executing.executing())
+    how, scores = described(method, given), "the columns 'score_...' of variants.tsv"
+    tell(result, place, number=result.variants, of="variants", how=how, scores=scores)
+
+
+def _filters(text: str | None) -> tuple[str, ...] | None:
+    """Return the names in a list with commas between."""
+    from seqplrp.errors import SeqplrpError
+
+    if text is None:
+        return None
+    names = tuple(dict.fromkeys(name.strip() for name in text.split(",")))
+    if not all(names):
+        raise SeqplrpError("--apply-filters", f"{text!r} holds an empty name", "give names as PASS,. or PASS,q10")
+    return names

@@ -5,9 +5,10 @@ Its errors speak in the words of the command line, which is where its requests c
 
 from __future__ import annotations
 
+from seqplrp.pipeline.chunked import Progress, Result
 from seqplrp.pipeline.contents import file_sha256
 from seqplrp.pipeline.executors import Executing
-from seqplrp.pipeline.explaining import Result, run
+from seqplrp.pipeline.explaining import run
 from seqplrp.pipeline.exporting import export
 from seqplrp.pipeline.formats import FORMATS, parse_formats
 from seqplrp.pipeline.further import FurtherInput, read_further, rows_of
@@ -29,6 +30,7 @@ __all__ = [
     "FurtherInput",
     "Loaded",
     "Prepared",
+    "Progress",
     "RegionSource",
     "Request",
     "Result",

@@ -54,6 +54,10 @@ class Task:
     path: Path
     run: str
 
+    def texts(self, chunk: Chunk) -> dict[str, bytes]:
+        """Return what its part holds beside the maps, when it was explained."""
+        return {SUMMARY: as_text(chunk.summary), LEDGER: as_text(chunk.ledger)}
+
 
 @dataclass(frozen=True)
 class Executing:
@@ -140,15 +144,14 @@ def write_task(task: Task, chunk: Chunk, largest_batch: LargestBatch) -> None:
         "notes": list(chunk.notes),
         "largest_batch": largest_batch,
     }
-    texts = {SUMMARY: _table(chunk.summary), LEDGER: _table(chunk.ledger)}
     try:
         with naming(task.path):
-            tracks.write_explained(task.path, task.records, chunk.explained, texts=texts, about=about)
+            tracks.write_explained(task.path, task.records, chunk.explained, texts=task.texts(chunk), about=about)
     except FileNotFoundError as error:
         raise SeqplrpError(task.path.parent, "was removed while the run was at work", "begin again") from error
 
 
-def _table(rows: pd.DataFrame) -> bytes:
+def as_text(rows: pd.DataFrame) -> bytes:
     """Return a table as text: floats with nine significant digits, missing values as empty fields."""
     return str(rows.to_csv(sep="\t", index=False, float_format="%.9g", lineterminator="\n")).encode()
 

@@ -5,17 +5,14 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from seqplrp.genomics import Record, tracks
+from seqplrp.genomics import Note, tracks
 from seqplrp.methods import PLRP
-from seqplrp.pipeline.ahead import read_ahead
-from seqplrp.pipeline.contents import Contents
-from seqplrp.pipeline.executors import Executing, Task, executing
+from seqplrp.pipeline.chunked import Progress, Result, make_parts, unseen
+from seqplrp.pipeline.executors import Executing, Task
 from seqplrp.pipeline.formats import (
     Writing,
     about_run,
@@ -25,7 +22,7 @@ from seqplrp.pipeline.formats import (
     write_formats,
 )
 from seqplrp.pipeline.kept import Kept
-from seqplrp.pipeline.preparing import Prepared, Scan, check_unchanged, out_of_memory_told, prepare
+from seqplrp.pipeline.preparing import Prepared, Scan, out_of_memory_told, prepare
 from seqplrp.pipeline.provenance import describe, now
 from seqplrp.pipeline.remark_table import REMARKS, RemarkTable
 from seqplrp.pipeline.request import Request, read_records
@@ -33,57 +30,6 @@ from seqplrp.pipeline.session import chunks_of
 from seqplrp.storage import RunDirectory
 
 _LIBRARIES = ("torch", "numpy", "pandas", "h5py", "pybigtools")
-
-Progress = Callable[[str, int | None], AbstractContextManager[Callable[[int], None]]]
-"""Shows how far something is: told what goes on and how many units there are, then how many more are done."""
-
-
-@contextmanager
-def unseen(description: str, total: int | None) -> Iterator[Callable[[int], None]]:
-    """Show nothing."""
-    del description, total
-    yield lambda steps: None
-
-
-@dataclass
-class Result:
-    """What came of it, over all parts.
-
-    Parameters
-    ----------
-    sequences, bases : int
-        What was explained.
-    scores, negative_scores : int
-        How many scores were explained, one a sequence and target, and how many of them are below 0.
-    explain_seconds : float
-        Time in the engine, that of earlier processes included.
-    wall_seconds : float
-        All of this process's time.
-    parts, found : int
-        How many parts there are, and how many of them an earlier process had made.
-    notes : dict
-        What a reader of the maps must know, as keys in the order found.
-    commands : list of str
-        What other tools are to be called with on the files.
-    """
-
-    sequences: int = 0
-    bases: int = 0
-    scores: int = 0
-    negative_scores: int = 0
-    explain_seconds: float = 0.0
-    wall_seconds: float = 0.0
-    parts: int = 0
-    found: int = 0
-    notes: dict[str, None] = field(default_factory=dict)
-    commands: list[str] = field(default_factory=list)
-
-    def add(self, about: dict[str, Any]) -> None:
-        """Count a part in, by what it says of itself."""
-        self.parts += 1
-        for name in ("sequences", "bases", "scores", "negative_scores", "explain_seconds"):
-            setattr(self, name, getattr(self, name) + about[name])
-        self.notes |= dict.fromkeys(about["notes"])
 
 
 def run(request: Request, place: RunDirectory, progress: Progress = unseen, how: Executing | None = None) -> Result:
@@ -96,7 +42,7 @@ def run(request: Request, place: RunDirectory, progress: Progress = unseen, how:
     SeqplrpError
         For whatever the user can mend. Parts that are finished then stay, and the run can be gone on with.
     """
-    began = time.monotonic()
+    began, result = time.monotonic(), Result()
     how = how or Executing()
     how.check()
     place.check()
@@ -107,31 +53,37 @@ def run(request: Request, place: RunDirectory, progress: Progress = unseen, how:
         with place.opened(described) as still_there:
             kept = Kept.of(place.parts, described)
             with RemarkTable(place.parts / REMARKS) as remarks:
-                parts, result = _explain(prepared, kept, still_there, progress, remarks, how)
+                tasks = _tasks(prepared, kept, remarks.append)
+                parts = make_parts(prepared, kept, tasks, result, still_there=still_there, progress=progress, how=how)
             still_there()
             with place.finishing() as stage, progress("writing", None):
                 begun = prepared.provenance("explain", (*_LIBRARIES, *libraries_of(request.formats)))
-                _write(prepared, stage, place, parts, begun, result)
+                genome = request.source.sizes()
+                _write(prepared, place, stage, parts, genome, about_run(begun, prepared.session.names), result)
                 if remarks.count:
                     shutil.copyfile(place.parts / REMARKS, stage / REMARKS)
                     result.notes[_remarked(prepared.scan)] = None
                 result.wall_seconds = time.monotonic() - began
-                manifest = json.dumps(_manifest(prepared, begun, result), indent=1) + "\n"
+                manifest = json.dumps(_manifest(prepared, begun, genome is not None, result), indent=1) + "\n"
                 (stage / "manifest.json").write_text(manifest, encoding="utf-8")
     return result
 
 
 def _write(
-    prepared: Prepared, stage: Path, place: RunDirectory, parts: list[Path], begun: dict[str, Any], result: Result
+    prepared: Prepared,
+    place: RunDirectory,
+    stage: Path,
+    parts: Sequence[Path],
+    genome: Mapping[str, int] | None,
+    about: Mapping[str, Any],
+    result: Result,
 ) -> None:
     """Make the files that were asked for of the parts, and note what is to be told of them."""
-    request, names = prepared.request, prepared.session.names
-    index = stage / "index.sqlite"
-    with tracks.joined_parts(parts, index, genome=request.source.sizes()) as spools:
-        about = about_run(begun, names)
+    request, suffixes, index = prepared.request, output_suffixes(prepared.session.names), stage / "index.sqlite"
+    with tracks.joined_parts(parts, index, genome=genome) as spools:
         outputs = [
             Writing(spool, parts, suffix, request.overlaps, about)
-            for spool, suffix in zip(spools, output_suffixes(names), strict=True)
+            for spool, suffix in zip(spools, suffixes, strict=True)
         ]
         write_formats(request.formats, stage, outputs)
         result.commands = next_commands(request.formats, place.out, outputs)
@@ -140,55 +92,12 @@ def _write(
     index.unlink()
 
 
-def _explain(
-    prepared: Prepared,
-    kept: Kept,
-    still_there: Callable[[], None],
-    progress: Progress,
-    remarks: RemarkTable,
-    how: Executing,
-) -> tuple[list[Path], Result]:
-    """Explain what no part holds yet; return all parts and what they say of themselves."""
-    request, session = prepared.request, prepared.session
-    paths, mended, found, first = list[Path](), list[str](), set[Path](), 0
-    with (
-        progress("explaining", prepared.scan.sequences) as advance,
-        executing(prepared, how) as do,
-        ExitStack() as stack,
-    ):
-        records_of = read_records(request, remarks.append)
-        # closed when something fails here, too: its thread must not go on reading
-        chunks = chunks_of(records_of, request.chunk_size)
-        chunks = stack.enter_context(closing(read_ahead(_watched(chunks, prepared.contents))))
-        for number, records in enumerate(chunks):
-            still_there()
-            task = Task(number, first, tuple(records), kept.path(number), kept.run)
-            paths.append(task.path)
-            about, fault = kept.finished(number, records)
-            if fault:
-                mended.append(f"{fault}; it was made anew")
-            if about is not None:
-                found.add(task.path)
-                session.take_up(about["largest_batch"])
-            else:
-                do(task)
-            first += len(records)
-            advance(len(records))
-        check_unchanged(prepared, first)
-    mended += kept.swept(paths)
-    result = Result(found=len(found), notes=dict.fromkeys(mended))
-    for path in paths:  # a run may take weeks: what it wrote at first is not trusted at the end
-        result.add(kept.opened(path, verify=path not in found).about)
-    if session.further and request.method.reverse_complement:
-        result.notes["further inputs are the same for both strands: they were not turned"] = None
-    return paths, result
-
-
-def _watched(chunks: Iterable[list[Record]], contents: Contents) -> Iterator[list[Record]]:
-    """Give chunks of which each is known to be of the input that the run was begun with."""
-    for chunk in chunks:
-        contents.check()
-        yield chunk
+def _tasks(prepared: Prepared, kept: Kept, note: Note) -> Iterator[Task]:
+    """Cut the input into chunks."""
+    request, first = prepared.request, 0
+    for number, records in enumerate(chunks_of(read_records(request, note), request.chunk_size)):
+        yield Task(number, first, tuple(records), kept.path(number), kept.run)
+        first += len(records)
 
 
 def _remarked(scan: Scan) -> str:
@@ -203,7 +112,7 @@ def _doubtful(contig: str) -> str:
     )
 
 
-def _manifest(prepared: Prepared, begun: dict[str, Any], result: Result) -> dict[str, Any]:
+def _manifest(prepared: Prepared, begun: dict[str, Any], on_genome: bool, result: Result) -> dict[str, Any]:
     several = len(prepared.models) > 1
     return {
         "outputs": list(prepared.session.names),
@@ -225,9 +134,7 @@ def _manifest(prepared: Prepared, begun: dict[str, Any], result: Result) -> dict
             "arrays": "order of the letters as read; alphabet ACGT; N is code 4",
             "tracks": "plus strand order; overlapping records of a contig are "
             + ("averaged" if prepared.request.overlaps == "average" else "split midway"),
-            "chrom_sizes": "of the genome"
-            if prepared.request.source.sizes() is not None
-            else "largest end seen on each contig",
+            "chrom_sizes": "of the genome" if on_genome else "largest end seen on each contig",
             "values": "float32",
             **({"spread": "standard deviation over the models, n - 1 in the denominator"} if several else {}),
         },

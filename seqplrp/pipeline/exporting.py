@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from seqplrp.errors import SeqplrpError
+from seqplrp.errors import SeqplrpError, whole_message
 from seqplrp.genomics import tracks
-from seqplrp.pipeline.explaining import Progress, unseen
-from seqplrp.pipeline.formats import Writing, about_run, next_commands, output_suffixes, write_formats
+from seqplrp.pipeline.chunked import Progress, unseen
+from seqplrp.pipeline.formats import Writing, about_run, name_files, next_commands, output_suffixes, write_formats
 from seqplrp.pipeline.kept import part_name
-from seqplrp.storage import PARTS, RunDirectory, locked
+from seqplrp.storage import PARTS, RunDirectory, locked, parse_json
 
 
 @dataclass(frozen=True)
@@ -61,14 +60,13 @@ def export(
     """
     place = RunDirectory(directory, "explain", resume=True)
     manifest = _manifest_of(directory)
-    parts = [place.parts / part_name(number) for number in range(manifest["parts"])]
+    parts = _parts_in(place.parts, manifest["parts"])
     suffixes = output_suffixes(manifest["outputs"])
-    missing = [part for part in parts if not part.is_file()]
-    if missing:
-        raise SeqplrpError(missing[0], "is not there any more", "run `seqplrp explain` again with --resume")
     with locked(place.parts), place.finishing() as stage, progress("writing", None):
         index = stage / "index.sqlite"
         with tracks.joined_parts(parts, index, verify=True) as spools:
+            if len(spools) != len(suffixes):
+                raise SeqplrpError(parts[0], f"holds {len(spools)} outputs, manifest.json {len(suffixes)}", _NO_RUN)
             about = about_run(manifest, manifest["outputs"])
             outputs = [Writing(spool, parts, end, overlaps, about) for spool, end in zip(spools, suffixes, strict=True)]
             if "modisco" in formats and manifest["pruned"] and not pruned and spools[0].unpruned is None:
@@ -84,17 +82,31 @@ def export(
     return Exported(tuple(files), tuple(commands))
 
 
+def _parts_in(folder: Path, count: int) -> list[Path]:
+    """Return the parts of a run; the first that is missing ends the search, however many there should be."""
+    parts = []
+    for number in range(count):
+        parts.append(folder / part_name(number))
+        if not parts[-1].is_file():
+            raise SeqplrpError(parts[-1], "is not there any more", "run `seqplrp explain` again with --resume")
+    return parts
+
+
 def _manifest_of(directory: Path) -> dict[str, Any]:
     """Return what a finished run says of itself, as far as files are made by it."""
     manifest = directory / "manifest.json"
     if manifest.is_file() and not (directory / PARTS).is_dir():
         raise SeqplrpError(directory, f"has no folder {PARTS!r}, from which files are made", _NO_RUN)
     try:
-        content: dict[str, Any] = json.loads(manifest.read_text(encoding="utf-8"))
+        content: dict[str, Any] = parse_json(manifest.read_text(encoding="utf-8"))
         if content["command"] != "explain":
             raise SeqplrpError(directory, f"holds what `seqplrp {content['command']}` wrote", _NO_RUN)
         found = {"pruned": bool(content["pruned"]), "outputs": [*map(str, content["outputs"])]}
         told = {"versions": {"seqplrp": str(content["versions"]["seqplrp"])}, "method": str(content["method"])}
+        if not found["outputs"] or (len(found["outputs"]) > 1 and not name_files(found["outputs"])):
+            raise ValueError("the names of its outputs can't stand in names of files")
+        if int(content["parts"]) < 1:
+            raise ValueError("it has no parts")
         return {**found, **told, "models": list(content["models"]), "parts": int(content["parts"])}
     except SeqplrpError:
         raise
@@ -103,5 +115,5 @@ def _manifest_of(directory: Path) -> dict[str, Any]:
         what = "holds a run that has not ended" if begun else "holds no run"
         remedy = "let `seqplrp explain` go on with it by --resume" if begun else _NO_RUN
         raise SeqplrpError(directory, what, remedy) from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise SeqplrpError(manifest, f"can't be read ({error})", _NO_RUN) from error
+    except (OSError, ValueError, OverflowError, KeyError, TypeError) as error:
+        raise SeqplrpError(manifest, f"can't be read ({whole_message(error, kind=True)})", _NO_RUN) from error

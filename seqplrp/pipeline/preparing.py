@@ -63,6 +63,8 @@ class Prepared:
         The models made ready.
     contents : Contents
         What the input's files held when all this was found.
+    notes : tuple of str
+        What a user must know of how the input is read.
     """
 
     request: Request
@@ -70,6 +72,7 @@ class Prepared:
     models: tuple[Loaded, ...]
     session: Session
     contents: Contents
+    notes: tuple[str, ...] = ()
 
     def provenance(self, command: str, libraries: Iterable[str]) -> dict[str, Any]:
         """Return how the manifest of a command begins."""
@@ -90,13 +93,14 @@ def prepare(request: Request) -> Prepared:
     models = load_models(request.models, request.weights, trust_pickle=request.trust_pickle)
     request = replace(request, source=request.source.for_length(_only_length(models)))
     contents = Contents((*request.source.files, *request.further))
+    notes = request.source.notes()
     scan = _scan(request)
     for model in models:
         _check_model_takes(model, scan)
     session = session_of(request, scan, models)
     check_hypothetical(request.formats, session.has_hypothetical)
     contents.hash()
-    return Prepared(request, scan, models, session, contents)
+    return Prepared(request, scan, models, session, contents, notes)
 
 
 def _only_length(models: Iterable[Loaded]) -> int | None:

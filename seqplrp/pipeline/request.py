@@ -55,7 +55,7 @@ class Request:
     further : tuple of Path
         The models' further inputs, in their order.
     chunk_size : int
-        Sequences of a chunk, the unit that is finished or not there.
+        Sequences (or variants) of a chunk, the unit that is finished or not there.
     overlaps : {"average", "split"}
         What tracks have where records overlap; see `seqplrp.genomics.tracks.along_the_genome`.
     """

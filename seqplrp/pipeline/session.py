@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -19,6 +18,7 @@ from seqplrp.genomics import Record, one_hot
 from seqplrp.genomics.tracks import Explained
 from seqplrp.methods import PLRP, EnsembleExplanation, Explainer, Explanation, Method, together
 from seqplrp.models import ModelConfig
+from seqplrp.pipeline.formats import name_files
 from seqplrp.pipeline.further import FurtherInput
 from seqplrp.pipeline.loading import Loaded
 from seqplrp.pipeline.member import Member, Settings
@@ -44,6 +44,8 @@ class Chunk:
         One row a record and target; see `summarise`.
     ledger : DataFrame
         One row a record, target and layer, with the record's ``id`` first and, of several targets, the ``target`` next.
+    scores : tuple of (M, N) array
+        What each of M models gives each of N records, for each target.
     notes : tuple of str
         What a reader of the maps must know.
     seconds : float
@@ -53,6 +55,7 @@ class Chunk:
     explained: tuple[Explained, ...]
     summary: pd.DataFrame
     ledger: pd.DataFrame
+    scores: tuple[np.ndarray, ...]
     notes: tuple[str, ...]
     seconds: float
 
@@ -176,8 +179,7 @@ class Session:
     def names(self) -> tuple[str, ...]:
         """What files of each target are called by: its class where the names of all do for files, else its number."""
         named = [self.classes[t] if self.classes and isinstance(t, int) else str(t) for t in self.targets]
-        plain = all(re.fullmatch(r"[\w+-][\w.+-]*", name) for name in named)
-        return tuple(named) if plain and len({name.lower() for name in named}) == len(named) else self._numbers()
+        return tuple(named) if name_files(named) else self._numbers()
 
     def _numbers(self) -> tuple[str, ...]:
         return tuple(str(target) for target in self.targets)
@@ -221,6 +223,10 @@ class Session:
             # the index is the record's place in the chunk; targets come in their order within a record
             summary=pd.concat([part.summary for part in parts]).sort_index(kind="stable"),
             ledger=pd.concat([part.ledger for part in parts]).sort_index(kind="stable"),
+            scores=tuple(
+                np.concatenate(of_target, axis=1)[:, order]
+                for of_target in zip(*(part.scores for part in parts), strict=True)
+            ),
             notes=tuple(dict.fromkeys(note for part in parts for note in part.notes)),
             seconds=sum(part.seconds for part in parts),
         )
@@ -255,6 +261,7 @@ class Session:
             explained=explained,
             summary=pd.concat(tables),
             ledger=pd.concat(ledgers),
+            scores=tuple(np.stack([one.output.numpy() for one in own]) for own in of_targets),
             # The number of negative scores in a chunk means nothing to the reader: all are counted at the end.
             notes=tuple(dict.fromkeys(note for whole in wholes for note in whole.notes if not note[:1].isdigit())),
             seconds=seconds,

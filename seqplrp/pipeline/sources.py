@@ -45,6 +45,10 @@ class Source(Protocol):
         """Return the sizes of the contigs; None where no genome tells them."""
         ...
 
+    def notes(self) -> tuple[str, ...]:
+        """Make ready what is read by an index, and return what was done about one that could not be used."""
+        ...
+
     def settings(self) -> dict[str, Any]:
         """Return all but the files that decides the records, as JSON can hold it."""
         ...
@@ -90,6 +94,10 @@ class FastaSource:
 
     def sizes(self) -> None:
         """No genome tells the sizes of contigs."""
+
+    def notes(self) -> tuple[str, ...]:
+        """There is no index."""
+        return ()
 
     def settings(self) -> dict[str, Any]:
         """Return all but the file that decides the records."""
@@ -151,6 +159,11 @@ class RegionSource:
         """Return the sizes of the genome's contigs."""
         with Genome(self.genome, iupac=self.iupac) as genome:
             return dict(genome.sizes)
+
+    def notes(self) -> tuple[str, ...]:
+        """Return what was done about an index of the genome that could not be used."""
+        with Genome(self.genome, iupac=self.iupac) as genome:
+            return genome.notes
 
     def settings(self) -> dict[str, Any]:
         """Return all but the files that decides the records."""

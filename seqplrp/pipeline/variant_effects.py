@@ -69,7 +69,7 @@ def _letter(record: Record, index: int) -> str:
     return record.sequence[index] if index >= 0 else "-"
 
 
-def effect_rows(effects: Sequence[Effect], summary: pd.DataFrame) -> pd.DataFrame:
+def effect_rows(effects: Sequence[Effect], summary: pd.DataFrame, scores: Sequence[np.ndarray]) -> pd.DataFrame:
     """Describe what variants change, a row for each variant and target.
 
     Parameters
@@ -79,21 +79,25 @@ def effect_rows(effects: Sequence[Effect], summary: pd.DataFrame) -> pd.DataFram
     summary : DataFrame
         Of their sequences, as `seqplrp.pipeline.session.summarise` makes it: of each variant that of the reference,
         then that of the alternative, and of each sequence a row a target.
+    scores : sequence of (M, N) array
+        For each target, what each of M models gives each of these sequences.
 
     Returns
     -------
     DataFrame
-        The columns: ``contig``, ``pos`` (counted from 1), ``ref``, ``alt`` and ``id``, as in the VCF file; ``name``,
-        ``contig:POS:REF:ALT``, with long alleles shortened; ``target`` and its ``class``; ``score_reference`` and
-        ``score_alternative``, the explained score of each allele, and ``change``, the second less the first;
-        ``score_spread_...`` of each, over the models, where there are several; ``probability_...`` of each and
-        ``probability_change``, where the model's kind tells it; ``strand_consistency_...`` of each where both strands
-        are averaged. Then of the maps, laid side by side (letters of one allele alone stand against 0): ``top_change``,
-        the relevance change, alternative less reference, that is largest by its absolute value,
-        ``top_change_position``, its place on the genome counted from 1 (of an inserted base, that of the base before),
-        and ``top_change_bases``, its letters, both empty where nothing changes; ``l1_distance``, the sum of absolute
-        changes; ``relevance_variant_...``, each allele's relevance summed over its own letters; and
-        ``relevance_near_...``, over these and 10 bases on either side.
+        The columns: ``contig``, ``pos`` (counted from 1), ``ref``, ``alt``, ``id`` and ``filter``, as in the VCF file;
+        ``name``, ``contig:POS:REF:ALT``, with long alleles shortened; ``target`` and its ``class``;
+        ``score_reference`` and ``score_alternative``, the explained score of each allele, and ``change``, the second
+        less the first. Where there are several models, the standard deviation over them (n - 1 in the denominator) of
+        the change, ``change_spread``, of its sign, ``change_sign_spread`` (0 where all agree in which allele scores
+        higher), and of each score, ``score_spread_...``. ``probability_...`` of each and ``probability_change``, where
+        the model's kind tells it; ``strand_consistency_...`` of each where both strands are averaged. Then of the maps,
+        laid side by side (letters of one allele alone stand against 0): ``top_change``, the relevance change,
+        alternative less reference, that is largest by its absolute value, ``top_change_position``, its place on the
+        genome counted from 1 (of an inserted base, that of the base before), and ``top_change_bases``, its letters,
+        both empty where nothing changes; ``l1_distance``, the sum of absolute changes; ``relevance_variant_...``, each
+        allele's relevance summed over its own letters; and ``relevance_near_...``, over these and 10 bases on either
+        side.
     """
     targets = len(summary) // (2 * len(effects))
     # for each allele, the rows of all variants and targets
@@ -106,14 +110,18 @@ def effect_rows(effects: Sequence[Effect], summary: pd.DataFrame) -> pd.DataFram
         "ref": [variant.ref for variant in variants],
         "alt": [variant.alt for variant in variants],
         "id": [variant.id for variant in variants],
+        "filter": [variant.filter for variant in variants],
         "name": [variant.name for variant in variants],
         "target": first["target"],
         "class": first["class"],
     }
-    scores = first["output"].astype(float), second["output"].astype(float)
-    _put_both(table, "score", *scores)
-    table["change"] = scores[1] - scores[0]
+    both = first["output"].astype(float), second["output"].astype(float)
+    _put_both(table, "score", *both)
+    table["change"] = both[1] - both[0]
     if "output_spread" in first:
+        of_models = changes_of(scores)
+        table["change_spread"] = of_models.std(0, ddof=1)
+        table["change_sign_spread"] = np.sign(of_models).std(0, ddof=1)
         _put_both(table, "score_spread", first["output_spread"], second["output_spread"])
     _put_both(table, "probability", first["probability"], second["probability"])
     table["probability_change"] = second["probability"] - first["probability"]
@@ -122,6 +130,12 @@ def effect_rows(effects: Sequence[Effect], summary: pd.DataFrame) -> pd.DataFram
     maps = pd.DataFrame([row for effect in effects for row in _map_changes(effect)])
     maps["top_change_position"] = maps["top_change_position"].astype("Int64")
     return pd.concat([pd.DataFrame(table), maps], axis=1)
+
+
+def changes_of(scores: Sequence[np.ndarray]) -> np.ndarray:
+    """Return how each of M models' scores change, (M, rows), in the order of the table's rows."""
+    every = np.stack(scores, -1).astype(np.float64)  # models, sequences, targets
+    return (every[:, 1::2] - every[:, ::2]).reshape(len(every), -1)
 
 
 def _put_both(table: dict[str, Any], name: str, first: Any, second: Any) -> None:

@@ -29,6 +29,8 @@ class VariantSource:
         See `seqplrp.genomics.variant_windows`.
     iupac : {"reject", "n"}
         The policy for ambiguity codes, in alleles and in the genome.
+    filters : tuple of str, optional
+        See `seqplrp.genomics.read_vcf`.
     """
 
     path: Path
@@ -38,6 +40,7 @@ class VariantSource:
     edge: Edge = "pad"
     unknown: Unknown = "error"
     iupac: Iupac = "reject"
+    filters: tuple[str, ...] | None = None
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -52,7 +55,7 @@ class VariantSource:
         with as_options("width"), Genome(self.genome, iupac=self.iupac) as genome:
             yield from variant_windows(
                 genome,
-                read_vcf(self.path, note=note, iupac=self.iupac),
+                read_vcf(self.path, note=note, iupac=self.iupac, filters=self.filters),
                 width=self.width,
                 note=note,
                 mismatch=self.mismatch,
@@ -71,9 +74,16 @@ class VariantSource:
         with Genome(self.genome, iupac=self.iupac) as genome:
             return dict(genome.sizes)
 
+    def notes(self) -> tuple[str, ...]:
+        """Return what was done about an index of the genome that could not be used."""
+        with Genome(self.genome, iupac=self.iupac) as genome:
+            return genome.notes
+
     def settings(self) -> dict[str, Any]:
         """Return all but the files that decides the records."""
-        return {name: getattr(self, name) for name in ("width", "mismatch", "edge", "unknown", "iupac")}
+        filters = None if self.filters is None else list(self.filters)
+        names = ("width", "mismatch", "edge", "unknown", "iupac")
+        return {**{name: getattr(self, name) for name in names}, "filters": filters}
 
     def for_length(self, length: int | None) -> VariantSource:
         """Return the source for a model that takes one length only: windows of it.

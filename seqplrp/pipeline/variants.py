@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
+import shutil
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -14,76 +15,84 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 
 from seqplrp.errors import SeqplrpError
-from seqplrp.genomics import AllelePair, Remark, encode
-from seqplrp.genomics.tracks import Explained, TableWriter
-from seqplrp.pipeline.ahead import read_ahead
-from seqplrp.pipeline.explaining import Progress, unseen
+from seqplrp.genomics import AllelePair, Note, Remark, Variant, encode, tracks
+from seqplrp.genomics.tracks import Explained
+from seqplrp.pipeline.chunked import Progress, Result, make_parts, unseen
+from seqplrp.pipeline.executors import Executing, Task, as_text
+from seqplrp.pipeline.formats import join_tables
 from seqplrp.pipeline.growing_arrays import GrowingArrays
-from seqplrp.pipeline.preparing import Prepared, check_unchanged, out_of_memory_told, prepare
+from seqplrp.pipeline.kept import Kept
+from seqplrp.pipeline.preparing import Prepared, out_of_memory_told, prepare
+from seqplrp.pipeline.provenance import describe
 from seqplrp.pipeline.remark_table import REMARKS, RemarkTable
 from seqplrp.pipeline.request import Request
 from seqplrp.pipeline.session import Chunk
 from seqplrp.pipeline.variant_effects import ALLELES, NEAR, Effect, effect_rows
 from seqplrp.pipeline.variant_logos import LargestChanges
 from seqplrp.pipeline.variant_source import VariantSource
-from seqplrp.storage import output_directory
+from seqplrp.storage import RunDirectory, naming
 
-_CHUNK_VARIANTS = 512
 _CHUNK_BASES = 1 << 20  # of both alleles, for each target: maps and contributions of a chunk then take about 50 MB
+_TABLE, _VARIANTS = "variants.tsv", "variants.json"
 
 
 @dataclass
-class VariantResult:
-    """What came of it.
+class VariantResult(Result):
+    """What came of it, over all parts.
 
     Parameters
     ----------
-    variants : int
-        How many alternative alleles were explained.
-    scores, negative_scores : int
-        How many scores were explained, one an allele and target, and how many of them are below 0.
     left_out, otherwise : Counter
         How many alleles were left out, and how many used otherwise than they stand in the file, by kind.
     pictures : int
         How many were drawn.
-    explain_seconds : float
-        Time in the engine.
-    wall_seconds : float
-        All of it.
-    notes : dict
-        What a reader of the maps must know, as keys in the order found.
     """
 
-    variants: int = 0
-    scores: int = 0
-    negative_scores: int = 0
     left_out: Counter[str] = field(default_factory=Counter)
     otherwise: Counter[str] = field(default_factory=Counter)
     pictures: int = 0
-    explain_seconds: float = 0.0
-    wall_seconds: float = 0.0
-    notes: dict[str, None] = field(default_factory=dict)
 
-    def add(self, chunk: Chunk, variants: int) -> None:
-        """Count a chunk in."""
-        self.variants += variants
-        self.scores += len(chunk.summary)
-        self.negative_scores += int((chunk.summary["output"] < 0).sum())
-        self.explain_seconds += chunk.seconds
-        self.notes |= dict.fromkeys(chunk.notes)
+    @property
+    def variants(self) -> int:
+        """How many alternative alleles were explained, each beside the reference."""
+        return self.sequences // len(ALLELES)
 
     def add_remark(self, remark: Remark) -> None:
         """Count a remark in."""
         (self.otherwise if remark.used else self.left_out)[remark.kind] += 1
 
 
+@dataclass(frozen=True)
+class VariantTask(Task):
+    """Variants that are to be explained.
+
+    Parameters
+    ----------
+    pairs : tuple of AllelePair
+        Whose records these are: of each variant that of the reference, then that of the alternative.
+    """
+
+    pairs: tuple[AllelePair, ...]
+
+    def texts(self, chunk: Chunk) -> dict[str, bytes]:
+        """Return what its part holds beside the maps: the rows of the table, and the variants."""
+        rows = effect_rows(_effects(self.pairs, chunk.explained), chunk.summary, chunk.scores)
+        found = [pair.variant for pair in self.pairs]
+        kept = [[one.contig, one.start, one.ref, one.alt, one.id, one.filter] for one in found]
+        return {_TABLE: as_text(rows), _VARIANTS: json.dumps(kept).encode()}
+
+
 def run_variants(
-    request: Request, out: Path, *, overwrite: bool = False, logos: int = 0, progress: Progress = unseen
+    request: Request,
+    place: RunDirectory,
+    *,
+    logos: int = 0,
+    progress: Progress = unseen,
+    how: Executing | None = None,
 ) -> VariantResult:
-    """Explain both alleles of every variant, and write what differs.
+    """Explain both alleles of every variant, part by part, and write what differs.
 
     What can be known to be wrong, mismatching reference alleles too, is found before the first is explained. Both
     alleles of a variant go through the models together, and memory does not grow with the number of variants.
@@ -93,87 +102,69 @@ def run_variants(
     request : Request
         Of a `VariantSource`. Further inputs have one row for all, or a row a sequence: of each variant that is used
         that of the reference, then that of the alternative.
-    out : Path
-        The directory, which is there as a whole at the end or not at all. It holds ``variants.tsv`` (see
-        `seqplrp.pipeline.variant_effects.effect_rows`), ``variants.npz`` (see `seqplrp.pipeline.variants.arrays_of`),
-        ``remarks.tsv`` where alleles were left out or used otherwise than they stand, ``logos`` where pictures were
-        asked for, and ``manifest.json``.
-    overwrite : bool
-        Replace what the same command wrote there.
+    place : RunDirectory
+        Where the files are to be: ``variants.tsv`` (see `seqplrp.pipeline.variant_effects.effect_rows`),
+        ``variants.npz`` (see `seqplrp.pipeline.variants.arrays_of`), ``remarks.tsv`` where alleles were left out or
+        used otherwise than they stand, ``logos`` where pictures were asked for, ``manifest.json``, and the parts.
     logos : int
         How many of the largest changes to draw.
     progress : callable
         Shows how far it is.
+    how : Executing, optional
+        Where chunks are explained; here unless given.
 
     Raises
     ------
     SeqplrpError
-        For whatever the user can mend.
+        For whatever the user can mend. Parts that are finished then stay, and the run can be gone on with.
     """
-    began = time.monotonic()
+    began, result = time.monotonic(), VariantResult()
+    how = how or Executing()
+    how.check()
+    place.check()
     if "predicted" in request.targets:
         what = "predicted may be another output for each allele, and their scores are compared"
         raise SeqplrpError("--target", what, "name an output")
-    inputs: list[Path | str | None] = [*request.models, *request.source.files, *request.weights, *request.further]
-    with output_directory(out, command="variants", overwrite=overwrite, inputs=inputs) as stage, out_of_memory_told():
+    with out_of_memory_told():
         prepared = prepare(request)
-        largest = LargestChanges(logos)
-        with RemarkTable(stage / REMARKS) as remarks:
-            result = _explain(prepared, stage, progress, remarks, largest)
-        if remarks.count:
-            result.notes |= dict.fromkeys(_remarked(result))
-        else:
-            (stage / REMARKS).unlink()
-        result.pictures = largest.save(stage / "logos")
-        if prepared.session.further and request.method.reverse_complement:
-            result.notes["further inputs are the same for both strands: they were not turned"] = None
-        result.wall_seconds = time.monotonic() - began
-        manifest = json.dumps(_manifest(prepared, result), indent=1) + "\n"
-        (stage / "manifest.json").write_text(manifest, encoding="utf-8")
+        described = describe(prepared.request, prepared.models, prepared.session, prepared.contents.sha256)
+        with place.opened(described) as still_there:
+            kept = Kept.of(place.parts, described)
+            with RemarkTable(place.parts / REMARKS) as remarks:
+
+                def note(remark: Remark) -> None:
+                    remarks.append(remark)
+                    result.add_remark(remark)
+
+                tasks = _tasks(prepared, kept, note)
+                parts = make_parts(prepared, kept, tasks, result, still_there=still_there, progress=progress, how=how)
+            still_there()
+            with place.finishing() as stage, progress("writing", None):
+                result.pictures = _write(stage, kept, parts, prepared.session.names, logos)
+                if remarks.count:
+                    shutil.copyfile(place.parts / REMARKS, stage / REMARKS)
+                    result.notes |= dict.fromkeys(_remarked(result))
+                result.wall_seconds = time.monotonic() - began
+                manifest = json.dumps(_manifest(prepared, result), indent=1) + "\n"
+                (stage / "manifest.json").write_text(manifest, encoding="utf-8")
     return result
 
 
-def _explain(
-    prepared: Prepared, stage: Path, progress: Progress, remarks: RemarkTable, largest: LargestChanges
-) -> VariantResult:
-    """Explain chunk by chunk, and write each as it comes."""
-    request, session, source = prepared.request, prepared.session, prepared.request.source
+def _tasks(prepared: Prepared, kept: Kept, note: Note) -> Iterator[VariantTask]:
+    """Cut the variants into chunks."""
+    source = prepared.request.source
     if not isinstance(source, VariantSource):
         raise TypeError(f"{source!r} is no source of variants")
-    result = VariantResult()
-
-    def note(remark: Remark) -> None:
-        remarks.append(remark)
-        result.add_remark(remark)
-
-    most = _most_variants(len(prepared.scan.longest.record), len(session.targets))
-    with (
-        progress("explaining", prepared.scan.sequences) as advance,
-        TableWriter(stage / "variants.tsv") as table,
-        GrowingArrays(stage) as arrays,
-        closing(read_ahead(_chunks(source.pairs(note), most))) as chunks,
-    ):
-        columns = 0
-        arrays.append({"targets": np.array(session.names)})
-        for number, pairs in enumerate(chunks):
-            # what is drawn at random for a chunk must not depend on the chunks before
-            torch.manual_seed(request.seed + number)
-            chunk = session.explain([one for p in pairs for one in (p.reference, p.alternative)], 2 * result.variants)
-            effects = _effects(pairs, chunk.explained)
-            rows = effect_rows(effects, chunk.summary)
-            table.append(rows)
-            arrays.append(arrays_of(effects, chunk.explained, columns))
-            columns += sum(len(effect.columns) for effect in effects)
-            _offer(largest, effects, rows, session.names)
-            result.add(chunk, len(pairs))
-            advance(2 * len(pairs))
-        check_unchanged(prepared, 2 * result.variants)
-        arrays.save(stage / "variants.npz")
-    return result
+    width, targets, first = len(prepared.scan.longest.record), len(prepared.session.targets), 0
+    most = _most_variants(prepared.request.chunk_size, width, targets)
+    for number, pairs in enumerate(_chunks(source.pairs(note), most)):
+        records = tuple(one for pair in pairs for one in (pair.reference, pair.alternative))
+        yield VariantTask(number, first, records, kept.path(number), kept.run, tuple(pairs))
+        first += len(records)
 
 
-def _most_variants(width: int, targets: int) -> int:
-    return max(1, min(_CHUNK_VARIANTS, _CHUNK_BASES // (2 * width * targets)))
+def _most_variants(asked: int, width: int, targets: int) -> int:
+    return max(1, min(asked, _CHUNK_BASES // (2 * width * targets)))
 
 
 def _chunks(pairs: Iterable[AllelePair], most: int) -> Iterator[list[AllelePair]]:
@@ -189,8 +180,39 @@ def _effects(pairs: Sequence[AllelePair], explained: Sequence[Explained]) -> lis
     return [Effect(pair, pair.alignment(), maps(2 * i), maps(2 * i + 1)) for i, pair in enumerate(pairs)]
 
 
+def _write(stage: Path, kept: Kept, parts: Sequence[Path], names: Sequence[str], logos: int) -> int:
+    """Make the files of the parts, a part at a time; return how many pictures there are."""
+    largest, columns, arrays_file = LargestChanges(logos), 0, stage / "variants.npz"
+    opened = (kept.opened(path, verify=False) for path in parts)
+    with naming(stage / _TABLE):
+        join_tables((part.text(_TABLE) for part in opened), stage / _TABLE)
+    with naming(arrays_file), GrowingArrays(stage) as arrays:
+        arrays.append({"targets": np.array(names)})
+        for path in parts:
+            part = kept.opened(path, verify=False)
+            explained = tracks.read_explained(part)
+            effects = _effects(_pairs(part), explained)
+            arrays.append(arrays_of(effects, explained, columns))
+            columns += sum(len(effect.columns) for effect in effects)
+            if logos:
+                _offer(largest, effects, part, names)
+        arrays.save(arrays_file)
+    with naming(stage / "logos"):
+        return largest.save(stage / "logos")
+
+
+def _pairs(part: tracks.Part) -> list[AllelePair]:
+    """Return the variants that a part holds."""
+    records = tracks.read_records(part)
+    variants = [
+        Variant(contig, start, ref, alt, id, filter=filter)
+        for contig, start, ref, alt, id, filter in json.loads(part.text(_VARIANTS))
+    ]
+    return [AllelePair(*given) for given in zip(variants, records[::2], records[1::2], strict=True)]
+
+
 def arrays_of(effects: Sequence[Effect], explained: Sequence[Explained], columns: int) -> dict[str, np.ndarray]:
-    """Return what ``variants.npz`` holds of V variants of width W and T targets.
+    """Return what ``variants.npz`` holds of some variants; `seqplrp.genomics.tracks.read_variants` says what that is.
 
     Parameters
     ----------
@@ -200,17 +222,6 @@ def arrays_of(effects: Sequence[Effect], explained: Sequence[Explained], columns
         For each target, the maps of their sequences: of each variant reference, then alternative.
     columns : int
         How many columns of the alignment earlier variants have.
-
-    Returns
-    -------
-    dict of str to ndarray
-        ``ids`` (V,), the names ``contig:POS:REF:ALT``; ``contigs`` and ``starts`` (V,), where both windows begin,
-        counted from 0. Then ``..._reference`` and ``..._alternative`` of ``codes`` (V, W), 0 to 3 for ACGT and 4 for
-        N; of ``relevance`` (V, T, W), of each position; of ``hypothetical`` (V, T, 4, W), what each of ACGT would
-        contribute, where the method tells that; and of ``relevance_spread`` (V, T, W), the standard deviation over
-        the models, where there are several. ``alignment`` (columns, 2) lays the letters of the two side by side: of
-        variant i it has the rows ``alignment_ends[i - 1]`` (0 for the first) up to ``alignment_ends[i]``, each an
-        index of the reference and one of the alternative, -1 where the allele has no such letter.
 
     Notes
     -----
@@ -232,18 +243,26 @@ def arrays_of(effects: Sequence[Effect], explained: Sequence[Explained], columns
     return found
 
 
-def _offer(largest: LargestChanges, effects: Sequence[Effect], rows: pd.DataFrame, names: Sequence[str]) -> None:
-    scores = zip(rows["score_reference"], rows["score_alternative"], strict=True)
+def _offer(largest: LargestChanges, effects: Sequence[Effect], part: tracks.Part, names: Sequence[str]) -> None:
+    columns = [f"score_{allele}" for allele in ALLELES]
+    scores = pd.read_csv(io.BytesIO(part.text(_TABLE)), sep="\t", usecols=columns)[columns]
     wanted = ((effect, target) for effect in effects for target in range(len(names)))
-    for (effect, target), both in zip(wanted, scores, strict=True):
+    for (effect, target), both in zip(wanted, scores.itertuples(index=False, name=None), strict=True):
         largest.offer(effect, target, names[target] if len(names) > 1 else "", both)
 
 
 def _remarked(result: VariantResult) -> Iterator[str]:
-    for kinds, what in ((result.left_out, "were left out"), (result.otherwise, "are used otherwise than they stand")):
+    filtered = result.otherwise["filtered"]
+    otherwise = result.otherwise - Counter(filtered=filtered)
+    for kinds, what in ((result.left_out, "were left out"), (otherwise, "are used otherwise than they stand")):
         if kinds:
             told = ", ".join(f"{number} {kind}" for kind, number in sorted(kinds.items()))
             yield f"{kinds.total()} alternative alleles {what}: {told}; see {REMARKS}"
+    if filtered:
+        yield (
+            f"{filtered} alternative alleles are used though their FILTER is neither PASS nor '.': see {REMARKS}; "
+            "--apply-filters PASS,. leaves such out"
+        )
 
 
 def _manifest(prepared: Prepared, result: VariantResult) -> dict[str, Any]:
@@ -255,11 +274,14 @@ def _manifest(prepared: Prepared, result: VariantResult) -> dict[str, Any]:
         "left_out": dict(result.left_out),
         "used_otherwise": dict(result.otherwise),
         "notes": list(result.notes),
+        "parts": result.parts,
+        "parts_of_earlier_processes": result.found,
         "largest_batch": prepared.session.largest_batch,
         "explain_seconds": round(result.explain_seconds, 3),
         "wall_seconds": round(result.wall_seconds, 3),
         "conventions": {
             "change": "alternative less reference",
+            "spread": "standard deviation over the models, n - 1 in the denominator",
             "window": "both alleles begin at the same base, the variant's first letter at index width // 2",
             "table": "pos and top_change_position are counted from 1; letters of one allele alone stand against 0; "
             f"near is within {NEAR} bases of the allele",

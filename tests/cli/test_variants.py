@@ -241,11 +241,10 @@ def test_of_several_models_the_mean_is_compared_and_its_spread_told(answered, va
     assert arrays["relevance_spread_alternative"].shape == (len(table), 1, 33)
 
 
-def test_what_comes_out_does_not_depend_on_how_many_go_together(answered, variants, external, monkeypatch):
+def test_what_comes_out_does_not_depend_on_how_many_go_together(answered, variants, external):
     asked = ["--model", "mynet:Net", "--width", "21", "--target", "0"]
     whole, arrays, _ = answered(variants, *asked)
-    monkeypatch.setattr("seqplrp.pipeline.variants._CHUNK_VARIANTS", 2)
-    parts, others, _ = answered(None, *asked, "--batch-size", "3", out="parts")
+    parts, others, _ = answered(None, *asked, "--batch-size", "3", "--chunk-size", "2", out="parts")
     pd.testing.assert_frame_equal(whole, parts, rtol=1e-5, atol=1e-7)
     assert list(arrays) == list(others)
     for name, array in arrays.items():
@@ -258,10 +257,11 @@ def test_what_comes_out_does_not_depend_on_how_many_go_together(answered, varian
 def test_a_chunk_is_no_larger_than_its_windows_and_targets_allow():
     from seqplrp.pipeline import variants
 
-    assert variants._most_variants(200, 1) == 512
-    assert variants._most_variants(1 << 15, 1) == 16
-    assert variants._most_variants(1 << 15, 4) == 4
-    assert variants._most_variants(1 << 22, 1) == 1
+    assert variants._most_variants(512, 200, 1) == 512
+    assert variants._most_variants(3, 200, 1) == 3
+    assert variants._most_variants(512, 1 << 15, 1) == 16
+    assert variants._most_variants(512, 1 << 15, 4) == 4
+    assert variants._most_variants(512, 1 << 22, 1) == 1
 
 
 @pytest.mark.parametrize("compress", [gzip.open, bgzf.open])
@@ -312,6 +312,7 @@ def test_nothing_is_listed_where_all_is_used_as_it_stands(answered, variants, ex
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
         ".seqplrp.json",
         "manifest.json",
+        "parts",
         "variants.npz",
         "variants.tsv",
     }
@@ -373,7 +374,7 @@ def test_a_long_allele_is_drawn_as_far_as_it_fits(answered, counter, genome, tmp
 def test_what_is_there_is_replaced_only_if_asked(answered, ask, variants, external):
     asked = ["--model", "mynet:Net", "--width", "21", "--target", "0"]
     answered(variants, *asked)
-    refused(ask(None, *asked), "exists and is not empty")
+    refused(ask(None, *asked), r"holds a run of `seqplrp variants`, finished or not \(1 parts\); add --resume")
     answered(variants[:1], *asked, "--overwrite")
 
 
@@ -396,6 +397,10 @@ def test_what_is_there_is_replaced_only_if_asked(answered, ask, variants, extern
         ("ok", ["--edge", "cut"], "--edge: 'cut' is not known; choose pad, skip, error"),
         ("ok", ["--unknown-contig", "x"], "--unknown-contig: 'x' is not known"),
         ("ok", ["--iupac", "x"], "--iupac: 'x' is not known"),
+        ("ok", ["--apply-filters", "PASS,"], "--apply-filters: 'PASS,' holds an empty name"),
+        ("ok", ["--apply-filters", "q10"], r"v.vcf: leaves no sequence to explain \(1 filtered\)"),
+        ("ok", ["--chunk-size", "0"], "--chunk-size"),
+        ("ok", ["--workers", "2"], "are for Ray; add --executor ray"),
         ("ok", ["--target", "7"], "--target: 7 is out of range"),
         ("ok", ["--vcf", "none.vcf"], "none.vcf: can't be read"),
         ("ok", ["--genome", "none.fa"], "none.fa: there is no such file"),

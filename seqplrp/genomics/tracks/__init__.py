@@ -25,8 +25,10 @@ from seqplrp.genomics.tracks.hdf5 import read_h5, write_bpnet_h5, write_h5
 from seqplrp.genomics.tracks.index import Place, RecordIndex
 from seqplrp.genomics.tracks.parquet import Kind, write_parquet, write_parquet_table
 from seqplrp.genomics.tracks.parts import Part, open_part, write_part
+from seqplrp.genomics.tracks.reading import read_explained, read_records
 from seqplrp.genomics.tracks.spool import Explained, Spool, check_name, joined_parts, write_explained
 from seqplrp.genomics.tracks.tables import TableWriter
+from seqplrp.genomics.tracks.variant_arrays import VariantArrays, read_variants
 from seqplrp.genomics.tracks.zarr_store import write_zarr
 
 __all__ = [
@@ -40,6 +42,7 @@ __all__ = [
     "RelevanceArrays",
     "Spool",
     "TableWriter",
+    "VariantArrays",
     "along_the_genome",
     "check_name",
     "extra_library",
@@ -48,9 +51,12 @@ __all__ = [
     "read_bedgraph",
     "read_bigwig",
     "read_chrom_sizes",
+    "read_explained",
     "read_h5",
     "read_npz",
+    "read_records",
     "read_regions",
+    "read_variants",
     "write_bedgraph",
     "write_bigwig",
     "write_bpnet_h5",

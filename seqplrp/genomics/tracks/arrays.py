@@ -127,7 +127,7 @@ def read_npz(path: str | os.PathLike[str]) -> RelevanceArrays:
         If the file is missing, is no npz, or its arrays do not fit each other.
     """
     remedy = "give the relevance.npz that `seqplrp explain` wrote"
-    arrays = _read_arrays(path, remedy)
+    arrays = read_arrays(path, remedy)
     missing = [name for name in ("ids", "offsets", "codes", "per_base") if name not in arrays]
     if missing:
         raise SeqplrpError(path, f"has no array {missing[0]!r}", remedy)
@@ -144,7 +144,7 @@ def read_npz(path: str | os.PathLike[str]) -> RelevanceArrays:
     return result
 
 
-def _read_arrays(path: str | os.PathLike[str], remedy: str) -> dict[str, np.ndarray]:
+def read_arrays(path: str | os.PathLike[str], remedy: str) -> dict[str, np.ndarray]:
     """Read all arrays of an npz file; what is wrong with it is said in our words, not in those of zip and pickle."""
     try:
         with open(path, "rb") as file:
