@@ -25,6 +25,7 @@ def telling_what_is_kept(place: RunDirectory) -> Iterator[Progress]:
         The run's.
     """
     from seqplrp.cli.console import progress
+    from seqplrp.storage import LostRunDirectory
 
     before, doing = place.kept(), list[str]()
 
@@ -34,6 +35,8 @@ def telling_what_is_kept(place: RunDirectory) -> Iterator[Progress]:
 
     try:
         yield watched
+    except LostRunDirectory:  # what is kept there now is another's
+        raise
     except BaseException as error:
         # an input or a place that was refused at once has nothing to do with what an earlier run kept
         failed = not isinstance(error, SeqplrpError) or isinstance(error.__cause__, OSError) or "writing" in doing
