@@ -10,7 +10,13 @@ from seqplrp.models.external import load_callable_model, load_function, read_wei
 from seqplrp.models.metrics import evaluate_predictions
 from seqplrp.models.programs import load_program, program_inputs
 from seqplrp.models.progress import training_progress
-from seqplrp.models.sources import ReadOptions, read_labelled_directory, read_positives_negatives, read_table
+from seqplrp.models.sources import (
+    ReadOptions,
+    check_0_or_1,
+    read_labelled_directory,
+    read_positives_negatives,
+    read_table,
+)
 from seqplrp.models.storage import load_model, save_model
 from seqplrp.models.training import TrainedModel, TrainOptions, save_training, train_model
 from seqplrp.models.zoo import (
@@ -48,6 +54,7 @@ __all__ = [
     "TrainOptions",
     "TrainedModel",
     "build_model",
+    "check_0_or_1",
     "check_architecture",
     "choose_device",
     "current_versions",

@@ -354,6 +354,16 @@ def read_table(path: Path) -> pd.DataFrame:
     return pd.DataFrame([row for _, row in others], columns=header, index=[line for line, _ in others], dtype=str)
 
 
+def check_0_or_1(labels: pd.DataFrame, path: Path) -> None:
+    """Raise a SeqplrpError for the first label that is neither, with the line that the index has for it."""
+    wrong = ~np.isin(labels.to_numpy(dtype=str), ("0", "1"))
+    if wrong.any():
+        column, row = divmod(int(wrong.T.argmax()), len(labels))
+        found = labels.iat[row, column]
+        where = f"{path}, line {labels.index[row]}"
+        raise SeqplrpError(where, f"column {labels.columns[column]!r} holds {found!r}", "write 0 or 1")
+
+
 def _read_splits(column: pd.Series, path: Path) -> pd.Series:
     unknown = ~column.isin([*_SPLIT_NAMES, ""])
     if unknown.any():
@@ -395,13 +405,7 @@ def _interpret_labels(
         raise SeqplrpError("kind", f"{kind!r} is not known", f"choose auto, {', '.join(KINDS)}")
     if list(labels.columns) == ["class"]:
         return _interpret_names(labels["class"], kind, path)
-    for name in labels.columns:
-        wrong = ~labels[name].isin(["0", "1"])
-        if wrong.any():
-            line = wrong.idxmax()
-            raise SeqplrpError(
-                f"{path}, line {line}", f"column {name!r} holds {labels.at[line, name]!r}", "write 0 or 1"
-            )
+    check_0_or_1(labels, path)
     table = labels.to_numpy() == "1"
     if kind == "auto":
         one_each = bool((table.sum(axis=1) == 1).all())

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from seqplrp.errors import SeqplrpError
-from seqplrp.models import read_table
+from seqplrp.models import check_0_or_1, read_table
 
 _POSITIVE = {"1", "positive", "pos", "true", "yes"}
 _NEGATIVE = {"0", "negative", "neg", "false", "no"}
@@ -45,13 +45,7 @@ def read_labels(path: Path | str) -> pd.DataFrame:
     values = table.set_index("id")[columns]
     if columns == ["class"]:
         return _by_name(values["class"])
-    for name in columns:
-        wrong = ~table[name].isin(["0", "1"])
-        if wrong.any():
-            line = wrong.idxmax()
-            raise SeqplrpError(
-                f"{file}, line {line}", f"column {name!r} holds {table.at[line, name]!r}", "write 0 or 1"
-            )
+    check_0_or_1(table[columns], file)
     return values == "1"
 
 
