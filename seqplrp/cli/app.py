@@ -28,6 +28,7 @@ COMMANDS = (
     "audit",
     "filters",
     "benchmark",
+    "image",
     "demo",
 )
 """The commands in the order of the work; each is a module of this room of the same name."""

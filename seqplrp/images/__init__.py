@@ -2,6 +2,7 @@
 
 from seqplrp.images.classes import Classes, read_classes
 from seqplrp.images.composites import IMAGE_COMPOSITES, image_composite
+from seqplrp.images.explaining import ImageMaps, ImageRequest, ImageRun, explained_images, kept_maps
 from seqplrp.images.folders import (
     IMAGE_SUFFIXES,
     LABELS_FILE,
@@ -11,6 +12,7 @@ from seqplrp.images.folders import (
     read_images,
     read_images_and_masks,
 )
+from seqplrp.images.map_files import MapFiles
 from seqplrp.images.networks import NETWORKS, RANDOM, Architecture, ImageNetwork, load_network, save_network
 from seqplrp.images.opening import WHITE, Mask, open_image, open_mask
 from seqplrp.images.preprocessing import IMAGENET, Preprocessing
@@ -27,11 +29,17 @@ __all__ = [
     "Architecture",
     "Classes",
     "ImageCollection",
+    "ImageMaps",
     "ImageNetwork",
     "ImageRecord",
+    "ImageRequest",
+    "ImageRun",
+    "MapFiles",
     "Mask",
     "Preprocessing",
+    "explained_images",
     "image_composite",
+    "kept_maps",
     "load_network",
     "open_image",
     "open_mask",

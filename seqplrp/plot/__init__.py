@@ -12,7 +12,7 @@ from seqplrp.plot.audit import (
 from seqplrp.plot.bars import measure_bars
 from seqplrp.plot.curves import learning_curve
 from seqplrp.plot.figures import check_suffix, save_figure
-from seqplrp.plot.heatmaps import HeatMap, ImagePanel, heat_colours, heat_limit, heat_map_grid, overlay
+from seqplrp.plot.heatmaps import HeatMap, ImagePanel, Show, heat_colours, heat_limit, heat_map_grid, overlay
 from seqplrp.plot.line_panels import line_panels
 from seqplrp.plot.logos import BASE_COLOURS, draw_logo, logo_frame, logo_values
 from seqplrp.plot.motifs import MotifCell, information_frame, motif_grid
@@ -30,6 +30,7 @@ __all__ = [
     "Mark",
     "MotifCell",
     "SequencePanel",
+    "Show",
     "amplitude_picture",
     "check_suffix",
     "comparison_panel",

@@ -1,0 +1,21 @@
+"""``seqplrp image ...``: the commands for images."""
+
+from __future__ import annotations
+
+import importlib
+
+import typer
+
+IMAGE_COMMANDS = ("explain",)
+"""In the order of the work; each is a module of this room, ``image_NAME``."""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the application, as one group."""
+    images = typer.Typer(
+        help="Images: VGG, ResNet and other networks, explained by the same engine. Needs the extra `image`.",
+        no_args_is_help=True,
+    )
+    for name in IMAGE_COMMANDS:
+        importlib.import_module(f"seqplrp.cli.image_{name}").register(images)
+    app.add_typer(images, name="image")
