@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 EXTRAS := peers,modisco,image,ray,jaspar,parquet,zarr
 
-.PHONY: setup demo test check format real benchmark-speed benchmark-pipeline bench-small bench-full bench-development bench-real bench-curves bench-roar clean
+.PHONY: setup demo test check format real benchmark-speed benchmark-images benchmark-pipeline bench-small bench-full bench-development bench-real bench-curves bench-roar clean
 
 setup: $(if $(DEV),$(VENV)/.dev-installed,$(VENV)/.installed)
 
@@ -51,6 +51,11 @@ real: setup
 benchmark-speed:
 	@$(MAKE) --no-print-directory setup DEV=1
 	$(BIN)/python benchmarks/speed.py
+
+# What explaining full-size VGG-16, VGG-19 and ResNet-50 costs beside gradient x input, and whether their ledgers balance.
+benchmark-images:
+	@$(MAKE) --no-print-directory setup DEV=1
+	$(BIN)/python benchmarks/images.py
 
 # What the whole of `seqplrp explain` takes beside the engine, in time and memory.
 benchmark-pipeline: setup

@@ -210,8 +210,8 @@ def loaded(net: Net, device: torch.device) -> tuple[nn.Module, Tensor]:
     return net.model(device), net.inputs(device)
 
 
-def in_own_process(job: Job) -> dict[str, Any]:
-    """Do a job in a fresh process.
+def in_own_process(job: Any, child: str = "speed_child.py") -> dict[str, Any]:
+    """Do a job in a fresh process, which runs a script beside this one.
 
     Raises
     ------
@@ -224,7 +224,7 @@ def in_own_process(job: Job) -> dict[str, Any]:
     if job.kind == "memory":
         environment |= MALLOC
     done = subprocess.run(
-        [sys.executable, str(Path(__file__).with_name("speed_child.py")), json.dumps(asdict(job))],
+        [sys.executable, str(Path(__file__).with_name(child)), json.dumps(asdict(job))],
         env=environment,
         capture_output=True,
         text=True,

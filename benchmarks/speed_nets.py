@@ -63,6 +63,13 @@ def vgg16() -> nn.Module:
     return models.vgg16(weights=None)
 
 
+def vgg19() -> nn.Module:
+    """torchvision's VGG-19, without batch norm."""
+    from torchvision import models
+
+    return models.vgg19(weights=None)
+
+
 def resnet50() -> nn.Module:
     """torchvision's ResNet-50."""
     from torchvision import models
@@ -124,6 +131,7 @@ NETS = {
         Net("basset", "Basset-size: conv 4-300-200-200, dense 1000, L 600", basset, (4, 600), 64, 4),
         Net("bpnet", "dilated residual BPNet: 64 filters, 8 layers, L 2114", bpnet, (4, 2114), 16, 1),
         Net("vgg16", "VGG-16 at 224 px", vgg16, (3, 224, 224), 8, 1),
+        Net("vgg19", "VGG-19 at 224 px", vgg19, (3, 224, 224), 8, 1),
         Net("resnet50", "ResNet-50 at 224 px", resnet50, (3, 224, 224), 8, 1),
     )
 }
@@ -134,6 +142,7 @@ TOYS = {
         Net("basset", "toy of the Basset-size net", lambda: basset((6, 5, 4), 8, 96), (4, 96), 3, 1),
         Net("bpnet", "toy of the BPNet", lambda: bpnet(6, 2), (4, 64), 2, 1),
         Net("vgg16", "VGG-16, one image", vgg16, (3, 224, 224), 1, 1),
+        Net("vgg19", "VGG-19, one image", vgg19, (3, 224, 224), 1, 1),
         Net("resnet50", "ResNet-50 at 64 px", resnet50, (3, 64, 64), 2, 1),
     )
 }

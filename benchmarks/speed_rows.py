@@ -122,7 +122,9 @@ def engine_of(
     return engine, plan
 
 
-def _ours(method: sp.LRP) -> Build:
+def ours(method: sp.LRP) -> Build:
+    """Return how a method of ours is made ready."""
+
     def build(net: Net, model: nn.Module, x: Tensor) -> Calls:
         explainer = sp.Explainer(model, x[:1], method=method)
         engine, plan = engine_of(method, model, x)
@@ -164,7 +166,9 @@ def bytes_held(holder: object, model: nn.Module) -> int:
 # ---- peers
 
 
-def _zennit(rule: str) -> Build:
+def zennit(rule: str) -> Build:
+    """Return how zennit is made ready, with one rule for every conv and linear layer."""
+
     def build(net: Net, model: nn.Module, x: Tensor) -> Calls:
         try:
             from zennit import attribution, composites, rules, types
@@ -189,11 +193,11 @@ def _zennit(rule: str) -> Build:
 
 
 def _zennit_canonizers(net: Net) -> list[Any]:
-    if net.name == "vgg16":
+    if net.name.startswith("vgg"):
         from zennit.torchvision import VGGCanonizer
 
         return [VGGCanonizer()]
-    if net.name == "resnet50":
+    if net.name.startswith("resnet"):
         from zennit.torchvision import ResNetCanonizer
 
         return [ResNetCanonizer()]
@@ -367,12 +371,12 @@ METHODS: dict[str, tuple[sp.LRP, float, float]] = {
 }
 """Ours: the method, and at most how many times gxi it may take on the Basset-size net and on the BPNet."""
 
-_OURS = [Row(name, "ours", _ours(method), {"basset": a, "bpnet": b}) for name, (method, a, b) in METHODS.items()]
+_OURS = [Row(name, "ours", ours(method), {"basset": a, "bpnet": b}) for name, (method, a, b) in METHODS.items()]
 
 _PEERS = [
-    Row("zennit epsilon", "peer", _zennit("epsilon")),
-    Row("zennit zplus", "peer", _zennit("zplus")),
-    Row("zennit gamma", "peer", _zennit("gamma")),
+    Row("zennit epsilon", "peer", zennit("epsilon")),
+    Row("zennit zplus", "peer", zennit("zplus")),
+    Row("zennit gamma", "peer", zennit("gamma")),
     Row(f"captum integrated gradients, {STEPS} steps", "peer", _integrated_gradients, slow=True),
     Row(f"tangermeme DeepLIFT/SHAP, {SHUFFLES} shuffles", "peer", _deep_lift_shap, slow=True),
     Row("tangermeme ISM", "peer", _ism(), slow=True),

@@ -1,0 +1,85 @@
+"""The networks and rows of the image benchmark: what each row calls, and beside which limit it stands."""
+
+from __future__ import annotations
+
+from speed_nets import NETS as SPEED_NETS
+from speed_nets import Net
+from speed_rows import TARGET, Build, Calls, Row, bytes_held, gxi_of, ours, zennit
+from torch import Tensor, nn
+
+import seqplrp as sp
+from seqplrp.methods import Method
+
+TOLERANCE = 1e-5
+"""The largest share of a layer's |relevance| that the ledger may leave unexplained, in float32."""
+
+
+def _gxi_again(net: Net, model: nn.Module, x: Tensor) -> Calls:
+    return Calls(gxi_of(model, x))
+
+
+def _whole_call(method: Method) -> Build:
+    """Return how a method is made ready that has no level of its own below the call."""
+
+    def build(net: Net, model: nn.Module, x: Tensor) -> Calls:
+        explainer = sp.Explainer(model, x[:1], method=method)
+        return Calls(
+            call=lambda: explainer(x, target=TARGET, batch_size=len(x)),
+            holds=lambda: bytes_held(explainer._prepared.plan, model),
+        )
+
+    return build
+
+
+METHODS: dict[str, sp.LRP] = {
+    "LRP epsilon": sp.LRP(rule=sp.Epsilon()),
+    "PLRP lambda gain epsilon": sp.PLRP(rule=sp.Epsilon(), p=0.5, threshold="gain"),
+    "PLRP lambda mass gamma": sp.PLRP(rule=sp.Gamma(0.25), p=0.5),
+    "R-LRP": sp.LRP(rule=sp.Relative()),
+}
+"""Ours that keep a ledger."""
+
+LIMITS = {"PLRP lambda gain epsilon": {"vgg16": 1.3}, "PLRP lambda mass gamma": {"vgg16": 2.0}}
+"""At most so many times gxi, by network."""
+
+ROWS = (
+    Row("gxi again (the noise)", "gxi", _gxi_again),
+    *(Row(name, "ours", ours(method), LIMITS.get(name, {})) for name, method in METHODS.items()),
+    Row("NeuronMCT", "ours", _whole_call(sp.NeuronMCT())),
+    Row("zennit epsilon", "peer", zennit("epsilon")),
+)
+
+
+def row_named(name: str) -> Row:
+    """Return a row by its name."""
+    return next(row for row in ROWS if row.name == name)
+
+
+# ---- networks
+
+
+def _toy_vgg() -> nn.Module:
+    """Return a network of VGG's kind with few channels."""
+    from torchvision.models import vgg
+
+    network = vgg.VGG(vgg.make_layers([4, "M", 6, "M", 8, 8, "M"]), num_classes=10)
+    network.avgpool = nn.AdaptiveAvgPool2d(2)
+    network.classifier = nn.Sequential(nn.Linear(32, 16), nn.ReLU(True), nn.Dropout(), nn.Linear(16, 10))
+    return network
+
+
+def _toy_resnet() -> nn.Module:
+    """Return a network of ResNet-50's kind with a block a stage."""
+    from torchvision.models import resnet
+
+    return resnet.ResNet(resnet.Bottleneck, [1, 1, 1, 1], num_classes=10, width_per_group=4)
+
+
+NETS = {name: SPEED_NETS[name] for name in ("vgg16", "vgg19", "resnet50")}
+
+TOYS = {
+    "vgg16": Net("vgg16", "toy of VGG", _toy_vgg, (3, 32, 32), 2, 1),
+    "vgg19": Net("vgg19", "toy of VGG, again", _toy_vgg, (3, 32, 32), 2, 1),
+    "resnet50": Net("resnet50", "toy of ResNet", _toy_resnet, (3, 32, 32), 2, 1),
+}
+"""The same kinds, small: to try the script out. What they show about speed means nothing."""
