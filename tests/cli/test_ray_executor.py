@@ -8,6 +8,7 @@ import threading
 import time
 
 import numpy as np
+import pandas as pd
 import pytest
 from commandline import LENGTH, random_dna
 
@@ -96,6 +97,24 @@ def test_what_one_executor_left_another_goes_on_with(run, asked, cluster, tmp_pa
     assert (done.code, done.err) == (0, ""), done.err
     assert run(*asked, "--out", tmp_path / "local").code == 0
     same(tmp_path / "local", tmp_path / "out")
+
+
+def test_variants_are_shared_among_workers_too(run, model_directory, cluster, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (dna,) = random_dna(1, 400)
+    write_fasta("g.fa", [("chr1", dna)])
+    other = {"A": "C", "C": "G", "G": "T", "T": "A"}
+    places = range(30, 370, 20)
+    (tmp_path / "v.vcf").write_text("".join(f"chr1\t{p}\tv{p}\t{dna[p - 1]}\t{other[dna[p - 1]]}\n" for p in places))
+    asked = ["variants", "--vcf", "v.vcf", "--genome", "g.fa", "--model", model_directory, "--target", "1"]
+    for out, more in (("local", []), ("ray", ["--executor", "ray", "--workers", "2"])):
+        done = run(*asked, "--chunk-size", "3", "--out", out, *more)
+        assert (done.code, done.err) == (0, ""), done.err
+    tables = [pd.read_csv(f"{out}/variants.tsv", sep="\t") for out in ("local", "ray")]
+    pd.testing.assert_frame_equal(*tables, rtol=1e-5, atol=1e-7)
+    local, there = (tracks.read_variants(f"{out}/variants.npz") for out in ("local", "ray"))
+    assert there.ids.tolist() == local.ids.tolist()
+    np.testing.assert_allclose(there.relevance_alternative, local.relevance_alternative, rtol=1e-5, atol=1e-7)
 
 
 def test_more_than_the_cluster_has_is_refused(run, asked, cluster, tmp_path):
