@@ -129,7 +129,7 @@ def told_of(stage: Path, out: Path) -> Iterator[None]:
     except SeqplrpError as error:
         if str(stage) not in error.where:
             raise
-        raise SeqplrpError(error.where.replace(str(stage), str(out)), error.what, error.remedy) from error
+        raise type(error)(error.where.replace(str(stage), str(out)), error.what, error.remedy) from error
     except OSError as error:
         mendable = from_os_error(error, place=out)
         if mendable is None:
