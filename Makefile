@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 EXTRAS := peers,modisco,image,ray,jaspar,parquet,zarr
 
-.PHONY: setup demo test check format real benchmark-speed benchmark-images benchmark-pipeline bench-small bench-full bench-development bench-real bench-curves bench-roar clean
+.PHONY: setup demo test check format fuzz real benchmark-speed benchmark-images benchmark-pipeline bench-small bench-full bench-development bench-real bench-curves bench-roar clean
 
 setup: $(if $(DEV),$(VENV)/.dev-installed,$(VENV)/.installed)
 
@@ -42,6 +42,15 @@ format:
 	@$(MAKE) --no-print-directory setup DEV=1
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+# Every reader of files from outside, or those of READERS, for so many SECONDS each; see fuzz/README.md.
+SECONDS ?= 60
+READERS ?= all
+
+fuzz:
+	@$(MAKE) --no-print-directory setup DEV=1
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group fuzz
+	$(BIN)/python fuzz/fuzz.py $(READERS) --seconds $(SECONDS)
 
 # The chain on real ChIP-seq peaks; SEQPLRP_REAL_DATA names the folder that holds chipseq/*.fa.
 real: setup
@@ -81,4 +90,4 @@ bench-roar:
 	$(BIN)/python examples/roar.py benchmark-output/roar
 
 clean:
-	rm -rf $(VENV) demo-output benchmark-output/small build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) demo-output fuzz-output benchmark-output/small build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

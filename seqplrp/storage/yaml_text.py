@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 TAGS = ("str", "int", "float", "bool", "null", "timestamp", "seq", "map")
 """The tags that a value may have, given or resolved; each behind ``tag:yaml.org,2002:``."""
 
-_LONGEST = 1 << 20  # letters: parsing takes some ten seconds then
+_LONGEST = 1 << 19  # letters: PyYAML takes some seconds for them, and a quarter of a minute for brackets alone
 _MOST_NODES = 200_000  # with aliases written out: aliases of aliases would otherwise unfold without end
 _DEEPEST = 100
 _LONGEST_NUMBER = 100  # longer ones take for ever to read, or to show
@@ -58,7 +58,7 @@ def compose_yaml(text: str) -> yaml.Node | None:
     Raises
     ------
     YamlFault
-        If the text is no YAML or more than one document, is longer than 2**20 letters, or is nested deeper than 100 or
+        If the text is no YAML or more than one document, is longer than 2**19 letters, or is nested deeper than 100 or
         has more than 200,000 nodes, with its aliases written out, or has text that no file can hold (half a surrogate
         pair).
     """

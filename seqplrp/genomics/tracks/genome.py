@@ -5,6 +5,7 @@ from __future__ import annotations
 import lzma
 import os
 import sys
+import warnings
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
@@ -345,16 +346,18 @@ def _read_columns(path: str | os.PathLike[str], types: dict[str, str], remedy: s
     import pandas as pd
 
     try:
-        # A contig may be called NA or 1: the first column is text whatever it looks like.
-        table = pd.read_csv(
-            path,
-            sep="\t",
-            header=None,
-            names=list(types),
-            dtype=types,
-            na_filter=False,
-            quoting=3,
-        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # of numbers that it refuses right afterwards
+            # A contig may be called NA or 1: the first column is text whatever it looks like.
+            table = pd.read_csv(
+                path,
+                sep="\t",
+                header=None,
+                names=list(types),
+                dtype=types,
+                na_filter=False,
+                quoting=3,
+            )
     except OSError as error:
         raise SeqplrpError(path, (error.strerror or "cannot be read").lower(), "check the path") from error
     except (ValueError, OverflowError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile) as error:
