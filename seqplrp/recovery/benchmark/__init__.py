@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from seqplrp.recovery.benchmark.config import BenchmarkConfig, read_config
-from seqplrp.recovery.benchmark.outcome import Outcome, report_run, run_benchmark
-from seqplrp.recovery.benchmark.pictures import shown_measures
-from seqplrp.recovery.benchmark.runner import Event, RunState, run_cells, run_state
-from seqplrp.recovery.benchmark.summary import Summary, summarise_run
+from seqplrp.benchmark import (
+    BenchmarkConfig,
+    Event,
+    Outcome,
+    RunState,
+    Summary,
+    report_run,
+    run_benchmark,
+    run_cells,
+    run_state,
+    shown_measures,
+    summarise_run,
+)
+from seqplrp.recovery.benchmark.domain import DNA, read_config
 
 __all__ = [
+    "DNA",
     "BenchmarkConfig",
     "Event",
     "Outcome",

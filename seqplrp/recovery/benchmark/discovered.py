@@ -2,40 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from seqplrp.benchmark import Options, Subject
 from seqplrp.errors import SeqplrpError
 from seqplrp.genomics.motifs import Motif, load_all
-from seqplrp.recovery.benchmark.found_patterns import FoundPattern
-from seqplrp.recovery.benchmark.protocols import Options, Subject
 from seqplrp.recovery.benchmark.scenes import Scene
 from seqplrp.recovery.discovery import Discovery, compare_with_truth
 from seqplrp.recovery.filter_report import ALIKE
 from seqplrp.recovery.patterns import FEWEST_SEQLETS, Pattern, find_patterns
 from seqplrp.recovery.seqlets import call_seqlets
 
-Finder = Callable[[Subject, pd.DataFrame, Any], list[Pattern]]
-
-
-@dataclass(frozen=True)
-class ModelFinding:
-    """What a protocol gives of a method's maps of a model.
-
-    Attributes
-    ----------
-    values : mapping of str to float
-        By measure.
-    patterns : tuple of FoundPattern
-        The motifs that were discovered.
-    """
-
-    values: Mapping[str, float]
-    patterns: tuple[FoundPattern, ...] = ()
+Finder = Callable[[Subject[Scene], pd.DataFrame, Any], list[Pattern]]
 
 
 @dataclass(frozen=True)
@@ -116,12 +99,12 @@ class Discovered:
     discovery: Discovery
 
 
-def light_patterns(subject: Subject, seqlets: pd.DataFrame, options: MotifOptions) -> list[Pattern]:
+def light_patterns(subject: Subject[Scene], seqlets: pd.DataFrame, options: MotifOptions) -> list[Pattern]:
     """Cluster by our own light path."""
     return find_patterns(seqlets, subject.scene.candidates.codes, subject.relevance, fewest=options.fewest)
 
 
-def discovered(subject: Subject, options: MotifOptions, find: Finder = light_patterns) -> Discovered:
+def discovered(subject: Subject[Scene], options: MotifOptions, find: Finder = light_patterns) -> Discovered:
     """Find patterns of positive relevance in a method's maps, and compare them with the true motifs; once for all."""
     light = (options.fdr, options.fewest, options.level) if find is light_patterns else None
     if light is not None and ("discovered", light) in subject.known:

@@ -11,18 +11,17 @@ import numpy.typing as npt
 import pandas as pd
 from torch import Tensor
 
+from seqplrp.benchmark import ModelFinding, Subject
 from seqplrp.errors import SeqplrpError
 from seqplrp.evaluate import Measure, model_score, seed_from
 from seqplrp.genomics.motifs import Motif
 from seqplrp.recovery.benchmark.discovered import (
     Discovered,
-    ModelFinding,
     MotifOptions,
     discovered,
     same_matrix,
 )
 from seqplrp.recovery.benchmark.found_patterns import FoundPattern, described
-from seqplrp.recovery.benchmark.protocols import Subject
 from seqplrp.recovery.benchmark.scenes import Scene
 from seqplrp.recovery.marginalisation import marginalise, random_word_effects
 from seqplrp.recovery.perturbation import DinucleotideShuffle
@@ -122,7 +121,7 @@ class Effect:
         return float((1 + (self.words >= self.mean).sum()) / (1 + len(self.words)))
 
 
-def marginal(subject: Subject, options: MarginalOptions) -> ModelFinding:
+def marginal(subject: Subject[Scene], options: MarginalOptions) -> ModelFinding:
     """Put the patterns that a method's maps give, and the true motifs, into background sequences."""
     found = discovered(subject, options)
     outputs = [_output(subject.scene, pattern.members) for pattern in found.patterns]

@@ -1,26 +1,20 @@
-"""What is measured of a method on a model as a whole, from all its maps at once: a few values, not one a sequence.
-
-To add one, write a frozen dataclass of its settings and a function from a `Subject` to a `ModelFinding`, and name both
-in `MODEL_PROTOCOLS`.
-"""
+"""The motifs that all of a method's maps of a model give: by our light path, by TF-MoDISco, and what they do."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import partial
-from importlib.metadata import version
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from seqplrp.benchmark import ModelFinding, ModelProtocol, Subject
 from seqplrp.errors import SeqplrpError
 from seqplrp.evaluate import Measure
 from seqplrp.genomics.motifs import Motif, load_all
 from seqplrp.recovery.benchmark.discovered import (
     Finder,
-    ModelFinding,
     MotifOptions,
     discovered,
     light_patterns,
@@ -28,44 +22,12 @@ from seqplrp.recovery.benchmark.discovered import (
 )
 from seqplrp.recovery.benchmark.found_patterns import described
 from seqplrp.recovery.benchmark.marginal_protocol import MARGINAL_MEASURES, MARGINAL_SHOWN, MarginalOptions, marginal
-from seqplrp.recovery.benchmark.protocols import Options, Subject
+from seqplrp.recovery.benchmark.pattern_tables import pattern_paths, write_found
+from seqplrp.recovery.benchmark.scenes import Scene
 from seqplrp.recovery.discovery import Discovery
 from seqplrp.recovery.modisco import modisco_input, require_modisco, run_modisco
 from seqplrp.recovery.patterns import Pattern
 from seqplrp.recovery.tomtom import require_memelite
-
-
-@dataclass(frozen=True)
-class ModelProtocol:
-    """Something to measure of all maps that a method makes of a model.
-
-    Attributes
-    ----------
-    title : str
-        Its heading in reports.
-    says : str
-        For reports: what was done, and how its numbers are to be read.
-    measures : tuple of Measure
-        What it gives: `run` finds the value of each by its name; what it leaves out is undefined.
-    shown : tuple of str
-        The measures that reports show; tables have all.
-    run : callable
-        From a subject and the options to a `ModelFinding`.
-    options : type of Options
-    require : callable
-        Raises `SeqplrpError` where a library that it needs is not installed.
-    libraries : tuple of str
-        Those libraries, whose versions decide its values.
-    """
-
-    title: str
-    says: str
-    measures: tuple[Measure, ...]
-    shown: tuple[str, ...]
-    run: Callable[[Subject, Any], ModelFinding]
-    options: type[Options]
-    require: Callable[[], None]
-    libraries: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -121,7 +83,7 @@ MOTIF_MEASURES = (
 )
 
 
-def _motifs(subject: Subject, options: MotifOptions, find: Finder) -> ModelFinding:
+def _motifs(subject: Subject[Scene], options: MotifOptions, find: Finder) -> ModelFinding:
     """Find patterns of positive relevance in a method's maps, and hold them against the true motifs."""
     found = discovered(subject, options, find)
     asked = [sequences >= options.fewest for _, sequences in found.truth]
@@ -135,7 +97,7 @@ def _motifs(subject: Subject, options: MotifOptions, find: Finder) -> ModelFindi
     return ModelFinding(values, described(found.patterns, found.discovery))
 
 
-def _modisco(subject: Subject, seqlets: pd.DataFrame, options: ModiscoOptions) -> list[Pattern]:
+def _modisco(subject: Subject[Scene], seqlets: pd.DataFrame, options: ModiscoOptions) -> list[Pattern]:
     """Cluster by TF-MoDISco, from hypothetical contributions where the method has them, or else from the map alone."""
     one_hot = subject.scene.x.numpy()
     known = subject.hypothetical
@@ -220,6 +182,8 @@ MODEL_PROTOCOLS: dict[str, ModelProtocol] = {
         options=MotifOptions,
         require=require_memelite,
         libraries=("memelite",),
+        write=write_found,
+        paths=pattern_paths,
     ),
     "modisco": ModelProtocol(
         title="Which motifs TF-MoDISco would discover",
@@ -234,6 +198,8 @@ MODEL_PROTOCOLS: dict[str, ModelProtocol] = {
         options=ModiscoOptions,
         require=_require_both,
         libraries=("memelite", "modisco-lite"),
+        write=write_found,
+        paths=pattern_paths,
     ),
     "marginalisation": ModelProtocol(
         title="What the discovered motifs do to the model's score",
@@ -251,44 +217,8 @@ MODEL_PROTOCOLS: dict[str, ModelProtocol] = {
         options=MarginalOptions,
         require=require_memelite,
         libraries=("memelite",),
+        write=write_found,
+        paths=pattern_paths,
     ),
 }
 """Every protocol of whole models by the name that configurations use; none has the name of one of `PROTOCOLS`."""
-
-
-def measured_whole(subject: Subject, chosen: Mapping[str, Options], names: tuple[str, ...]) -> dict[str, ModelFinding]:
-    """Run protocols of whole models on a method's maps.
-
-    Parameters
-    ----------
-    subject : Subject
-    chosen : mapping of str to Options
-        By the names of `MODEL_PROTOCOLS`.
-    names : tuple of str
-        The method's name and its family's.
-
-    Returns
-    -------
-    dict
-        Of str to `ModelFinding`, by protocol: each measure has a value, NaN where it is undefined; protocols that were
-        not asked of the method are not there.
-    """
-    found = {}
-    for name, options in chosen.items():
-        if options.methods and not set(names) & set(options.methods):
-            continue
-        protocol = MODEL_PROTOCOLS[name]
-        finding = protocol.run(subject.first(options.sequences), options)
-        values = {one.name: float(finding.values.get(one.name, np.nan)) for one in protocol.measures}
-        found[name] = replace(finding, values=values)
-    return found
-
-
-def model_protocol_recipe(chosen: Mapping[str, Options]) -> dict[str, Any]:
-    """Return all that decides what protocols of whole models give, as plain values."""
-    return {name: {**asdict(options), "versions": library_versions([name])} for name, options in chosen.items()}
-
-
-def library_versions(chosen: Sequence[str]) -> dict[str, str]:
-    """Return the versions of the libraries that protocols of whole models go by."""
-    return {library: version(library) for name in chosen for library in MODEL_PROTOCOLS[name].libraries}

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import torch
-from torch import Tensor
 
+from seqplrp import benchmark
 from seqplrp.genomics import codes_to_one_hot
 from seqplrp.genomics.motifs import Motif
 from seqplrp.models import SequenceModel, predict
@@ -24,33 +23,44 @@ BoolArray = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class Candidates:
+class Candidates(benchmark.Candidates):
     """The test sequences of a task that are to be explained; the same for every model.
 
     Attributes
     ----------
     ids : list of str
-    codes : ndarray of uint8, shape (N, L)
-    labels : ndarray, shape (N, C)
     targets : ndarray of int64, shape (N,)
         The explained output: the sequence's class, or one of its classes drawn at random.
     truth, ignore, distractor : ndarray of bool, shape (N, L)
         In a motif that supports the explained class; of no information, or unknown; in another motif.
+    codes : ndarray of uint8, shape (N, L)
+    labels : ndarray, shape (N, C)
     placed : DataFrame
         The motifs: ``record`` (row of these arrays), ``start``, ``end``, ``strand``, ``motif``, ``supports``.
     matrices : mapping of str to Motif
         The motifs by name.
     """
 
-    ids: list[str]
     codes: Codes
     labels: npt.NDArray[np.float32]
-    targets: npt.NDArray[np.int64]
-    truth: BoolArray
-    ignore: BoolArray
-    distractor: BoolArray
     placed: pd.DataFrame
     matrices: Mapping[str, Motif]
+
+    @property
+    def unknown(self) -> BoolArray:
+        """Where the base is N, (N, L)."""
+        return np.asarray(self.codes > 3)
+
+    def rows(self, chosen: npt.NDArray[np.intp]) -> Self:
+        """Return some of them, in this order, with their motifs."""
+        placed = self.placed[self.placed["record"].isin(chosen)]
+        number = pd.Series(np.arange(len(chosen)), index=chosen)
+        return replace(
+            super().rows(chosen),
+            codes=self.codes[chosen],
+            labels=self.labels[chosen],
+            placed=placed.assign(record=number.loc[placed["record"]].to_numpy()).reset_index(drop=True),
+        )
 
     @classmethod
     def of(cls, task: TaskData, most: int, seed: int) -> Candidates:
@@ -73,11 +83,11 @@ class Candidates:
         ids = [data.ids[row] for row in rows]
         codes = np.ascontiguousarray(data.codes[rows])
         placed, truth, low, other = _masks(task, ids, [data.classes[i] for i in targets], codes.shape[1])
-        return cls(ids, codes, labels, targets, truth, low | (codes > 3), other, placed, task.matrices)
+        return cls(ids, targets, truth, low | (codes > 3), other, codes, labels, placed, task.matrices)
 
 
 @dataclass(frozen=True)
-class Scene:
+class Scene(benchmark.Scene):
     """The sequences of a model that are scored: those that it gets right with a score above 0.
 
     Attributes
@@ -86,47 +96,10 @@ class Scene:
     candidates : Candidates
         Those that are scored, no others.
     x : Tensor, shape (N, 4, L)
-    scores : ndarray, shape (N,)
-        The explained logits.
-    seed : int
-        Of every random draw: the same for all methods and models of a task.
-    left_out : dict of str to int
-        Candidates that are not scored, by reason.
-    known : dict
-        What was worked out once for all methods, such as which motifs are causal.
     """
 
     model: SequenceModel
     candidates: Candidates
-    x: Tensor
-    scores: npt.NDArray[np.float64]
-    seed: int
-    left_out: dict[str, int]
-    known: dict[Any, Any] = field(default_factory=dict)
-
-    @property
-    def targets(self) -> Tensor:
-        """The explained outputs, (N,)."""
-        return torch.from_numpy(self.candidates.targets)
-
-    @property
-    def unknown(self) -> BoolArray:
-        """Where the base is N, (N, L)."""
-        return np.asarray(self.candidates.codes > 3)
-
-    @property
-    def motifs(self) -> BoolArray:
-        """Where a motif lies, of the explained class or not, (N, L)."""
-        at = self.candidates
-        return at.truth | at.distractor | at.ignore
-
-    def __len__(self) -> int:
-        return len(self.x)
-
-    def first(self, n: int) -> Scene:
-        """Return the first sequences alone."""
-        chosen = _rows(self.candidates, np.arange(n))
-        return replace(self, candidates=chosen, x=self.x[:n], scores=self.scores[:n])
 
     @classmethod
     def of(cls, model: SequenceModel, kind: str, candidates: Candidates, seed: int) -> Scene:
@@ -134,16 +107,15 @@ class Scene:
         logits = predict(model, candidates.codes).numpy().astype(np.float64)
         scores = logits[np.arange(len(logits)), candidates.targets]
         status = _status(logits, scores, kind, candidates)
-        kept = np.flatnonzero(status == SCORED)
-        reasons = pd.Series(status).value_counts()
-        chosen = _rows(candidates, kept)
+        kept, left_out = benchmark.scored_rows(status)
+        chosen = candidates.rows(kept)
         return cls(
             model=model,
             candidates=chosen,
             x=codes_to_one_hot(chosen.codes),
             scores=scores[kept],
             seed=seed,
-            left_out={str(why): int(n) for why, n in reasons.items() if why != SCORED},
+            left_out=left_out,
         )
 
 
@@ -156,22 +128,6 @@ def _status(
     return np.select(applies, (NO_TRUTH, MISSED, NOT_POSITIVE), SCORED).astype(object)
 
 
-def _rows(of: Candidates, rows: npt.NDArray[np.intp]) -> Candidates:
-    placed = of.placed[of.placed["record"].isin(rows)]
-    number = pd.Series(np.arange(len(rows)), index=rows)
-    return Candidates(
-        ids=[of.ids[row] for row in rows],
-        codes=of.codes[rows],
-        labels=of.labels[rows],
-        targets=of.targets[rows],
-        truth=of.truth[rows],
-        ignore=of.ignore[rows],
-        distractor=of.distractor[rows],
-        placed=placed.assign(record=number.loc[placed["record"]].to_numpy()).reset_index(drop=True),
-        matrices=of.matrices,
-    )
-
-
 def _masks(
     task: TaskData, ids: list[str], classes: list[str], length: int
 ) -> tuple[pd.DataFrame, BoolArray, BoolArray, BoolArray]:
@@ -179,10 +135,9 @@ def _masks(
     n = len(ids)
     names = np.asarray(ids, dtype=str)
     places = Places(names, names, np.zeros(n, np.int64), np.full(n, length), np.full(n, "+"))
-    truth = task.truth[task.truth["chrom"].isin(ids)].reset_index(drop=True)
-    placed = place_truth(truth, places, required=False)
+    known = task.truth[task.truth["chrom"].isin(ids)].reset_index(drop=True)
+    placed = place_truth(known, places, required=False)
     used = supports(placed, classes)
     masks = motif_masks(placed, used, information(placed, task.matrices), np.arange(n + 1) * length)
-    shaped = (mask.reshape(n, length) for mask in (masks.truth, masks.uninformative, masks.distractor))
-    table = placed[["record", "start", "end", "strand", "motif"]].assign(supports=used)
-    return (table, *shaped)  # type: ignore[return-value]
+    truth, low, other = (mask.reshape(n, length) for mask in (masks.truth, masks.uninformative, masks.distractor))
+    return placed[["record", "start", "end", "strand", "motif"]].assign(supports=used), truth, low, other

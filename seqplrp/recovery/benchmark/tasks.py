@@ -5,27 +5,22 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar, Literal, cast
+from typing import Any, ClassVar, cast
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from seqplrp.benchmark import TASK_KEYS, BenchmarkTask, Entry, task_head
 from seqplrp.errors import SeqplrpError
 from seqplrp.genomics import motifs, read_fasta
 from seqplrp.genomics.motifs import Motif, read_motifs, scan
 from seqplrp.genomics.simulation import Task, dump_task, load_task, simulate
 from seqplrp.models import ReadOptions, SequenceData, make_dataset, read_positives_negatives
-from seqplrp.recovery.benchmark.entries import Entry
-
-Group = Literal["development", "control", "report"]
-GROUPS: tuple[Group, ...] = ("development", "control", "report")
-"""Tasks on which defaults may be chosen; on which no method should do well; and that only tell how methods do."""
 
 TRUTH_COLUMNS = ("chrom", "start", "end", "name", "strand", "motif", "class")
 
@@ -50,39 +45,6 @@ class TaskData:
 
 
 @dataclass(frozen=True)
-class BenchmarkTask(ABC):
-    """What all tasks have in common.
-
-    Parameters
-    ----------
-    name : str
-    group : {"development", "control", "report"}
-    seed : int
-        Of the data, of their split, and of every random draw that methods share.
-    learned : float or None
-        The least test AUROC (mean over classes) of a model that counts as one that learned; None takes the run's.
-    """
-
-    name: str
-    group: Group
-    seed: int
-    learned: float | None
-
-    @abstractmethod
-    def load(self) -> TaskData:
-        """Make or read the data."""
-
-    @abstractmethod
-    def recipe(self) -> dict[str, Any]:
-        """Return all that decides the data, as plain values."""
-
-    @property
-    @abstractmethod
-    def says(self) -> str:
-        """One line for reports."""
-
-
-@dataclass(frozen=True)
 class SimulatedTask(BenchmarkTask):
     """Sequences that `seqplrp.genomics.simulation` makes.
 
@@ -97,7 +59,7 @@ class SimulatedTask(BenchmarkTask):
     n: int
     test: int
 
-    keys: ClassVar[tuple[str, ...]] = ("kind", "task", "n", "test", "seed", "group", "learned")
+    keys: ClassVar[tuple[str, ...]] = ("kind", "task", "n", "test", *TASK_KEYS)
 
     def load(self) -> TaskData:
         """Make or read the data."""
@@ -162,9 +124,7 @@ class ChipSeqTask(BenchmarkTask):
         "motif_file",
         "p_value",
         "train",
-        "seed",
-        "group",
-        "learned",
+        *TASK_KEYS,
     )
 
     @property
@@ -226,18 +186,13 @@ def read_task(name: str, entry: Entry) -> BenchmarkTask:
     known = (SimulatedTask if kind == "simulated" else ChipSeqTask).keys
     required = ("task", "n", "test") if kind == "simulated" else ("directory", "factor", "motif")
     entry.mapping(known, required)
-    group = cast(Group, given["group"].choice(GROUPS))
-    seed = given["seed"].whole() if "seed" in given else 0
-    learned = given["learned"].number(0, 1) if "learned" in given else None
+    head = task_head(name, given)
     if kind == "simulated":
         made = given["task"].told(lambda: load_task(_beside(given["task"])))
-        return SimulatedTask(name, group, seed, learned, made, given["n"].whole(20), given["test"].whole(10))
+        return SimulatedTask(*head, made, given["n"].whole(20), given["test"].whole(10))
     directory = _directory(given["directory"])
     task = ChipSeqTask(
-        name=name,
-        group=group,
-        seed=seed,
-        learned=learned,
+        *head,
         directory=directory,
         factor=given["factor"].text(),
         motifs=_motifs(given["motif"], given.get("motif_file")),
