@@ -13,7 +13,6 @@ MODULES = (
     "cell",
     "costs",
     "curves",
-    "domain",
     "model_protocols",
     "networks",
     "protocols",

@@ -11,7 +11,7 @@ import pytest
 import torch
 import yaml
 
-from seqplrp.recovery.benchmark import runner
+from seqplrp.benchmark import runner
 
 TASK = """
 kind: binary

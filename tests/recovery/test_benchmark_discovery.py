@@ -6,7 +6,7 @@ import importlib.util
 import json
 import math
 import shutil
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,29 +16,21 @@ import torch
 from benchmark_runs import written
 
 import seqplrp as sp
+from seqplrp.benchmark import ModelFinding, Subject, outcome, runner
+from seqplrp.benchmark.cell import maps_of
+from seqplrp.benchmark.model_protocols import measured_whole
 from seqplrp.genomics import codes_to_one_hot
 from seqplrp.genomics.motifs import Motif, load, load_all, read_motifs
 from seqplrp.genomics.simulation import load_task
 from seqplrp.recovery import call_seqlets, compare_with_truth, find_patterns
-from seqplrp.recovery.benchmark import (
-    model_protocols,
-    model_tables,
-    outcome,
-    read_config,
-    report_run,
-    run_cells,
-    runner,
-)
-from seqplrp.recovery.benchmark.cell import maps_of
-from seqplrp.recovery.benchmark.found_patterns import as_plain, from_plain
+from seqplrp.recovery.benchmark import model_protocols, pattern_tables, read_config, report_run, run_cells
+from seqplrp.recovery.benchmark.found_patterns import from_plain
 from seqplrp.recovery.benchmark.model_protocols import (
     MODEL_PROTOCOLS,
-    ModelFinding,
     ModiscoOptions,
     MotifOptions,
-    measured_whole,
 )
-from seqplrp.recovery.benchmark.protocols import PROTOCOLS, Subject
+from seqplrp.recovery.benchmark.protocols import PROTOCOLS
 from seqplrp.recovery.benchmark.scenes import Candidates, Scene
 from seqplrp.recovery.benchmark.tasks import SimulatedTask
 
@@ -66,7 +58,9 @@ def motifs_of(scene: Scene, relevance: np.ndarray, **options) -> dict[str, float
 
 
 def found_in(scene: Scene, relevance: np.ndarray, **options) -> ModelFinding:
-    return measured_whole(Subject(scene, relevance, None), {"motifs": MotifOptions(**options)}, ("x", "x"))["motifs"]
+    return measured_whole(
+        Subject(scene, relevance, None), MODEL_PROTOCOLS, {"motifs": MotifOptions(**options)}, ("x", "x")
+    )["motifs"]
 
 
 def true_map(scene: Scene) -> np.ndarray:
@@ -181,7 +175,7 @@ def test_what_was_discovered_is_described_as_the_public_functions_say(scene) -> 
     found = found_in(scene, relevance).patterns
     patterns = find_patterns(call_seqlets(relevance, fdr=0.2, seed=1), at.codes, relevance)
     by_hand = compare_with_truth(patterns, [load(name) for name in ("GABPA", "JUND", "USF1")]).found
-    table = pd.DataFrame(as_plain(found))
+    table = pd.DataFrame([asdict(one) for one in found])
     columns = ["pattern", "consensus", "bits", "best_match", "best_accession", "best_q", "kind", "truth"]
     pd.testing.assert_frame_equal(table[columns], by_hand[columns].replace({"kind": {"true": "true motif"}}))
     assert table["seqlets"].tolist() == [len(one) for one in patterns]
@@ -192,7 +186,7 @@ def test_what_was_discovered_is_described_as_the_public_functions_say(scene) -> 
         assert (motif.accession, motif.name, motif.nsites) == ("x/y", one.best_match, len(pattern))
         np.testing.assert_array_equal(motif.probabilities, pattern.motif.probabilities)
         np.testing.assert_array_equal(motif.background, pattern.motif.background)
-    assert from_plain(json.loads(json.dumps(as_plain(found), allow_nan=False))) == found
+    assert from_plain(json.loads(json.dumps([asdict(one) for one in found], allow_nan=False))) == found
 
 
 def test_what_was_found_in_place_of_the_true_motif_has_its_name_and_what_is_like_nothing_its_letters(scene) -> None:
@@ -209,7 +203,7 @@ def test_what_was_found_in_place_of_the_true_motif_has_its_name_and_what_is_like
     unlike = replace(found, kind="unknown", best_q=0.8)
     assert unlike.motif("a/b").name == found.consensus
     none = replace(found, kind="unknown", best_match="", best_accession="", best_q=None)
-    assert from_plain(as_plain([none])) == (none,)
+    assert from_plain([asdict(none)]) == (none,)
 
 
 @pytest.mark.parametrize("known", [True, False], ids=["hypothetical", "the map alone"])
@@ -225,7 +219,7 @@ def test_tf_modisco_sees_hypothetical_contributions_where_there_are_such(scene, 
     hypothetical = np.random.default_rng(0).normal(size=x.shape).astype(np.float32) if known else None
     subject = Subject(scene, relevance, None, hypothetical)
     options = ModiscoOptions(sequences=100, fewest=23, trim=15, extend=2)
-    measured_whole(subject, {"modisco": options}, ("x", "x"))
+    measured_whole(subject, MODEL_PROTOCOLS, {"modisco": options}, ("x", "x"))
     ((data, settings),) = given
     expected = hypothetical[:100] if known else (x * relevance[:, None])[:100]
     np.testing.assert_array_equal(data.hypothetical, expected)
@@ -239,8 +233,8 @@ def test_tf_modisco_sees_hypothetical_contributions_where_there_are_such(scene, 
 def test_a_method_that_was_not_asked_has_no_values(scene) -> None:
     options = {"motifs": MotifOptions(methods=("plrp",))}
     subject = Subject(scene, true_map(scene), None)
-    assert measured_whole(subject, options, ("gxi", "gxi")) == {}
-    assert set(measured_whole(subject, options, ("plrp p=0.5", "plrp"))) == {"motifs"}
+    assert measured_whole(subject, MODEL_PROTOCOLS, options, ("gxi", "gxi")) == {}
+    assert set(measured_whole(subject, MODEL_PROTOCOLS, options, ("plrp p=0.5", "plrp"))) == {"motifs"}
 
 
 def test_every_protocol_of_models_gives_what_it_names_and_no_name_is_taken_twice(scene, monkeypatch) -> None:
@@ -379,9 +373,9 @@ def test_hypothetical_contributions_of_a_run_are_those_of_its_maps(folder) -> No
     data = config.tasks[0].load()
     scene = Scene.of(model, data.data.kind, Candidates.of(data, 8, 3), 3)
     kinds = {one.name: one for one in config.variants}
-    (maps,) = maps_of(scene, [kinds["gxi"]])
+    (maps,) = maps_of(scene, [kinds["gxi"]], hypothetical=True)
     np.testing.assert_allclose((scene.x.numpy() * maps.hypothetical).sum(1), maps.relevance, rtol=1e-5, atol=1e-6)
-    assert maps_of(scene, [kinds["truth"]])[0].hypothetical is None
+    assert maps_of(scene, [kinds["truth"]], hypothetical=True)[0].hypothetical is None
 
 
 @pytest.mark.usefixtures("unchecked")
@@ -402,7 +396,7 @@ def test_methods_whose_names_make_one_word_keep_identifiers_of_their_own(tmp_pat
     config = read_config(
         written(tmp_path, methods=methods, default="a b", peers=["a_b"], matched_sparsity=None, tasks=RUN["tasks"])
     )
-    words = model_tables._words(config)
+    words = pattern_tables._words(config)
     assert len(set(words.values())) == 3
     assert words["c d"] == "c_d"
     assert all(word.split() == [word] for word in words.values())

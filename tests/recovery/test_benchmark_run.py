@@ -20,13 +20,14 @@ from benchmark_runs import written
 from sklearn.metrics import average_precision_score
 
 import seqplrp as sp
+from seqplrp.benchmark import Subject, runner
+from seqplrp.benchmark.cell import _explaining
+from seqplrp.benchmark.protocols import measured
 from seqplrp.evaluate import gini
 from seqplrp.genomics import codes_to_one_hot, motifs
 from seqplrp.genomics.simulation import load_task, simulate
 from seqplrp.models import build_model, load_model
-from seqplrp.recovery.benchmark import protocols, read_config, run_cells, run_state, runner
-from seqplrp.recovery.benchmark.cell import _explaining
-from seqplrp.recovery.benchmark.protocols import Subject
+from seqplrp.recovery.benchmark import protocols, read_config, run_cells, run_state
 from seqplrp.recovery.benchmark.scenes import Candidates, Scene
 
 
@@ -158,7 +159,7 @@ def test_causal_truth_is_the_planted_instances_that_matter_and_worked_out_once(f
     calls = []
     real = protocols.causal_truth
     monkeypatch.setattr(protocols, "causal_truth", lambda *a, **k: calls.append(1) or real(*a, **k))
-    right, wrong = (protocols.measured(one, {"causal": options}, ())[0] for one in (truth, nothing))
+    right, wrong = (measured(one, protocols.PROTOCOLS, {"causal": options}, ())[0] for one in (truth, nothing))
     assert len(calls) == 1
     assert set(right) == {"causal_auprc", "causal_rra", "causal_rma"}
     defined = ~np.isnan(right["causal_auprc"])

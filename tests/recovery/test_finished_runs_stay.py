@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from seqplrp.benchmark.cell import cell_recipe, cells_of, model_recipe
+from seqplrp.benchmark.store import digest
 from seqplrp.recovery.benchmark import read_config
-from seqplrp.recovery.benchmark.cell import cell_recipe, cells_of, model_recipe
-from seqplrp.recovery.benchmark.store import digest
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "benchmark"
 VERSIONS = {"seqplrp": "0.1.0", "torch": "2"}

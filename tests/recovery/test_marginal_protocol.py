@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -12,18 +12,19 @@ from benchmark_runs import written
 from torch import Tensor, nn
 
 import seqplrp as sp
+from seqplrp.benchmark import ModelFinding, Subject
+from seqplrp.benchmark.cell import cells_of
+from seqplrp.benchmark.model_protocols import measured_whole
 from seqplrp.genomics import codes_to_one_hot, one_hot
 from seqplrp.genomics.motifs import load
 from seqplrp.genomics.simulation import load_task
 from seqplrp.recovery import marginalise, random_word_effects
 from seqplrp.recovery.benchmark import discovered as room
 from seqplrp.recovery.benchmark import read_config
-from seqplrp.recovery.benchmark.cell import cells_of
-from seqplrp.recovery.benchmark.found_patterns import EFFECT_COLUMNS, as_plain, from_plain
+from seqplrp.recovery.benchmark.found_patterns import EFFECT_COLUMNS, from_plain
 from seqplrp.recovery.benchmark.marginal_protocol import MARGINAL_MEASURES, MarginalOptions
-from seqplrp.recovery.benchmark.model_protocols import MODEL_PROTOCOLS, ModelFinding, MotifOptions, measured_whole
-from seqplrp.recovery.benchmark.model_tables import MethodPatterns, pattern_table
-from seqplrp.recovery.benchmark.protocols import Subject
+from seqplrp.recovery.benchmark.model_protocols import MODEL_PROTOCOLS, MotifOptions
+from seqplrp.recovery.benchmark.pattern_tables import MethodPatterns, pattern_table
 from seqplrp.recovery.benchmark.scenes import Candidates, Scene
 from seqplrp.recovery.benchmark.tasks import SimulatedTask
 
@@ -70,7 +71,7 @@ OPTIONS = MarginalOptions(backgrounds=20, words=39)
 
 def found_in(scene: Scene, relevance: np.ndarray, **changes) -> ModelFinding:
     options = {"marginalisation": replace(OPTIONS, **changes)}
-    return measured_whole(Subject(scene, relevance, None), options, ("x", "x"))["marginalisation"]
+    return measured_whole(Subject(scene, relevance, None), MODEL_PROTOCOLS, options, ("x", "x"))["marginalisation"]
 
 
 def test_patterns_of_what_the_model_goes_by_move_its_score_as_the_true_motifs_do(scene) -> None:
@@ -130,11 +131,11 @@ def test_patterns_are_found_once_for_both_protocols(scene, monkeypatch) -> None:
     real = room.find_patterns
     monkeypatch.setattr(room, "find_patterns", lambda *a, **k: calls.append(1) or real(*a, **k))
     subject = Subject(scene, scene.candidates.truth.astype(float), None)
-    both = measured_whole(subject, {"motifs": MotifOptions(), "marginalisation": OPTIONS}, ("x", "x"))
+    both = measured_whole(subject, MODEL_PROTOCOLS, {"motifs": MotifOptions(), "marginalisation": OPTIONS}, ("x", "x"))
     assert len(calls) == 1
     assert both["motifs"].values["motif_patterns"] == both["marginalisation"].values["marginal_patterns"] == 3
     other = {"motifs": MotifOptions(fdr=0.05), "marginalisation": OPTIONS}
-    measured_whole(subject, other, ("x", "x"))
+    measured_whole(subject, MODEL_PROTOCOLS, other, ("x", "x"))
     assert len(calls) == 2, "by other settings they are found anew"
 
 
@@ -142,9 +143,9 @@ def test_tables_name_the_effects_where_they_were_measured(scene, tmp_path) -> No
     config = read_config(written(tmp_path))
     cell = cells_of(config)[0]
     subject = Subject(scene, scene.candidates.truth.astype(float), None)
-    both = measured_whole(subject, {"motifs": MotifOptions(), "marginalisation": OPTIONS}, ("x", "x"))
+    both = measured_whole(subject, MODEL_PROTOCOLS, {"motifs": MotifOptions(), "marginalisation": OPTIONS}, ("x", "x"))
     with_effects, without = (
-        pattern_table(config, [MethodPatterns(cell, "gxi", from_plain(as_plain(both[name].patterns)))])
+        pattern_table(config, [MethodPatterns(cell, "gxi", from_plain(map(asdict, both[name].patterns)))])
         for name in ("marginalisation", "motifs")
     )
     assert set(with_effects.columns) - set(without.columns) == set(EFFECT_COLUMNS)

@@ -10,6 +10,8 @@ import pandas as pd
 import pytest
 
 from seqplrp import SeqplrpError
+from seqplrp.benchmark import Subject
+from seqplrp.benchmark.model_protocols import measured_whole
 from seqplrp.genomics import codes_to_one_hot
 from seqplrp.genomics.motifs import load
 from seqplrp.genomics.simulation import load_task
@@ -26,8 +28,7 @@ from seqplrp.recovery import (
     require_modisco,
     run_modisco,
 )
-from seqplrp.recovery.benchmark.model_protocols import ModiscoOptions, measured_whole
-from seqplrp.recovery.benchmark.protocols import Subject
+from seqplrp.recovery.benchmark.model_protocols import MODEL_PROTOCOLS, ModiscoOptions
 from seqplrp.recovery.benchmark.scenes import Candidates, Scene
 from seqplrp.recovery.benchmark.tasks import SimulatedTask
 
@@ -129,7 +130,7 @@ def test_the_benchmark_recovers_every_planted_motif_by_it_from_maps_that_are_the
     # nothing here asks the model anything
     scene = Scene(None, at, codes_to_one_hot(at.codes), np.ones(len(at.ids)), 1, {})  # type: ignore[arg-type]
     subject = Subject(scene, at.truth.astype(float), None)
-    finding = measured_whole(subject, {"modisco": ModiscoOptions()}, ("truth", "truth"))["modisco"]
+    finding = measured_whole(subject, MODEL_PROTOCOLS, {"modisco": ModiscoOptions()}, ("truth", "truth"))["modisco"]
     found = finding.values
     assert (found["motif_true"], found["motif_spurious"]) == (3, 0)
     assert (found["motif_precision"], found["motif_recall"], found["motif_rank_worst"]) == (1, 1, 1)

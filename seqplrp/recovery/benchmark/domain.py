@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from seqplrp.benchmark import BenchmarkConfig, Domain, Network, Words
+from seqplrp.benchmark import BenchmarkConfig, Domain, Words
 from seqplrp.benchmark import read_config as read_any_config
 from seqplrp.genomics import REFERENCES
-from seqplrp.models import SequenceModel
 from seqplrp.recovery.benchmark.logos import LOGOS
 from seqplrp.recovery.benchmark.model_protocols import MODEL_PROTOCOLS
 from seqplrp.recovery.benchmark.networks import FACTS, read_architecture, read_training
 from seqplrp.recovery.benchmark.protocols import PROTOCOLS
-from seqplrp.recovery.benchmark.scenes import Candidates, Scene
-from seqplrp.recovery.benchmark.tasks import TaskData, read_task
+from seqplrp.recovery.benchmark.scenes import Candidates, scene_of
+from seqplrp.recovery.benchmark.tasks import read_task
 from seqplrp.recovery.source import SOURCE
 
 SHOWN = (
@@ -28,12 +27,6 @@ SHOWN = (
     "flip_correlation",
     "randomised_spearman_abs",
 )
-
-
-def _scene(network: Network, data: TaskData, candidates: Candidates, seed: int) -> Scene:
-    model = network.module
-    assert isinstance(model, SequenceModel)
-    return Scene.of(model, data.data.kind, candidates, seed)
 
 
 WORDS = Words(
@@ -58,7 +51,7 @@ DNA = Domain(
     read_architecture=read_architecture,
     read_training=read_training,
     draw=Candidates.of,
-    scene=_scene,
+    scene=scene_of,
     protocols=PROTOCOLS,
     model_protocols=MODEL_PROTOCOLS,
     examples=LOGOS,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -118,13 +118,8 @@ def _described(pattern: Pattern, row: Mapping[Any, Any]) -> FoundPattern:
     )
 
 
-def as_plain(patterns: Iterable[FoundPattern]) -> list[dict[str, Any]]:
-    """Return patterns as JSON can hold them."""
-    return [asdict(pattern) for pattern in patterns]
-
-
 def from_plain(content: Iterable[Mapping[str, Any]]) -> tuple[FoundPattern, ...]:
-    """Return patterns that `as_plain` made plain."""
+    """Return patterns from their fields, as cells keep them."""
     return tuple(
         FoundPattern(
             **{

@@ -10,7 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from seqplrp import benchmark
+from seqplrp.benchmark import Candidates as AnyCandidates
+from seqplrp.benchmark import Network, scored_rows
+from seqplrp.benchmark import Scene as AnyScene
 from seqplrp.genomics import codes_to_one_hot
 from seqplrp.genomics.motifs import Motif
 from seqplrp.models import SequenceModel, predict
@@ -23,7 +25,7 @@ BoolArray = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class Candidates(benchmark.Candidates):
+class Candidates(AnyCandidates):
     """The test sequences of a task that are to be explained; the same for every model.
 
     Attributes
@@ -87,7 +89,7 @@ class Candidates(benchmark.Candidates):
 
 
 @dataclass(frozen=True)
-class Scene(benchmark.Scene):
+class Scene(AnyScene):
     """The sequences of a model that are scored: those that it gets right with a score above 0.
 
     Attributes
@@ -107,7 +109,7 @@ class Scene(benchmark.Scene):
         logits = predict(model, candidates.codes).numpy().astype(np.float64)
         scores = logits[np.arange(len(logits)), candidates.targets]
         status = _status(logits, scores, kind, candidates)
-        kept, left_out = benchmark.scored_rows(status)
+        kept, left_out = scored_rows(status)
         chosen = candidates.rows(kept)
         return cls(
             model=model,
@@ -117,6 +119,13 @@ class Scene(benchmark.Scene):
             seed=seed,
             left_out=left_out,
         )
+
+
+def scene_of(network: Network, data: TaskData, candidates: Candidates, seed: int) -> Scene:
+    """Choose what is scored of a cell's model."""
+    model = network.module
+    assert isinstance(model, SequenceModel)
+    return Scene.of(model, data.data.kind, candidates, seed)
 
 
 def _status(

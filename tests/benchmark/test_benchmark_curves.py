@@ -11,12 +11,8 @@ import pytest
 import torch
 from benchmark_runs import written
 
-from seqplrp.evaluate import STEPS, area, layer_randomisation, layers_of
-from seqplrp.genomics import codes_to_one_hot
-from seqplrp.models import load_model
-from seqplrp.recovery.benchmark import read_config, report_run, run_cells, run_state
-from seqplrp.recovery.benchmark.cell import cells_of, read_part
-from seqplrp.recovery.benchmark.curve_tables import (
+from seqplrp.benchmark.cell import cells_of, read_part
+from seqplrp.benchmark.curve_tables import (
     CURVE_TABLES,
     CurveTable,
     curve_grids,
@@ -24,7 +20,11 @@ from seqplrp.recovery.benchmark.curve_tables import (
     curve_points,
     half_lost,
 )
-from seqplrp.recovery.benchmark.curves import Curve, curves_as_plain, curves_from_plain
+from seqplrp.benchmark.curves import Curve, curves_as_plain, curves_from_plain
+from seqplrp.evaluate import STEPS, area, layer_randomisation, layers_of
+from seqplrp.genomics import codes_to_one_hot
+from seqplrp.models import load_model
+from seqplrp.recovery.benchmark import read_config, report_run, run_cells, run_state
 from seqplrp.recovery.benchmark.scenes import Candidates, Scene
 
 

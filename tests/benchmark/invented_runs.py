@@ -5,10 +5,9 @@ from __future__ import annotations
 import numpy as np
 from benchmark_runs import written
 
+from seqplrp.benchmark.cell import cells_of, recipes_of
+from seqplrp.benchmark.summary import FinishedCell, Summary, summarise_cells
 from seqplrp.recovery.benchmark import read_config
-from seqplrp.recovery.benchmark.cell import cells_of, recipes_of
-from seqplrp.recovery.benchmark.protocols import measures_of
-from seqplrp.recovery.benchmark.summary import FinishedCell, Summary, summarise_cells
 
 
 def config_of(folder, *tasks: str, seeds: int = 6, **changes):
@@ -38,7 +37,7 @@ def invented(config, lead: dict[str, float]) -> Summary:
 
 def _invented(config, lead: dict[str, float], n: int) -> Summary:
     rng = np.random.default_rng(0)
-    methods, measures = list(recipes_of(config)), list(measures_of(config.protocols))
+    methods, measures = list(recipes_of(config)), list(config.measures)
     cells = []
     for cell in cells_of(config):
         values = 0.5 + 0.05 * rng.standard_normal((n, len(methods), len(measures)))

@@ -10,10 +10,11 @@ import pytest
 import torch
 from benchmark_runs import written
 
+from seqplrp.benchmark import Source, runner
+from seqplrp.benchmark.provenance import UNRECORDED, settled_lines, source_lines, source_warning
 from seqplrp.methods import settling
 from seqplrp.recovery import source
-from seqplrp.recovery.benchmark import cell, provenance, read_config, report_run, run_cells, run_state, runner
-from seqplrp.recovery.benchmark.provenance import UNRECORDED, settled_lines, source_lines, source_warning
+from seqplrp.recovery.benchmark import DNA, read_config, report_run, run_cells, run_state
 
 SMALL = {
     "seeds": [0, 1],
@@ -85,8 +86,7 @@ def test_cells_of_another_source_are_taken_and_counted(copied, monkeypatch) -> N
     """As if the gradients' room had changed since."""
     before = source.source_digest()
     rooms = {**source.source_rooms(), "methods": "0123456789ab"}
-    monkeypatch.setattr(source, "source_rooms", lambda: rooms)
-    monkeypatch.setattr(provenance, "source_rooms", lambda: rooms)
+    monkeypatch.setattr(Source, "state", lambda self: rooms)
     assert source.source_digest() != before
     assert not run_state(read_config(copied / "tiny.yaml"), copied / "out").missing
     page = page_of(copied)
@@ -97,8 +97,7 @@ def test_cells_of_another_source_are_taken_and_counted(copied, monkeypatch) -> N
 @pytest.mark.usefixtures("unchecked")
 def test_a_method_that_is_added_by_another_source_shows_beside_the_others(copied, monkeypatch) -> None:
     before = source.source_digest()
-    for module in (cell, provenance):
-        monkeypatch.setattr(module, "source_digest", lambda: "later0state0")
+    monkeypatch.setattr(Source, "digest", lambda self: "later0state0")
     more = {**SMALL["methods"], "random": {"method": "random", "center": "none"}}
     config = read_config(written(copied, **{**SMALL, "methods": more}))
     run_cells(config, copied / "out")
@@ -124,8 +123,8 @@ def test_another_default_than_the_cells_were_made_by_is_told(copied, monkeypatch
 
 def test_what_was_not_recorded_is_said_to_be_unknown() -> None:
     manifests = [{"cell": "of before"}, {"cell": "of before"}]
-    assert source_warning(manifests)[0].startswith("NOT ALL OF ONE SOURCE: 2 of 2")
-    assert any(f"2 by {UNRECORDED}" in line for line in source_lines(manifests))
+    assert source_warning(manifests, DNA.source)[0].startswith("NOT ALL OF ONE SOURCE: 2 of 2")
+    assert any(f"2 by {UNRECORDED}" in line for line in source_lines(manifests, DNA.source))
 
 
 def test_methods_of_cells_of_before_are_said_to_be_unknown(folder) -> None:
@@ -138,5 +137,5 @@ def test_methods_of_cells_of_before_are_said_to_be_unknown(folder) -> None:
 def test_a_model_that_did_not_learn_counts_by_its_training(folder) -> None:
     manifest = manifest_of(folder, 0)
     manifest["sources"]["methods"] = {}
-    assert not source_warning([manifest])
-    assert len(source_lines([manifest])) == 2
+    assert not source_warning([manifest], DNA.source)
+    assert len(source_lines([manifest], DNA.source)) == 2

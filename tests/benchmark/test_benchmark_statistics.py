@@ -10,11 +10,11 @@ import pytest
 from invented_runs import config_of, invented
 from scipy import stats
 
-from seqplrp.recovery.benchmark import summary as summary_module
-from seqplrp.recovery.benchmark.claims import claims_of
-from seqplrp.recovery.benchmark.config import Comparison
-from seqplrp.recovery.benchmark.report import as_html, as_markdown, report_blocks
-from seqplrp.recovery.benchmark.summary import (
+from seqplrp.benchmark import summary as summary_module
+from seqplrp.benchmark.claims import claims_of
+from seqplrp.benchmark.config import Comparison
+from seqplrp.benchmark.report import as_html, as_markdown, report_blocks
+from seqplrp.benchmark.summary import (
     in_scope,
     ranked,
     summarise_cells,

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from invented_runs import changed, config_of, invented
 
-from seqplrp.recovery.benchmark import summary as summary_module
-from seqplrp.recovery.benchmark.claim_pictures import mode_picture, steep_picture, steep_table
-from seqplrp.recovery.benchmark.claims import claims_of
-from seqplrp.recovery.benchmark.pairs import Pair, compare_pairs
-from seqplrp.recovery.benchmark.report import as_markdown, report_blocks
-from seqplrp.recovery.benchmark.sparsity_control import cut_maps
-from seqplrp.recovery.benchmark.summary import in_scope, summarise_cells
-from seqplrp.recovery.benchmark.verdicts import models_can_say, verdict_of
+from seqplrp.benchmark import summary as summary_module
+from seqplrp.benchmark.claim_pictures import mode_picture, steep_picture, steep_table
+from seqplrp.benchmark.claims import claims_of
+from seqplrp.benchmark.pairs import Pair, compare_pairs
+from seqplrp.benchmark.report import as_markdown, report_blocks
+from seqplrp.benchmark.sparsity_control import cut_maps
+from seqplrp.benchmark.summary import in_scope, summarise_cells
+from seqplrp.benchmark.verdicts import models_can_say, verdict_of
 
 PLRP, PEER, LRP = "plrp p=0.5", "gxi", "plrp p=0"
 PROTOCOLS = {"localisation": None, "sparsity": None, "faithfulness": {"draws": 2}}

@@ -8,11 +8,11 @@ from benchmark_runs import written
 from invented_runs import changed, config_of, invented
 
 import seqplrp as sp
+from seqplrp.benchmark import summary as summary_module
+from seqplrp.benchmark.must_hold import held_table, held_to
+from seqplrp.benchmark.outcome import _write_held
+from seqplrp.benchmark.report import as_markdown, report_blocks
 from seqplrp.recovery.benchmark import read_config
-from seqplrp.recovery.benchmark import summary as summary_module
-from seqplrp.recovery.benchmark.must_hold import held_table, held_to
-from seqplrp.recovery.benchmark.outcome import _write_held
-from seqplrp.recovery.benchmark.report import as_markdown, report_blocks
 
 PLRP, PEER, LRP = "plrp p=0.5", "gxi", "plrp p=0"
 AIMS = {
@@ -133,7 +133,7 @@ def test_the_table_is_in_the_report_and_in_a_file_and_goes_with_the_key(config, 
 
 
 def test_nothing_that_is_measured_depends_on_it(tmp_path) -> None:
-    from seqplrp.recovery.benchmark.cell import cell_recipe, cells_of, recipes_of
+    from seqplrp.benchmark.cell import cell_recipe, cells_of, recipes_of
 
     one = read_config(written(tmp_path / "one", must_hold={"better_in": ["auprc"]}))
     other = read_config(written(tmp_path / "other"))

@@ -6,8 +6,8 @@ import pytest
 from benchmark_runs import written
 
 import seqplrp as sp
+from seqplrp.benchmark.variants import shared_passes
 from seqplrp.recovery.benchmark import read_config
-from seqplrp.recovery.benchmark.variants import shared_passes
 
 
 @pytest.fixture(scope="module")
@@ -73,11 +73,8 @@ def test_a_number_that_yaml_takes_for_text_is_a_number(tmp_path) -> None:
     methods = {"x": {"method": "plrp", "rule": "gamma", "p": 0.5, "tau": "1e-1"}}
     assert read_config(written(tmp_path, methods=methods, **_alone("x"))).default.method.tau == 0.1
     training = {"learning_rate": "2e-3"}
-    assert read_config(written(tmp_path, training=training)).train_options(_first(tmp_path), 4).learning_rate == 2e-3
-
-
-def _first(tmp_path):
-    return read_config(tmp_path / "tiny.yaml").architectures[0]
+    config = read_config(written(tmp_path, training=training))
+    assert config.architectures[0].train_options(config.training, 4).learning_rate == 2e-3
 
 
 def _alone(default: str) -> dict[str, object]:
