@@ -199,7 +199,7 @@ def _part_of(arrays: Mapping[str, FloatArray]) -> tuple[Part, str]:
     cost = None if meta["cost"] is None else Cost(**meta["cost"])
     by_measure = dict(zip(meta["measures"], values, strict=True))
     of_model = meta.get("of_model", {})  # parts of before there were protocols of whole models have none
-    patterns = meta.get("patterns", {})
+    patterns = {protocol: list(found) for protocol, found in meta.get("patterns", {}).items()}
     curves = {protocol: curves_from_plain(found) for protocol, found in meta.get("curves", {}).items()}
     head = (meta["name"], meta["recipe"], by_measure, of_model, patterns, examples, sparse, cost, meta["seconds"])
     return Part(*head, curves, meta.get("source"), meta.get("settled")), meta["cell"]
