@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from seqplrp.benchmark.cell import cell_recipe, cells_of, model_recipe
+from seqplrp.benchmark.cell import cell_recipe, cells_of, model_recipe, recipes_of
 from seqplrp.benchmark.store import digest
 from seqplrp.recovery.benchmark import read_config
 
@@ -27,6 +27,22 @@ def test_recipes_have_the_hashes_that_finished_cells_have(name: str, first: str,
     cells = cells_of(config)
     found = [digest(cell_recipe(config, cell, {"task": cell.task.name}, VERSIONS)) for cell in (cells[0], cells[-1])]
     assert found == [first, last]
+
+
+@pytest.mark.parametrize(
+    ("name", "cells", "methods"),
+    [
+        ("small", 6, "5c8c52374aa171fa"),
+        ("development", 18, "46d6e346e4945cfb"),
+        ("full", 45, "8ec06585e814e4cc"),
+        ("curves", 9, "43342ad8ed6e3cb4"),
+    ],
+)
+def test_methods_are_written_down_as_in_finished_cells(name: str, cells: int, methods: str) -> None:
+    """As before what is not about DNA got a room of its own: a method that is written otherwise is made anew."""
+    config = read_config(EXAMPLES / f"{name}.yaml")
+    assert len(cells_of(config)) == cells
+    assert digest(recipes_of(config)) == methods
 
 
 def test_the_models_of_the_curves_are_those_of_the_full_run() -> None:
