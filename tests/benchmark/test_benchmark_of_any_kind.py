@@ -16,7 +16,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from toy_domain import GREY, SIZE, TOY, Bars, described
 
 import seqplrp as sp
-from seqplrp.benchmark import cells_of, outcome, read_config, report_run, run_benchmark, run_cells, run_state
+from seqplrp.benchmark import cells_of, read_config, run_benchmark, run_cells, run_state
 from seqplrp.benchmark import summary as summary_module
 from seqplrp.benchmark.cell import read_part
 
@@ -35,7 +35,8 @@ def quick():
 def folder(tmp_path_factory) -> Path:
     """A finished run with its report, in ``out``; no test may change it."""
     folder = tmp_path_factory.mktemp("any")
-    run_benchmark(read_config(described(folder), TOY), folder / "out")
+    outcome = run_benchmark(read_config(described(folder), TOY), folder / "out")
+    (folder / "told.txt").write_text("\n".join(str(path.relative_to(folder / "out")) for path in outcome.files))
     return folder
 
 
@@ -70,12 +71,12 @@ def test_values_of_maps_with_two_axes_are_those_of_their_pixels(folder, rows) ->
         assert values["auroc"] == pytest.approx(roc_auc_score(truth, pixels), rel=1e-6)
         assert values["rma"] == pytest.approx(pixels[truth].clip(min=0).sum() / pixels.clip(min=0).sum(), rel=1e-5)
         assert values["distractor_mass"] == pytest.approx(
-            np.abs(pixels[data.dot[number].ravel()]).sum() / np.abs(pixels).sum(), abs=1e-9
+            np.abs(pixels[data.dot[number].ravel()]).sum() / np.abs(pixels).sum(), rel=1e-4, abs=1e-7
         )
 
 
 def test_deletion_takes_what_the_domain_puts_in_its_place(folder, rows) -> None:
-    """The mean score as the highest pixels become grey one share after the other, by hand, for the truth's maps."""
+    """The mean score when the three highest pixels, a twentieth of them, have become grey, by hand."""
     kept = json.loads((folder / "out" / "cells" / "bars" / "given" / "seed0" / "cell.json").read_text())
     curves = {one["name"]: one for one in kept["curves"]["gxi"]["faithfulness"]}
     data = read_config(folder / "bars.yaml", TOY).tasks[0].load()
@@ -84,12 +85,12 @@ def test_deletion_takes_what_the_domain_puts_in_its_place(folder, rows) -> None:
         number = int(id.removeprefix("image"))
         x, label = data.x[number : number + 1], int(data.labels[number])
         pixels = sp.explain(model, x, target=label, method="gradient-x-input").relevance.sum(1).reshape(-1)
-        half = x.clone().reshape(1, -1)
-        half[0, pixels.argsort(descending=True)[: SIZE * SIZE // 2]] = GREY
+        changed = x.clone().reshape(1, -1)
+        changed[0, pixels.argsort(descending=True)[:3]] = GREY
         with torch.no_grad():
-            scores.append(float(model(half.reshape(x.shape))[0, label]))
+            scores.append(float(model(changed.reshape(x.shape))[0, label]))
     curve = curves["deletion_most"]
-    (found,) = (value for share, value in zip(curve["x"], curve["values"]) if share == pytest.approx(0.5))
+    (found,) = (value for share, value in zip(curve["x"], curve["values"]) if share == pytest.approx(0.05))
     assert found == pytest.approx(np.mean(scores), abs=1e-4)
 
 
@@ -174,22 +175,24 @@ def test_whole_model_protocols_keep_what_they_found_and_write_it(folder) -> None
 
 
 def test_a_run_that_is_stopped_goes_on_to_the_same_bytes_and_a_finished_one_does_nothing(folder, tmp_path) -> None:
-    config, out = read_config(described(tmp_path), TOY), tmp_path / "out"
+    tasks = {"bars": {"group": "report", "n": 30, "seed": 1}}
+    config, out = read_config(described(tmp_path, tasks=tasks, seeds=[0]), TOY), tmp_path / "out"
 
     def stop(event) -> None:
-        if event.doing == "random" and event.cell.name == "bars, trained, seed 0":
+        if event.doing == "random" and event.cell.architecture.name == "trained":
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         run_cells(config, out, listener=stop)
     doing = []
     run_cells(config, out, listener=lambda event: doing.append((event.cell.name, event.doing)))
-    assert doing[0] == ("bars, trained, seed 0", "random"), "what was finished is not done again"
-    assert (out / "results.tsv.gz").read_bytes() == (folder / "out" / "results.tsv.gz").read_bytes()
-    doing.clear()
+    assert doing == [("bars, trained, seed 0", one) for one in ("random", "truth", "")], "what was finished stays"
+    for cell in cells_of(config):
+        made, before = (cell.folder(where) / "rows.tsv.gz" for where in (out, folder / "out"))
+        assert made.read_bytes() == before.read_bytes()
     run_cells(config, out, listener=doing.append)
-    assert not doing
-    more = read_config(described(tmp_path, images=5), TOY)
+    assert len(doing) == 3
+    more = read_config(described(tmp_path, tasks=tasks, seeds=[0], images=5), TOY)
     with pytest.raises(sp.SeqplrpError, match="sequences was 10 and is 5"):
         run_cells(more, out)
 
@@ -219,12 +222,10 @@ def test_seeds_may_be_left_out_where_networks_need_none(tmp_path) -> None:
     assert len(cells_of(config)) == 4
 
 
-def test_a_report_is_made_anew_from_what_cells_hold(folder, monkeypatch) -> None:
-    monkeypatch.setattr(outcome, "run_cells", None)
-    before = (folder / "out" / "report.md").read_text()
-    found = report_run(read_config(folder / "bars.yaml", TOY), folder / "out")
-    assert (folder / "out" / "report.md").read_text() == before
-    assert folder / "out" / "peaks_places.tsv" in found.files
+def test_all_that_there_is_to_look_at_is_named(folder) -> None:
+    told = (folder / "told.txt").read_text().splitlines()
+    assert {"report.md", "summary.tsv", "must_hold.tsv", "curves.tsv", "peaks.tsv", "peaks_places.tsv"} <= set(told)
+    assert all((folder / "out" / name).exists() for name in told)
 
 
 def test_the_room_loads_neither_dna_s_benchmark_nor_its_networks() -> None:
