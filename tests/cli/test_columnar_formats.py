@@ -16,6 +16,7 @@ import pandas as pd
 import pytest
 from commandline import LENGTH, explain, random_dna, refused, run_in_child
 
+from seqplrp.cli import main
 from seqplrp.genomics import tracks, write_fasta
 
 pq = pytest.importorskip("pyarrow.parquet")
@@ -30,25 +31,27 @@ def contents(out):
     return {name: content for name, content in found.items() if ".zarr/" in name or name.endswith(".parquet")}
 
 
-@pytest.fixture
-def many(tmp_path):
-    path = tmp_path / "many.fa"
-    write_fasta(path, [(f"chr{i % 2}:{50 * i}-{50 * i + LENGTH}", dna) for i, dna in enumerate(random_dna(N, LENGTH))])
-    return path
+@pytest.fixture(scope="module")
+def site(model_directory, tmp_path_factory):
+    """What is asked, of two targets in chunks of two sequences, and a folder with what comes of it."""
+    folder = tmp_path_factory.mktemp("site")
+    records = [(f"chr{i % 2}:{50 * i}-{50 * i + LENGTH}", dna) for i, dna in enumerate(random_dna(N, LENGTH))]
+    write_fasta(folder / "many.fa", records)
+    options = ["--model", model_directory, "--fasta", folder / "many.fa", "--target", "1", "--target", "0"]
+    asked = ["explain", *map(str, options), "--chunk-size", "2", "--formats", "parquet,zarr"]
+    assert main([*asked, "--out", str(folder / "whole")]) == 0
+    return asked, folder / "whole"
 
 
 @pytest.fixture
-def asked(model_directory, many):
-    """Two targets, in chunks of two sequences."""
-    options = ["--model", model_directory, "--fasta", many, "--target", "1", "--target", "0", "--chunk-size", "2"]
-    return ["explain", *options, "--formats", "parquet,zarr"]
+def asked(site):
+    return site[0]
 
 
 @pytest.fixture
-def whole(run, asked, tmp_path):
-    done = run(*asked, "--out", tmp_path / "whole")
-    assert (done.code, done.err) == (0, "")
-    return contents(tmp_path / "whole")
+def whole(site):
+    """The files of a run that nothing stopped."""
+    return contents(site[1])
 
 
 def test_each_target_has_what_npz_holds_and_its_name(run, asked, tmp_path):
@@ -175,7 +178,7 @@ def test_kills_while_they_are_written_change_no_byte(asked, whole, tmp_path):
 
 
 @pytest.mark.parametrize("library", ["pyarrow", "zarr"])
-def test_a_library_that_is_not_installed_is_told_before_any_work(run, asked, whole, tmp_path, monkeypatch, library):
+def test_a_library_that_is_not_installed_is_told_before_any_work(run, site, whole, tmp_path, monkeypatch, library):
     extra = {"pyarrow": "parquet", "zarr": "zarr"}[library]
     for name in [name for name in sys.modules if name.split(".")[0] == library]:
         monkeypatch.delitem(sys.modules, name)
@@ -183,9 +186,9 @@ def test_a_library_that_is_not_installed_is_told_before_any_work(run, asked, who
     nothing = ["--model", tmp_path / "no model", "--fasta", tmp_path / "none.fa", "--out", tmp_path / "out"]
     told = rf"needs {library}, which can't be imported \(.*\); pip install 'seqplrp\[{extra}\]'"
     refused(run("explain", *nothing, "--formats", f"npz,{extra}"), f"--formats {extra}: {told}")
-    refused(run("export", tmp_path / "whole", "--to", extra), f"--to {extra}: {told}")
+    refused(run("export", site[1], "--to", extra), f"--to {extra}: {told}")
     assert not (tmp_path / "out").exists()
-    assert contents(tmp_path / "whole") == whole
+    assert contents(site[1]) == whole
 
 
 @pytest.mark.parametrize("formats", ["parquet", "zarr"])

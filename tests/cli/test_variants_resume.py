@@ -49,12 +49,14 @@ def make_inputs(folder):
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
-    """Inputs, and what a run makes of them that nothing stops: made once, and copied for each test."""
+    """Inputs, what a run makes of them that nothing stops, and one that was stopped when two chunks were done."""
     folder = tmp_path_factory.mktemp("site")
     make_inputs(folder)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         assert main([*ASKED, "--out", "whole"]) == 0
+        stopped_after(patch, 2)
+        assert main([*ASKED, "--out", "begun"]) == 130
     return folder
 
 
@@ -112,17 +114,18 @@ def stopped_after(monkeypatch, number):
 
 
 @pytest.fixture
-def begun(run, asked, monkeypatch):
+def begun(files):
     """A run that was stopped when two chunks were done."""
+    return (files / "begun").rename(files / "out")
+
+
+def test_a_run_that_was_stopped_goes_on_where_it_was_and_writes_the_same_bytes(run, asked, whole, monkeypatch):
     with monkeypatch.context() as patch:
         stopped_after(patch, 2)
         done = run(*asked, "--out", "out")
     assert done.code == 130
     assert "note: 2 finished chunks are kept in out: --resume goes on with them" in done.err
     assert contents("out") == {}, "no file is there before all is done"
-
-
-def test_a_run_that_was_stopped_goes_on_where_it_was_and_writes_the_same_bytes(run, asked, whole, begun, monkeypatch):
     assert {"variants.tsv", "variants.npz", "remarks.tsv"} <= set(whole)
     assert len([name for name in whole if name.startswith("logos/")]) == 2
     with monkeypatch.context() as patch:
@@ -195,6 +198,37 @@ def test_a_damaged_part_is_made_anew_and_that_is_told(run, asked, whole):
     assert (done.code, done.err) == (0, "")
     assert "note: part-00000002.npz is damaged" in done.out
     assert contents("whole") == whole
+
+
+@pytest.mark.parametrize(
+    ("fails", "kept", "named"),
+    [
+        ("seqplrp.pipeline.executors.tracks.write_explained", 3, "out/parts/part-00000003.npz"),
+        ("seqplrp.pipeline.growing_arrays.GrowingArrays.save", 6, "out/variants.npz"),
+        ("seqplrp.pipeline.variants.join_tables", 6, "out/variants.tsv"),
+    ],
+)
+def test_a_full_disk_loses_nothing_that_was_finished(run, asked, whole, monkeypatch, fails, kept, named):
+    from seqplrp.genomics.tracks import write_explained
+
+    calls = []
+
+    def full(*given, **more):
+        calls.append(given)
+        if fails.endswith("write_explained") and len(calls) <= kept:
+            return write_explained(*given, **more)
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fails, full)
+        done = run(*asked, "--out", "out")
+    note, error = done.err.splitlines()
+    assert done.code == 2
+    assert note == f"note: {kept} finished chunks are kept in out: --resume goes on with them"
+    assert error.startswith(f"error: {named}: no space left on device; free some")
+    assert contents("out") == {}
+    assert run(*asked, "--out", "out", "--resume").code == 0
+    assert contents("out") == whole
 
 
 def test_the_directory_of_another_command_is_not_gone_on_with(run, asked, whole, files):
