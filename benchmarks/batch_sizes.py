@@ -51,7 +51,6 @@ METHODS: dict[str, sp.methods.Method] = {
     "PLRP, its default": sp.PLRP(),
     "LRP, its default rules": sp.LRP(rule="default"),
     "LRP epsilon": sp.LRP(rule="epsilon"),
-    "LRP epsilon, eps 0.001": sp.LRP(rule=sp.Epsilon(1e-3)),
 }
 TASK = """
 kind: binary
