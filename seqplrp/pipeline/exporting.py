@@ -101,13 +101,14 @@ def _manifest_of(directory: Path) -> dict[str, Any]:
         content: dict[str, Any] = parse_json(manifest.read_text(encoding="utf-8"))
         if content["command"] != "explain":
             raise SeqplrpError(directory, f"holds what `seqplrp {content['command']}` wrote", _NO_RUN)
-        found = {"pruned": bool(content["pruned"]), "outputs": [*map(str, content["outputs"])]}
+        outputs = [*map(str, content["outputs"])]
         told = {"versions": {"seqplrp": str(content["versions"]["seqplrp"])}, "method": str(content["method"])}
-        if not found["outputs"] or (len(found["outputs"]) > 1 and not name_files(found["outputs"])):
+        if not outputs or (len(outputs) > 1 and not name_files(outputs)):
             raise ValueError("the names of its outputs can't stand in names of files")
         if int(content["parts"]) < 1:
             raise ValueError("it has no parts")
-        return {**found, **told, "models": list(content["models"]), "parts": int(content["parts"])}
+        found = {"pruned": bool(content["pruned"]), "outputs": outputs, "parts": int(content["parts"])}
+        return {**found, **told, "models": list(content["models"])}
     except SeqplrpError:
         raise
     except FileNotFoundError:
