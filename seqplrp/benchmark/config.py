@@ -42,6 +42,7 @@ KEYS = (
     "cost",
     "pictures",
 )
+_LONGEST_NAME = 100  # bytes: a directory's has 255 at most
 _REQUIRED = ("tasks", "architectures", "seeds", "methods", "default", "peers", "protocols")
 
 
@@ -342,8 +343,9 @@ def _some(entry: Entry) -> dict[str, Entry]:
 
 def _slug(entry: Entry, name: str) -> str:
     """Return a name that can be that of a directory."""
-    if not name or name.startswith(".") or not all(c.isalnum() or c in "._-" for c in name):
-        raise entry.error(f"{name!r} can't name a directory", "use letters, digits, - and _")
+    plain = name and not name.startswith(".") and all(c.isalnum() or c in "._-" for c in name)
+    if not plain or len(name.encode()) > _LONGEST_NAME:
+        raise entry.error(f"{name[:60]!r} can't name a directory", "use a few letters, digits, - and _")
     return name
 
 
