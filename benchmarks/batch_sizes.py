@@ -309,9 +309,14 @@ def away(maps: Tensor, from_: Tensor) -> Tensor:
 
 
 def alike(one: Tensor, other: Tensor) -> bool:
-    """Say whether two maps (1, 4, L) are the same, but for one factor that both are to be multiplied by."""
+    """Say whether two maps (1, 4, L) are the same, or would be with another score to share out."""
+    return bool(away(one, other) <= LIMIT) or by_a_factor(one, other)
+
+
+def by_a_factor(one: Tensor, other: Tensor) -> bool:
+    """Say whether two maps (1, 4, L) differ by little else than a factor."""
     factor = (one * other).sum() / (other * other).sum()
-    return bool(away(one / factor, other) <= LIMIT)
+    return bool(away(one / factor, other) <= LIMIT) and abs(float(factor) - 1) > LIMIT / 2
 
 
 def compare(subject: Subject, model: nn.Module, x: Tensor, method: str) -> Found:
@@ -360,7 +365,7 @@ def cause_of(
     """
     some = slice(row, row + 1)
     one, in_batch, choices = x[some], maps[some], choices.of(row)
-    if alike(in_batch, alone):
+    if by_a_factor(in_batch, alone):
         return FACTOR, 0.0
     forced, farthest = again(explainer, one, choices, pools=True, cuts=False)
     if alike(in_batch, forced):
