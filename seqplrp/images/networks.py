@@ -14,8 +14,10 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from seqplrp.errors import SeqplrpError, first_line
+from seqplrp.images.batches import usual_preprocessing
 from seqplrp.images.extras import imported
 from seqplrp.images.preprocessing import IMAGENET, Preprocessing
+from seqplrp.images.slim import SLIM
 from seqplrp.images.weights import SUFFIX, Told, described, published, published_as, told_by, told_by_torchvision
 from seqplrp.models import load_callable_model, read_weights, take_weights, weights_sha256
 from seqplrp.storage import write_whole
@@ -115,6 +117,7 @@ NETWORKS: dict[str, Architecture] = {
     "vgg19_bn": _of_torchvision("vgg19_bn", "classifier.6"),
     "resnet18": _of_torchvision("resnet18", "fc"),
     "resnet50": _of_torchvision("resnet50", "fc"),
+    **{name: Architecture(slim.build, slim.head, usual_preprocessing(64), n_classes=8) for name, slim in SLIM.items()},
 }
 """The networks that are known by name."""
 
@@ -303,6 +306,8 @@ def _from_file(name: str, architecture: Architecture, path: Path, given: _Given)
     told = told or Told()
     outputs = _outputs(tensors, architecture)
     _check_classes(given, outputs, str(path))
+    if told.classes is not None and len(told.classes) != outputs:
+        raise SeqplrpError(path, f"names {len(told.classes)} classes for {outputs} outputs", "save it again")
     expected = given.preprocessing or told.preprocessing or architecture.preprocessing
     with torch.device("meta"):  # nothing is drawn that is overwritten: VGG would spend seconds on it
         module = architecture.build(n_classes=outputs, image_size=_image_size(expected))
