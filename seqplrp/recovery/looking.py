@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +13,8 @@ from seqplrp.errors import SeqplrpError
 from seqplrp.plot import LogoTrack, Mark, SequencePanel, logo_frame
 from seqplrp.recovery.explanations import ExplanationSet
 from seqplrp.recovery.truth import Places, place_truth, supports
+
+_PLACE = re.compile(r"\d{1,18}")
 
 
 def sequence_panel(
@@ -85,7 +88,7 @@ def parse_region(text: str) -> tuple[int, int]:
         If it is not that.
     """
     low, dash, high = text.partition("-")
-    if not (dash and low.strip().isdecimal() and high.strip().isdecimal()):
+    if not dash or not all(_PLACE.fullmatch(place.strip()) for place in (low, high)):
         raise SeqplrpError("region", f"{text!r} is no region", "give start-end, such as 50-120, counted from 0")
     return int(low), int(high)
 
