@@ -18,6 +18,7 @@ from seqplrp.genomics import read_fasta
 from seqplrp.models import load_model, save_model
 from seqplrp.pipeline.formats import FORMATS, name_files
 
+MATHS = r"$\frac{$_^"  # which matplotlib would take for a formula, and fail
 HOSTILE = [
     "../../x",
     "../x",
@@ -33,6 +34,7 @@ HOSTILE = [
     "a/b/../../../c",
     "a\\..\\..\\b",
     "$(touch)",
+    MATHS,
     "`touch`",
     "%2e%2e%2fx",
     "*",
@@ -87,10 +89,17 @@ def test_records_of_any_name_are_written_into_the_same_files_as_others(explained
     assert tree(tmp_path) - before == {"a/b/c/out", "a/b/c/out.fa", *(f"a/b/c/out/{name}" for name in tree(out))}
     # and what reads them again draws and scores them by those names
     before = tree(tmp_path)
-    assert run("logo", "out", "--record", HOSTILE[0], "--record", HOSTILE[4], "--out", "a.svg").code == 0
-    (place / "truth.bed").write_text(f"{HOSTILE[0]}\t2\t12\t../../m\t0\t+\t.\tCTCF\n")
-    assert run("score", "out", "--truth", "truth.bed", "--class", "CTCF", "--all", "--out", "a.tsv").code == 0
-    assert tree(tmp_path) - before == {f"a/b/c/{name}" for name in ("a.svg", "truth.bed", "a.tsv")}
+    rows = (
+        f"{name}\t2\t12\t../../m\t0\t+\t{MATHS}\t{MATHS}\n" for name in (HOSTILE[0], MATHS, "<script>alert(1)</script>")
+    )
+    (place / "truth.bed").write_text("".join(rows))
+    (place / "motifs.txt").write_text(f">{MATHS}\n" + "1 2 3 4 5 6 7 8 9 9\n" * 4)
+    shown = [text for name in (HOSTILE[0], MATHS, "<script>alert(1)</script>") for text in ("--record", name)]
+    done = run("logo", "out", *shown, "--truth", "truth.bed", "--out", "a.svg")
+    assert done.code == 0, done.err
+    known = ["--truth", "truth.bed", "--motifs", "motifs.txt"]
+    assert run("score", "out", *known, "--class", MATHS, "--all", "--out", "a.tsv").code == 0
+    assert tree(tmp_path) - before == {f"a/b/c/{name}" for name in ("a.svg", "truth.bed", "motifs.txt", "a.tsv")}
     assert "<script>" not in (place / "a.svg").read_text()
 
 
