@@ -3,13 +3,15 @@
 
     python benchmarks/scale.py measure [--sequences N] [--length L] [--threads N] [--out DIR]
     python benchmarks/scale.py size --measured FILE.json --ms X [--sequences N] [--gpus N]... [--actors N]
+                                     [--formats LIST]
 
 `measure` times, on one core of the CPU, all that is not the engine: reading and hashing the input, tables, parts,
 checksums, each format. Times are processor time, which other work on the machine hardly lengthens. It counts the
 engine's floating-point operations for two networks exactly, and times them on the CPU.
 
 `size` adds that up for so many GPUs, given the milliseconds that a sequence takes the engine on one of them: what
-`seqplrp explain --device cuda` prints as "ms each". It names what takes longest.
+`seqplrp explain --device cuda` prints as "ms each" (or on one core: then say cores for GPUs). It names what takes
+longest.
 """
 
 from __future__ import annotations
@@ -311,7 +313,7 @@ def sized(
     """
     own, million = data["microseconds"], sequences / 6e7  # minutes of a microsecond a sequence
     beside = own["tables"] + own["part"]
-    each = max(1e3 * ms, beside / actors) if actors > 1 else 1e3 * ms + beside
+    each = max(1e3 * ms, (1e3 * ms + beside) / actors)  # others use the GPU while one makes its tables
     steps = {
         "check": (own["hash"] + own["read"]) * million,
         "explain": each / gpus * million,

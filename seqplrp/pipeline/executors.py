@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +97,18 @@ class Executing:
         given = self.workers is not None or self.address is not None or self.gpus or self.cpus != 1
         if self.executor == "local" and given:
             raise SeqplrpError("--workers, --cpus, --gpus, --ray-address", "are for Ray", "add --executor ray")
+
+
+def where_it_runs(prepared: Prepared, how: Executing) -> Prepared:
+    """Return what is prepared with the device on which its chunks will be explained, which need not be this process's.
+
+    A cluster's actors run where `how` says, whether or not the machine that hands out the chunks has a GPU.
+    """
+    if how.executor != "ray" or prepared.request.device != "auto":
+        return prepared
+    device = "cuda" if how.gpus else "cpu"
+    prepared.session.device = device
+    return replace(prepared, request=replace(prepared.request, device=device))
 
 
 Do = Callable[[Task], None]

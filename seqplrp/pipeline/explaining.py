@@ -12,7 +12,7 @@ from typing import Any
 from seqplrp.genomics import Note, tracks
 from seqplrp.methods import PLRP
 from seqplrp.pipeline.chunked import Progress, Result, make_parts, unseen
-from seqplrp.pipeline.executors import Executing, Task
+from seqplrp.pipeline.executors import Executing, Task, where_it_runs
 from seqplrp.pipeline.formats import (
     Writing,
     about_run,
@@ -47,7 +47,7 @@ def run(request: Request, place: RunDirectory, progress: Progress = unseen, how:
     how.check()
     place.check()
     with out_of_memory_told():
-        prepared = prepare(request)
+        prepared = where_it_runs(prepare(request), how)
         request = prepared.request  # as it suits the model
         described = describe(request, prepared.models, prepared.session, prepared.contents.sha256)
         with place.opened(described) as still_there:

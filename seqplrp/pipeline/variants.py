@@ -20,7 +20,7 @@ from seqplrp.errors import SeqplrpError
 from seqplrp.genomics import AllelePair, Note, Remark, Variant, encode, tracks
 from seqplrp.genomics.tracks import Explained
 from seqplrp.pipeline.chunked import Progress, Result, make_parts, unseen
-from seqplrp.pipeline.executors import Executing, Task, as_text
+from seqplrp.pipeline.executors import Executing, Task, as_text, where_it_runs
 from seqplrp.pipeline.formats import join_tables
 from seqplrp.pipeline.growing_arrays import GrowingArrays
 from seqplrp.pipeline.kept import Kept
@@ -126,7 +126,7 @@ def run_variants(
         what = "predicted may be another output for each allele, and their scores are compared"
         raise SeqplrpError("--target", what, "name an output")
     with out_of_memory_told():
-        prepared = prepare(request)
+        prepared = where_it_runs(prepare(request), how)
         described = describe(prepared.request, prepared.models, prepared.session, prepared.contents.sha256)
         with place.opened(described) as still_there:
             kept = Kept.of(place.parts, described)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import threading
 import time
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
@@ -77,6 +80,116 @@ def test_two_workers_find_what_one_process_finds_though_one_of_them_is_killed(
     assert killed, "nobody was killed"
     assert killed[0] < SEQUENCES // 2, "it came too late to matter"
     same(tmp_path / "local", tmp_path / "ray")
+
+
+def test_a_worker_that_is_reborn_to_another_model_stops_the_run(run, asked, cluster, tmp_path, monkeypatch):
+    """The model's directory is written anew while the run is at work, and one of its workers dies."""
+    from safetensors.torch import load_file, save_file
+
+    model = shutil.copytree(asked[2], tmp_path / "model")
+    asked = [*asked[:2], model, *asked[3:]]
+    assert run(*asked, "--out", tmp_path / "local").code == 0
+    processes, checked = [], executors._checked
+    kept = (model / "model.safetensors").read_bytes()
+
+    def seen(ray, get):
+        found = checked(ray, get)
+        if isinstance(found, list):
+            processes.extend(found)
+        return found
+
+    def change_and_kill():
+        folder = tmp_path / "ray" / "parts"
+        while not list(folder.glob("part-*.npz")):
+            time.sleep(0.001)
+        weights = load_file(model / "model.safetensors")
+        save_file({name: value + 1 for name, value in weights.items()}, model / "other")
+        os.replace(model / "other", model / "model.safetensors")
+        os.kill(processes[0], signal.SIGKILL)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(executors, "_checked", seen)
+        thread = threading.Thread(target=change_and_kill, daemon=True)
+        thread.start()
+        done = run(*asked, "--out", tmp_path / "ray", "--executor", "ray", "--workers", "2")
+        thread.join(10)
+    assert done.code == 2
+    assert f"error: {model}: was changed while the run was at work; put back what it was, and go on" in done.err
+    assert "finished chunks are kept" in done.err
+    (model / "model.safetensors").write_bytes(kept)
+    done = run(*asked, "--out", tmp_path / "ray", "--resume", "--executor", "ray", "--workers", "2")
+    assert (done.code, done.err) == (0, ""), done.err
+    same(tmp_path / "local", tmp_path / "ray")
+
+
+def test_what_fitted_into_one_workers_memory_is_told_to_all_and_kept():
+    """A pool of two workers, of which the second has a smaller memory."""
+
+    @dataclass(eq=False)
+    class Coming:
+        value: dict
+
+    class Worker:
+        def __init__(self, fits):
+            self.fits, self.told, self.work = fits, [], self
+
+        def remote(self, task, largest_batch):
+            self.told.append(dict(largest_batch))
+            return Coming({"0": {"40": self.fits}} if task > 1 else {})
+
+    class Ray:
+        class exceptions:
+            RayTaskError = RayActorError = WorkerCrashedError = type("Never", (Exception,), {})
+
+        wait = staticmethod(lambda busy, num_returns: (busy[:1], busy[1:]))
+        get = staticmethod(lambda one: one.value)
+
+    class Told:
+        largest_batch: ClassVar = {}
+
+        def take_up(self, found):
+            for name, batches in found.items():
+                known = self.largest_batch.get(name, {})
+                smaller = {length: min(size, known.get(length, size)) for length, size in batches.items()}
+                self.largest_batch = {**self.largest_batch, name: {**known, **smaller}}
+
+    workers, session = [Worker(64), Worker(16)], Told()
+    pool = executors._Pool(Ray, workers, session)
+    for number in range(12):
+        pool.submit(number)
+    pool.finish()
+    assert session.largest_batch == {"0": {"40": 16}}
+    assert workers[0].told[0] == {}
+    assert workers[0].told[-1] == {"0": {"40": 16}}, "the one with the larger memory goes by the other's"
+
+
+@pytest.mark.parametrize(
+    ("asked_for", "how", "expected"),
+    [
+        ("auto", executors.Executing("ray", gpus=0.5), "cuda"),
+        ("auto", executors.Executing("ray"), "cpu"),
+        ("cuda:1", executors.Executing("ray"), "cuda:1"),
+        ("auto", executors.Executing(), "here"),
+    ],
+)
+def test_the_device_that_is_told_is_the_workers_not_that_of_who_hands_out_the_chunks(asked_for, how, expected):
+    @dataclass(frozen=True)
+    class Asked:
+        device: str
+
+    @dataclass
+    class Ready:
+        device: str
+
+    @dataclass(frozen=True)
+    class Everything:
+        request: Asked
+        session: Ready
+
+    prepared = Everything(Asked(asked_for), Ready(asked_for if asked_for != "auto" else "here"))
+    found = executors.where_it_runs(prepared, how)
+    assert found.session.device == expected
+    assert found.request.device == (asked_for if expected in ("here", "cuda:1") else expected)
 
 
 def test_what_one_executor_left_another_goes_on_with(run, asked, cluster, tmp_path, monkeypatch):
