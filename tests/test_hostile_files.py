@@ -180,7 +180,7 @@ def documents(reader: Reader) -> list[object]:
 
 
 DOCUMENTS = ["task", "benchmark", "model-config", "model-weights-header", "run-file", "list-of-files", "manifest"]
-DOCUMENTS += ["manifest-of-parts"]
+DOCUMENTS += ["manifest-of-parts", "saved-network-header"]
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
@@ -215,7 +215,7 @@ TABLES = [
     "summary",
     "bedgraph",
 ]
-TABLES += ["chrom-sizes", "genome-index"]
+TABLES += ["chrom-sizes", "genome-index", "image-classes", "image-labels"]
 
 
 @pytest.mark.parametrize("name", TABLES)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import reprlib
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
-from seqplrp.errors import SeqplrpError
+from seqplrp.errors import SeqplrpError, first_line
+from seqplrp.storage import parse_json
 
 Classes = Mapping[str, int] | Sequence[str] | Path | str
 """Numbers by name; names in the order of the numbers; or a file that `read_classes` reads."""
@@ -45,6 +47,11 @@ def read_classes(path: Path | str) -> dict[str, int]:
     pairs = _from_json(text, file) if text.lstrip()[:1] in ("{", "[") else _from_lines(text, file)
     if not pairs:
         raise SeqplrpError(file, "names no class", "give JSON, or text with a class a line")
+    unreadable = next((name for name, _ in pairs if not name or not name.isprintable()), None)
+    if unreadable is not None:
+        raise SeqplrpError(
+            file, f"{reprlib.repr(unreadable)} is no class's name", "give JSON, or text with a class a line"
+        )
     return _unambiguous(pairs, file)
 
 
@@ -77,7 +84,7 @@ def numbers_of(classes: Classes) -> dict[str, int]:
     if isinstance(classes, Mapping):
         wrong = next((name for name, number in classes.items() if not _is_number(number)), None)
         if wrong is not None:
-            raise SeqplrpError("classes", f"{wrong!r} has {classes[wrong]!r}", "give numbers from 0")
+            raise SeqplrpError("classes", f"{wrong!r} has {reprlib.repr(classes[wrong])}", "give numbers from 0")
         return dict(classes)
     return {name: number for number, name in enumerate(classes) if classes.count(name) == 1}
 
@@ -118,26 +125,29 @@ def _some(names: Sequence[str], shown: int = 3) -> str:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 10**9
 
 
 def _from_json(text: str, file: Path) -> list[tuple[str, int]]:
     try:
-        content = json.loads(text)
+        content = parse_json(text)
     except json.JSONDecodeError as error:
         raise SeqplrpError(f"{file}, line {error.lineno}", f"is not JSON ({error.msg})", "mend it") from error
+    except ValueError as error:
+        raise SeqplrpError(file, f"can't be read as JSON ({first_line(error)})", "mend it") from error
     if isinstance(content, list):
         content = {str(number): name for number, name in enumerate(content)}
     pairs = []
     for key, value in content.items():
         names = value if isinstance(value, list) else [value]
+        number = _whole(key)
         if _is_number(value):
             pairs.append((key, value))
-        elif key.isdecimal() and names and all(isinstance(name, str) for name in names):
-            pairs += [(name, int(key)) for name in names]
+        elif number is not None and names and all(isinstance(name, str) for name in names):
+            pairs += [(name, number) for name in names]
         else:
             remedy = "give names to numbers, numbers to names, or a list of names"
-            raise SeqplrpError(file, f"{key!r} has {value!r}", remedy)
+            raise SeqplrpError(file, f"{reprlib.repr(key)} has {reprlib.repr(value)}", remedy)
     return pairs
 
 
@@ -146,14 +156,20 @@ def _from_lines(text: str, file: Path) -> list[tuple[str, int]]:
     for line, content in enumerate(text.splitlines(), start=1):
         if not content.strip():
             continue
-        name, tab, number = content.partition("\t")
-        if tab and not number.strip().isdecimal():
+        name, tab, told = content.partition("\t")
+        number = _whole(told.strip()) if tab else len(pairs)
+        if number is None:
             remedy = "write name<TAB>number, or a name alone"
-            raise SeqplrpError(f"{file}, line {line}", f"{number!r} is no number", remedy)
+            raise SeqplrpError(f"{file}, line {line}", f"{reprlib.repr(told)} is no number of a class", remedy)
         if not tab and _is_wordnet_id(content.partition(" ")[0]):
             name = content.partition(" ")[0]
-        pairs.append((name.strip(), int(number) if tab else len(pairs)))
+        pairs.append((name.strip(), number))
     return pairs
+
+
+def _whole(text: str) -> int | None:
+    """Return the number that a text is; None where it is none that counts classes."""
+    return int(text) if text.isdecimal() and len(text) <= 9 else None
 
 
 def _is_wordnet_id(word: str) -> bool:

@@ -147,7 +147,7 @@ def read_ecssd(directory: Path | str, *, classes: Classes | None = None, split: 
     return read_images_and_masks(
         place / "images",
         place / "ground_truth_mask",
-        labels=labels if labels.is_file() else None,
+        labels=labels if labels.exists() else None,
         classes=classes,
         split=split,
     )

@@ -117,6 +117,7 @@ def _opened(path: Path, *, load: bool = True) -> Iterator[Any]:
     bombs = (pillow.DecompressionBombWarning, pillow.DecompressionBombError)
     try:
         with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of oddities in what surrounds the pixels
             warnings.simplefilter("error", pillow.DecompressionBombWarning)
             with pillow.open(path) as image:
                 if load:

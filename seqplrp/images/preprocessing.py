@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import reprlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -22,6 +22,9 @@ Interpolation = Literal["nearest", "nearest-exact", "bilinear", "bicubic", "box"
 Size = int | tuple[int, int] | None
 Channels = tuple[float, float, float]
 BoolArray = npt.NDArray[np.bool_]
+
+LARGEST = 10_000
+"""Pixels of a side: what asks for more is a mistake, or no good file."""
 
 
 @dataclass(frozen=True)
@@ -59,19 +62,24 @@ class Preprocessing:
     def __post_init__(self) -> None:
         for name, size in (("resize", self.resize), ("crop", self.crop)):
             if size is not None and not _is_size(size):
-                raise SeqplrpError(name, f"{size!r} is no size", "give pixels such as 224, (height, width), or None")
+                remedy = f"give pixels such as 224, at most {LARGEST:,}; (height, width); or None"
+                raise SeqplrpError(name, f"{reprlib.repr(size)} is no size", remedy)
         for name, numbers in (("mean", self.mean), ("std", self.std)):
             if not _are_channels(numbers):
                 raise SeqplrpError(
-                    name, f"{numbers!r} is not one finite number a channel", "give three, as (0.5, 0.5, 0.5)"
+                    name,
+                    f"{reprlib.repr(numbers)} is not one finite number a channel",
+                    "give three, as (0.5, 0.5, 0.5)",
                 )
         if min(self.std) <= 0:
             raise SeqplrpError("std", f"{self.std!r} has a number that is not positive", "give three positive numbers")
         if self.interpolation not in get_args(Interpolation):
             known = ", ".join(get_args(Interpolation))
-            raise SeqplrpError("interpolation", f"{self.interpolation!r} is not known", f"use one of {known}")
+            raise SeqplrpError(
+                "interpolation", f"{reprlib.repr(self.interpolation)} is not known", f"use one of {known}"
+            )
         if not isinstance(self.antialias, bool):
-            raise SeqplrpError("antialias", f"{self.antialias!r} is neither", "use True or False")
+            raise SeqplrpError("antialias", f"{reprlib.repr(self.antialias)} is neither", "use True or False")
         if not self.antialias and self.interpolation in ("box", "hamming", "lanczos"):
             raise SeqplrpError("antialias", f"{self.interpolation} always smooths", "use bilinear, or antialias=True")
 
@@ -183,9 +191,13 @@ class Preprocessing:
         SeqplrpError
             Where there are other fields, or values that are none.
         """
+        if not isinstance(content, Mapping):
+            raise SeqplrpError("preprocessing", f"is {reprlib.repr(content)}, no settings by name", "save it again")
         unknown = set(content) - {field.name for field in fields(cls)}
         if unknown:
-            raise SeqplrpError("preprocessing", f"there is no setting {sorted(unknown)[0]!r}", "leave it out")
+            raise SeqplrpError(
+                "preprocessing", f"there is no setting {reprlib.repr(sorted(unknown)[0])}", "leave it out"
+            )
         given: dict[str, Any] = {name: _tuple_of(value) for name, value in content.items()}
         return cls(**given)
 
@@ -219,13 +231,13 @@ def _functional() -> Any:
 
 def _is_size(size: object) -> bool:
     numbers = size if isinstance(size, tuple) and len(size) == 2 else (size,)
-    return all(isinstance(number, int) and not isinstance(number, bool) and number >= 1 for number in numbers)
+    return all(isinstance(n, int) and not isinstance(n, bool) and 1 <= n <= LARGEST for n in numbers)
 
 
 def _are_channels(numbers: object) -> bool:
     if not isinstance(numbers, tuple) or len(numbers) != 3:
         return False
-    return all(isinstance(n, int | float) and not isinstance(n, bool) and math.isfinite(n) for n in numbers)
+    return all(isinstance(n, int | float) and not isinstance(n, bool) and -1e9 < n < 1e9 for n in numbers)
 
 
 def _tuple_of(value: object) -> object:

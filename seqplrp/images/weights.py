@@ -15,6 +15,7 @@ from safetensors import SafetensorError, safe_open
 from seqplrp.errors import SeqplrpError, first_line
 from seqplrp.images.extras import imported
 from seqplrp.images.preprocessing import Preprocessing
+from seqplrp.storage import parse_json
 
 SUFFIX = ".safetensors"
 """How the names of saved networks end."""
@@ -58,14 +59,19 @@ def told_by(path: Path) -> Told | None:
             found: dict[str, str] = file.metadata() or {}
         if "preprocessing" not in found:
             return None
-        classes = json.loads(found["classes"]) if "classes" in found else None
-        return Told(
-            found.get("network"),
-            Preprocessing.from_dict(json.loads(found["preprocessing"])),
-            None if classes is None else tuple(map(str, classes)),
-        )
-    except (SafetensorError, OSError, ValueError, TypeError) as error:
+        preprocessing = Preprocessing.from_dict(parse_json(found["preprocessing"]))
+        return Told(found.get("network"), preprocessing, _names(found.get("classes")))
+    except (SafetensorError, OSError, ValueError) as error:
         raise SeqplrpError(path, f"can't be read as a saved network ({first_line(error)})", "save it again") from error
+
+
+def _names(written: str | None) -> tuple[str, ...] | None:
+    if written is None:
+        return None
+    names = parse_json(written)
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ValueError("classes are no list of names")
+    return tuple(names)
 
 
 # ---- torchvision's

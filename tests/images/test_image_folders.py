@@ -572,6 +572,11 @@ def test_classes_are_read_in_every_usual_form(tmp_path: Path, content: str, expe
         (b'{"tench": "fish"}', "'tench' has 'fish'"),
         (b'["crane", "crane"]', "the class 'crane' has the numbers 0 and 1"),
         (b"tench\tfirst\n", "line 1: 'first' is no number"),
+        (b"tench\t" + b"9" * 5000, "line 1: '9+[.]+9+' is no number of a class;"),
+        (b'{"' + b"9" * 5000 + b'": "tench"}', "'9+[.]+9+' has 'tench'"),
+        (b'{"tench": ' + b"9" * 5000 + b"}", "can't be read as JSON"),
+        (b'{"tench": ' + b"9" * 4000 + b"}", "'tench' has 9+[.]+9+;"),
+        (b"[" * 100_000, "can't be read as JSON"),
         (None, "can't be read"),
     ],
 )

@@ -250,6 +250,12 @@ def test_only_what_can_be_loaded_again_is_saved(tmp_path: Path) -> None:
         ({"preprocessing": "{}", "network": "resnet99"}, "holds weights of resnet99, which is not known"),
         ({"preprocessing": "{", "network": "resnet18"}, "can't be read as a saved network"),
         ({"preprocessing": '{"crop": -1}', "network": "resnet18"}, "can't be read as a saved network .*crop"),
+        (
+            {"preprocessing": "[]", "network": "resnet18"},
+            r"can't be read as a saved network .*\[\], no settings by name",
+        ),
+        ({"preprocessing": "{}", "network": "resnet18", "classes": "5"}, "can't be read .*no list of names"),
+        ({"preprocessing": "{}", "network": "resnet18", "classes": '["a"]'}, "names 1 classes for 3 outputs"),
     ],
 )
 def test_a_file_that_says_nothing_of_use_is_told(tmp_path: Path, told: dict[str, str], said: str) -> None:

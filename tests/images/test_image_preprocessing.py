@@ -142,6 +142,8 @@ def test_settings_survive_json(preprocessing: Preprocessing) -> None:
         ({"crop": 2.5}, "crop: 2.5 is no size"),
         ({"crop": (1, 2, 3)}, r"crop: \(1, 2, 3\) is no size"),
         ({"resize": True}, "resize: True is no size"),
+        ({"crop": 1_000_000}, "crop: 1000000 is no size; give pixels such as 224, at most 10,000"),
+        ({"mean": (0.5, 0.5, 10**400)}, "mean: .* one finite number a channel"),
         ({"mean": (0.5, 0.5)}, "mean: .* one finite number a channel"),
         ({"mean": (0.5, 0.5, float("nan"))}, "mean: .* one finite number a channel"),
         ({"std": (0.5, 0.0, 0.5)}, "std: .* not positive"),
