@@ -2,16 +2,15 @@
 """What a run of a million sequences takes, from what one takes: the inputs of docs/scale.md, measured, and its tables.
 
     python benchmarks/scale.py measure [--sequences N] [--length L] [--threads N] [--out DIR]
-    python benchmarks/scale.py size --measured FILE.json --ms X [--sequences N] [--gpus N]... [--actors N]
+    python benchmarks/scale.py size --measured FILE.json --ms X [--sequences N] [--devices N]... [--actors N]
                                      [--formats LIST]
 
 `measure` times, on one core of the CPU, all that is not the engine: reading and hashing the input, tables, parts,
 checksums, each format. Times are processor time, which other work on the machine hardly lengthens. It counts the
 engine's floating-point operations for two networks exactly, and times them on the CPU.
 
-`size` adds that up for so many GPUs, given the milliseconds that a sequence takes the engine on one of them: what
-`seqplrp explain --device cuda` prints as "ms each" (or on one core: then say cores for GPUs). It names what takes
-longest.
+`size` adds that up for so many devices (GPUs, or cores), given the milliseconds that a sequence takes the engine on one
+of them: what `seqplrp explain --device cuda` prints as "ms each". It names what takes longest.
 """
 
 from __future__ import annotations
@@ -294,7 +293,7 @@ def measured_text(data: dict[str, Any]) -> str:
 
 
 def sized(
-    data: dict[str, Any], ms: float, sequences: int, gpus: int, actors: int, formats: Sequence[str]
+    data: dict[str, Any], ms: float, sequences: int, devices: int, actors: int, formats: Sequence[str]
 ) -> dict[str, Any]:
     """Add up a run, in minutes.
 
@@ -303,20 +302,20 @@ def sized(
     data : dict
         What `measure` saved.
     ms : float
-        The engine's milliseconds a sequence on one GPU.
-    sequences, gpus : int
+        The engine's milliseconds a sequence on one device.
+    sequences, devices : int
         How many.
     actors : int
-        Processes that share a GPU, so that one's tables do not keep it waiting.
+        Processes that share a device, so that one's tables do not keep it waiting.
     formats : sequence of str
         What is written.
     """
     own, million = data["microseconds"], sequences / 6e7  # minutes of a microsecond a sequence
     beside = own["tables"] + own["part"]
-    each = max(1e3 * ms, (1e3 * ms + beside) / actors)  # others use the GPU while one makes its tables
+    each = max(1e3 * ms, (1e3 * ms + beside) / actors)  # others compute while one makes its tables
     steps = {
         "check": (own["hash"] + own["read"]) * million,
-        "explain": each / gpus * million,
+        "explain": each / devices * million,
         "hand out": own["read"] * million,
         "gather": (own["hash"] + own["verify"] + own["index"]) * million,
         "files": sum(data["formats"][name]["microseconds"] for name in formats) * million,
@@ -324,7 +323,7 @@ def sized(
     apart = {name: took for name, took in steps.items() if name != "hand out"}
     apart["explain"] = max(steps["explain"], steps["hand out"])  # the input is read meanwhile
     return {
-        "GPUs": gpus,
+        "devices": devices,
         **{f"{name}, min": f"{took:.1f}" for name, took in apart.items()},
         "all, h": f"{sum(apart.values()) / 60:.2f}",
         "longest": max(apart, key=lambda name: apart[name]),
@@ -334,13 +333,14 @@ def sized(
 def size(given: argparse.Namespace) -> None:
     """Print the table for the user's own GPU."""
     data = json.loads(given.measured.read_text(encoding="utf-8"))
-    formats, n, gpus = given.formats.split(","), given.sequences, given.gpus or (1, 8, 64)
-    print(f"{n:,} sequences, {given.ms:g} ms each on one GPU, {given.actors} actors a GPU, formats {given.formats}\n")
-    print(table([sized(data, given.ms, n, number, given.actors, formats) for number in gpus]), end="")
+    formats, n, devices = given.formats.split(","), given.sequences, given.devices or (1, 8, 64)
+    actors = f"{given.actors} actor{'s' * (given.actors > 1)} each"
+    print(f"{n:,} sequences, {given.ms:g} ms each on one device, {actors}, formats {given.formats}\n")
+    print(table([sized(data, given.ms, n, number, given.actors, formats) for number in devices]), end="")
     parts, files = data["part_bytes"], sum(data["formats"][name]["bytes"] for name in formats)
     print(f"\nOn the disk: {parts * n / 1e9:.0f} GB of parts, {files * n / 1e9:.0f} GB of files.")
     lost = data["chunk"] * given.ms / 1e3
-    print(f"A worker that dies loses the chunk it is at: {data['chunk']} sequences, {lost:.1f} s of a GPU's time.")
+    print(f"A worker that dies loses the chunk it is at: {data['chunk']} sequences, {lost:.1f} s of the engine's time.")
 
 
 def main() -> None:
@@ -357,7 +357,7 @@ def main() -> None:
     other.add_argument("--measured", type=Path, required=True)
     other.add_argument("--ms", type=float, required=True)
     other.add_argument("--sequences", type=int, default=MILLION)
-    other.add_argument("--gpus", type=int, action="append")
+    other.add_argument("--devices", type=int, action="append", help="repeatable; 1, 8 and 64 unless given")
     other.add_argument("--actors", type=int, default=1)
     other.add_argument("--formats", default=",".join(BY_DEFAULT))
     other.set_defaults(do=size)
