@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 EXTRAS := peers,modisco,image,ray,jaspar,parquet,zarr
 
-.PHONY: setup demo test check format fuzz real benchmark-speed benchmark-images benchmark-pipeline bench-small bench-full bench-development bench-real bench-curves bench-roar clean
+.PHONY: setup demo test check format fuzz real benchmark-speed benchmark-images benchmark-pipeline bench-small bench-full bench-development bench-real bench-curves bench-roar bench-images clean
 
 setup: $(if $(DEV),$(VENV)/.dev-installed,$(VENV)/.installed)
 
@@ -88,6 +88,11 @@ bench-development bench-real bench-curves:
 bench-roar:
 	@$(MAKE) --no-print-directory setup DEV=1
 	$(BIN)/python examples/roar.py benchmark-output/roar
+
+# The image benchmark: slim VGG-16 and ResNet-50, trained on shapes (three seeds each), by every method of the family.
+bench-images:
+	@$(MAKE) --no-print-directory setup DEV=1
+	$(BIN)/seqplrp image benchmark --config examples/images/shapes.yaml --out benchmark-output/images
 
 clean:
 	rm -rf $(VENV) demo-output fuzz-output benchmark-output/small build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

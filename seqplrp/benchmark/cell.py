@@ -316,7 +316,8 @@ class Worker:
 
     def _measure(self, scene: Scene, variant: Variant, maps: Maps, shared: float) -> None:
         matched, started, relevance = self.config.matched, time.perf_counter(), maps.relevance
-        method, names = variant.method, (variant.name, variant.family)
+        names = (variant.name, variant.family)
+        method = None if variant.method is None else scene.suited(variant.method)
         explain = None if method is None else _explaining(method, scene.model)
         subject = Subject(scene, relevance, explain, maps.hypothetical)
         domain, chosen = self.config.domain, self.config.protocols
@@ -435,10 +436,10 @@ def maps_of(scene: Scene, variants: Sequence[Variant], *, hypothetical: bool = F
     if first is None:
         return [Maps(scene.candidates.truth.astype(np.float64))]
     if len(variants) > 1:
-        methods: list[Any] = [variant.method for variant in variants]
+        methods: list[Any] = [scene.suited(variant.method) for variant in variants if variant.method is not None]
         found = Sweep(scene.model, scene.x[:1], methods)(scene.x, target=scene.targets)
     else:
-        found = [Explainer(scene.model, scene.x[:1], first)(scene.x, target=scene.targets)]
+        found = [Explainer(scene.model, scene.x[:1], scene.suited(first))(scene.x, target=scene.targets)]
     return [
         Maps(
             one.per_base.to(torch.float64).numpy(),

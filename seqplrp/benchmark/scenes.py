@@ -12,6 +12,8 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
+from seqplrp.methods import Method
+
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 A = TypeVar("A", bound=np.generic)
@@ -104,6 +106,10 @@ class Scene:
 
     def __len__(self) -> int:
         return len(self.x)
+
+    def suited(self, method: Method) -> Method:
+        """Return a method as it is for this model: where a domain's methods depend on what a model takes."""
+        return method
 
     def first(self, n: int) -> Self:
         """Return the first inputs alone."""

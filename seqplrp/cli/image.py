@@ -6,7 +6,7 @@ import importlib
 
 import typer
 
-IMAGE_COMMANDS = ("simulate", "train", "explain")
+IMAGE_COMMANDS = ("simulate", "train", "explain", "benchmark")
 """In the order of the work; each is a module of this room, ``image_NAME``."""
 
 

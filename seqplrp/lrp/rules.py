@@ -307,6 +307,17 @@ class ZBox:
         if not bool(ordered.all() if isinstance(ordered, Tensor) else ordered):
             raise SeqplrpError("ZBox", "low is above high", "give the input's lowest and highest values in that order")
 
+    def __eq__(self, other: object) -> bool:
+        # tensors compare entry by entry, of which no one truth value can be made
+        return isinstance(other, ZBox) and self._key == other._key
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+    @property
+    def _key(self) -> tuple[object, ...]:
+        return (*(_entries(bound) for bound in (self.low, self.high)), self.eps)
+
     def __repr__(self) -> str:
         # torch would write a tensor of one bound a channel over many lines
         return f"ZBox(low={_in_a_line(self.low)}, high={_in_a_line(self.high)}, eps={self.eps})"
@@ -315,6 +326,12 @@ class ZBox:
         """One branch of three terms."""
         terms = (Term("input", weight), Term("low", -_positive(weight)), Term("high", -_negative(weight)))
         return (Branch(terms, None),)
+
+
+def _entries(bound: float | Tensor) -> object:
+    if not isinstance(bound, Tensor):
+        return bound
+    return bound.dtype, tuple(bound.shape), tuple(bound.flatten().tolist())
 
 
 def _in_a_line(bound: float | Tensor) -> str:

@@ -74,6 +74,18 @@ def test_the_forward_pass_is_run_once_a_batch(monkeypatch) -> None:
     assert len(passes) == 3  # 7 sequences by 3, not 9
 
 
+def test_rules_with_bounds_a_channel_are_alike_by_their_values_and_can_be_swept() -> None:
+    low, high = torch.full((4, 1), -1.0, dtype=torch.float64), torch.full((4, 1), 2.0, dtype=torch.float64)
+    assert sp.ZBox(low, high) == sp.ZBox(low.clone(), high.clone())
+    assert hash(sp.ZBox(low, high)) == hash(sp.ZBox(low.clone(), high.clone()))
+    assert sp.ZBox(low, high) != sp.ZBox(low, high + 1)
+    assert sp.ZBox(low, high) != sp.ZBox(-1.0, 2.0)
+    rules = [{"@first": sp.ZBox(low.clone(), high.clone()), "*": sp.Epsilon()} for _ in range(2)]
+    x, methods = sequences(), [sp.PLRP(rule=rule, p=p) for rule, p in zip(rules, (0.25, 0.5), strict=True)]
+    for found, method in zip(Sweep(classifier(), x, methods)(x, 1), methods, strict=True):
+        assert torch.equal(found.relevance, sp.explain(classifier(), x, 1, method).relevance)
+
+
 @pytest.mark.parametrize("rule", [sp.Gamma(0.25), sp.ZPlus(), sp.AlphaBeta(2, 1)], ids=repr)
 def test_a_rules_own_sums_are_made_once_a_batch_for_all_members_and_targets(rule, monkeypatch) -> None:
     x, made = sequences(), []

@@ -1,0 +1,80 @@
+"""The images that all methods of one network see."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from seqplrp.benchmark import SCORED, Candidates, Network, Scene, scored_rows
+from seqplrp.images.batches import normalised, predict_images
+from seqplrp.images.benchmark.networks import ClassifierNetwork
+from seqplrp.images.benchmark.tasks import UNLABELLED, TaskImages
+from seqplrp.images.composites import image_composite
+from seqplrp.images.preprocessing import IMAGENET, Preprocessing
+from seqplrp.methods import LRP, Method
+
+NO_TRUTH = "no object in sight"
+MISSED = "another class predicted"
+NOT_POSITIVE = "score not above 0"
+
+
+@dataclass(frozen=True)
+class ShownImages(Candidates):
+    """The images of a task that are to be explained.
+
+    Attributes
+    ----------
+    pixels : ndarray of uint8, shape (N, 3, H, W)
+    """
+
+    pixels: npt.NDArray[np.uint8]
+
+    def rows(self, chosen: npt.NDArray[np.intp]) -> Self:
+        """Return some of them, in this order."""
+        return replace(super().rows(chosen), pixels=self.pixels[chosen])
+
+    @classmethod
+    def of(cls, task: TaskImages, most: int, seed: int) -> ShownImages:
+        """Draw them from a task's test images."""
+        found = task.choose(most, seed)
+        return cls(found.ids, found.labels, found.truth, found.ignore, found.distractor, found.pixels)
+
+
+@dataclass(frozen=True)
+class ImageScene(Scene):
+    """The images of a network that are scored.
+
+    Attributes
+    ----------
+    candidates : ShownImages
+    preprocessing : Preprocessing
+        The network's.
+    """
+
+    candidates: ShownImages
+    preprocessing: Preprocessing = IMAGENET
+
+    def suited(self, method: Method) -> Method:
+        """Return a method whose rules, where a composite names them, know the bounds of this network's pixels."""
+        if isinstance(method, LRP) and isinstance(method.rule, str) and method.rule.endswith("-box"):
+            return replace(method, rule=image_composite(method.rule, self.preprocessing))
+        return method
+
+
+def scene_of(network: Network, data: TaskImages, candidates: ShownImages, seed: int) -> ImageScene:
+    """Choose what is scored of a network: images with an object that it classifies right, by a score above 0."""
+    assert isinstance(network, ClassifierNetwork)
+    logits = predict_images(network.module, network.preprocessing, candidates.pixels).numpy().astype(np.float64)
+    predicted = logits.argmax(axis=1)
+    targets = np.where(candidates.targets == UNLABELLED, predicted, candidates.targets)
+    scores = logits[np.arange(len(logits)), np.minimum(targets, logits.shape[1] - 1)]
+    applies = (~candidates.truth.any(axis=(1, 2)), predicted != targets, ~(scores > 0))
+    status = np.select(applies, (NO_TRUTH, MISSED, NOT_POSITIVE), SCORED).astype(object)
+    kept, left_out = scored_rows(status)
+    chosen = replace(candidates, targets=targets.astype(np.int64)).rows(kept)
+    x = normalised(torch.from_numpy(chosen.pixels), network.preprocessing).contiguous()
+    return ImageScene(network.module, chosen, x, scores[kept], seed, left_out, preprocessing=network.preprocessing)
