@@ -20,9 +20,10 @@ import pyfaidx
 
 from seqplrp.errors import SeqplrpError, first_line
 from seqplrp.genomics.letters import Iupac, foreign_letter, foreign_letter_error, letter_table
-from seqplrp.genomics.textfile import unwritable
+from seqplrp.genomics.textfile import disk_failure, unwritable
 
 _GZIP_MAGIC = b"\x1f\x8b"
+_MOST_INFLATED = 1032  # bytes that a compressed one can stand for
 _GZIP_NAMES = (".gz", ".bgz")  # by which pyfaidx tells bgzip
 # whatever pyfaidx and Bio.bgzf raise for files that are not what they should be
 _UNREADABLE = (
@@ -120,6 +121,9 @@ class Genome:
         except SeqplrpError:
             raise
         except _UNREADABLE as problem:
+            failed = disk_failure(f"{self.path}, contig {contig!r}", problem)
+            if failed is not None:
+                raise failed from None
             what = f"contig {contig!r} can't be read ({first_line(problem)})"
             raise SeqplrpError(self.path, what, "copy or download the file again, and remove its index") from None
         if len(raw) != end - start:
@@ -224,6 +228,9 @@ class Genome:
         except SeqplrpError:
             raise
         except _UNREADABLE as problem:
+            failed = disk_failure(self.path, problem)
+            if failed is not None:
+                raise failed from None
             if isinstance(problem, OSError):
                 remedy = f"copy or download it again, if it is damaged, or make room in {tempfile.gettempdir()}"
             raise SeqplrpError(self.path, f"can't be indexed ({first_line(problem)})", remedy) from None
@@ -257,6 +264,9 @@ class Genome:
             if self._bgzipped:
                 faidx.gzi_index = [_Block(*block) for block in faidx.gzi_index]
             last = next(reversed(faidx.index.values()), None)
+            most = os.path.getsize(self.path) * (_MOST_INFLATED if self._bgzipped else 1)
+            if any(max(entry.rlen, entry.offset) > most for entry in faidx.index.values()):
+                raise ValueError("the index names places that the file has no content for")
             if last is None or not _ends_there(faidx, last, at_end=True):
                 raise ValueError("the index does not fit the file")
         except BaseException:

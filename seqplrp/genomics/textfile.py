@@ -52,10 +52,25 @@ def byte_lines(path: str | os.PathLike[str], *, longest: int = -1) -> Iterator[b
 
 def _unreadable(path: str | os.PathLike[str], number: int, problem: OSError) -> SeqplrpError:
     where = f"{path}, after line {number}" if number else path
+    failed = disk_failure(where, problem)
+    if failed is not None:
+        return failed
     remedy = "check that it is a readable file" if Path(path).exists() else "check the path"
-    if problem.errno in (errno.EIO, errno.ESTALE):
-        remedy = "check the disk that it lies on, and copy the file from where it is whole"
     return SeqplrpError(where, f"can't be read ({problem.strerror or problem})", remedy)
+
+
+def disk_failure(where: object, problem: BaseException) -> SeqplrpError | None:
+    """Return the error for a disk that fails to read a file, if that is what is behind a problem.
+
+    Libraries raise what they take it for, while they handle the system's own error.
+    """
+    seen: BaseException | None = problem
+    while seen is not None:
+        if isinstance(seen, OSError) and seen.errno in (errno.EIO, errno.ESTALE):
+            remedy = "check the disk that it lies on, and copy the file from where it is whole"
+            return SeqplrpError(where, f"can't be read ({seen.strerror})", remedy)
+        seen = seen.__context__
+    return None
 
 
 def _damaged(path: str | os.PathLike[str], number: int, what: str) -> SeqplrpError:

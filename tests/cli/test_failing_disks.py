@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import builtins
+import errno
+import gzip
+import io
 import os
 import re
 import shutil
@@ -21,7 +25,7 @@ from mounts import (
     writable,
 )
 
-from seqplrp.genomics import write_fasta
+from seqplrp.genomics import Genome, write_fasta
 from seqplrp.pipeline import FORMATS
 
 SEQUENCES, CHUNK = 30, 2
@@ -280,3 +284,96 @@ def test_a_disk_that_breaks_in_mid_file_is_told_with_the_file(run, asked, tmp_pa
         assert re.search(r"out1/parts/part-00000003.npz: input/output error; check that disk", error_of(done))
     asked[asked.index("--fasta") + 1] = tmp_path / "files" / "long.fa"
     assert made == whole_run(run, asked, tmp_path / "whole")
+
+
+class Breaking(io.FileIO):
+    """A file of which all behind some byte can't be read."""
+
+    whole = 1 << 62
+
+    def readinto(self, buffer):
+        if self.tell() + len(buffer) > self.whole:
+            if self.tell() >= self.whole:
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+            buffer = memoryview(buffer)[: self.whole - self.tell()]
+        return super().readinto(buffer)
+
+
+@pytest.fixture
+def breaks(monkeypatch):
+    """Let a file break behind some byte, from the time on when it is opened after so many times."""
+
+    def breaks(path, whole, *, opened=0):
+        opens, times = builtins.open, []
+
+        def other(file, mode="r", *given, **more):
+            if isinstance(file, str | os.PathLike) and os.fspath(file) == os.fspath(path) and mode == "rb":
+                times.append(1)
+                raw = Breaking(file)
+                raw.whole = whole if len(times) > opened else raw.whole
+                return io.BufferedReader(raw)
+            return opens(file, mode, *given, **more)
+
+        monkeypatch.setattr(builtins, "open", other)
+        return times
+
+    return breaks
+
+
+def on_a_genome(asked, tmp_path, windows=400):
+    """The command for regions of a genome of 40 lines of 500 bases, and their files."""
+    (dna,) = random_dna(1, 20_000)
+    genome, bed = tmp_path / "genome.fa", tmp_path / "regions.bed"
+    genome.write_text(">c\n" + "\n".join(dna[at : at + 500] for at in range(0, 20_000, 500)) + "\n")
+    bed.write_text("".join(f"c\t{40 * i}\t{40 * i + LENGTH}\tr{i}\n" for i in range(windows)))
+    at = asked.index("--fasta")
+    return [*asked[:at], "--bed", bed, "--genome", genome, *asked[at + 2 :]], genome, bed
+
+
+@pytest.mark.parametrize("packed", [False, True], ids=["plain", "gzip"])
+@pytest.mark.parametrize("opened", [0, 2], ids=["at the check", "when it is explained"])
+def test_a_read_error_in_the_input_is_told_with_file_and_line(run, asked, breaks, tmp_path, packed, opened):
+    path = tmp_path / ("x.fa.gz" if packed else "x.fa")
+    records = [(f"s{i}", dna) for i, dna in enumerate(random_dna(2000, LENGTH))]
+    write_fasta(tmp_path / "x.fa", records)
+    content = (tmp_path / "x.fa").read_bytes()
+    if packed:
+        path.write_bytes(gzip.compress(content))
+    asked[asked.index("--fasta") + 1] = path
+    asked = [*asked[:-1], 100, "--formats", "npz"]
+    size = path.stat().st_size
+    # it is opened for the check, for its hash, and to be explained
+    times = breaks(path, size // 2, opened=opened)
+    done = run(*asked, "--out", tmp_path / "out")
+    assert len(times) == opened + 1
+    line = error_of((done.code, done.out, done.err))
+    assert re.search(rf"{path}, after line \d+: can't be read \(Input/output error\); check the disk", line)
+    assert ("finished chunks are kept" in done.err) == (tmp_path / "out").exists() == bool(opened)
+
+
+@pytest.mark.parametrize("which", ["regions", "genome that is indexed", "genome without an index"])
+def test_a_read_error_in_regions_or_the_genome_is_told(run, asked, breaks, tmp_path, which):
+    asked, genome, bed = on_a_genome(asked, tmp_path)
+    if which == "genome that is indexed":
+        with Genome(genome):
+            pass
+    path = bed if which == "regions" else genome
+    breaks(path, 5000)
+    line = error_of((lambda done: (done.code, done.out, done.err))(run(*asked, "--out", tmp_path / "out")))
+    assert str(path) in line
+    assert re.search(r"can.t be read \(Input/output error\); check the disk", line)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_read_error_in_variants_is_told(run, asked, breaks, tmp_path):
+    _, genome, _ = on_a_genome(asked, tmp_path)
+    dna = "".join(genome.read_text().splitlines()[1:])
+    other = {"A": "C", "C": "G", "G": "T", "T": "A"}
+    rows = "".join(f"c\t{at}\tv{at}\t{dna[at - 1]}\t{other[dna[at - 1]]}\n" for at in range(1, 2000, 5))
+    (tmp_path / "v.vcf").write_text(rows)
+    breaks(tmp_path / "v.vcf", 5000)
+    arguments = ["--vcf", tmp_path / "v.vcf", "--genome", genome, "--model", asked[2], "--target", "1"]
+    done = run("variants", *arguments, "--out", tmp_path / "out")
+    line = error_of((done.code, done.out, done.err))
+    assert re.search(r"v.vcf, after line \d+: can't be read \(Input/output error\); check the disk", line)
+    assert not (tmp_path / "out").exists()

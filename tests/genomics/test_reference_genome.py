@@ -148,8 +148,8 @@ def test_a_stretch_off_the_contig_is_refused_and_not_cut(path: Path, start: int,
 def changed(text: str, path: Path, seconds: float) -> None:
     """Write another genome, and date it after (or before) its index."""
     write(path, text)
-    index = os.stat(f"{path}.fai").st_mtime
-    os.utime(path, (index + seconds, index + seconds))
+    index = os.stat(f"{path}.fai").st_mtime_ns + int(seconds * 1e9)  # in whole numbers: a float would round
+    os.utime(path, ns=(index, index))
 
 
 OTHER = {"chr2": drawn(5, 100), "chr1": drawn(6, 1003), "chrM": drawn(7, 59)}
