@@ -174,6 +174,20 @@ def _genome_of_index(path: Path) -> None:
     _genome(path.with_suffix(""))
 
 
+@cache
+def _bgzipped() -> Seeds:
+    """Return a genome compressed by bgzip, with the indexes that pyfaidx makes of it."""
+    import pyfaidx
+    from Bio import bgzf
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "genome.fa.gz"
+        with bgzf.BgzfWriter(str(path), "wb") as out:
+            out.write(_GENOME)
+        pyfaidx.Faidx(str(path)).close()
+        return {file.name: file.read_bytes() for file in Path(folder).iterdir()}
+
+
 def _regions(path: Path, form: str) -> None:
     from seqplrp.genomics import iter_regions
 
@@ -447,6 +461,33 @@ def _npz(path: Path) -> None:
         arrays.per_base[arrays.positions(index)]
 
 
+@cache
+def _variants() -> Seeds:
+    codes, relevance = np.tile(np.arange(5, dtype=np.uint8), (2, 1)), np.ones((2, 1, 5), np.float32)
+    both = {f"{name}_{allele}": values for allele in ("reference", "alternative") for name, values in (
+        ("codes", codes), ("relevance", relevance), ("hypothetical", np.ones((2, 1, 4, 5), np.float32)))}  # fmt: skip
+    buffer = io.BytesIO()
+    np.savez(
+        buffer,
+        targets=np.array(["on"]),
+        ids=np.array(["chr1:3:G:T", "chr1:9:A:AC"]),
+        contigs=np.array(["chr1", "chr1"]),
+        starts=np.array([0, 6]),
+        alignment=np.array([[0, 0], [1, 1], [0, -1], [-1, 0]], np.int32),
+        alignment_ends=np.array([2, 4]),
+        **both,
+    )
+    return {"ours": framed(buffer.getvalue())}
+
+
+def _variant_arrays(path: Path) -> None:
+    from seqplrp.genomics.tracks import read_variants
+
+    arrays = read_variants(path)
+    for index in range(len(arrays)):
+        arrays.aligned(index)
+
+
 def _modisco_arrays(path: Path) -> None:
     from seqplrp.recovery import read_modisco_input
 
@@ -711,6 +752,23 @@ _ALL = (
         cost=3,
         names=False,
     ),
+    Reader(
+        "genome-bgzip",
+        "genome.fa.gz",
+        lambda: {"plain": _bgzipped()["genome.fa.gz"]},
+        _genome,
+        cost=3,
+        writes=True,
+    ),
+    Reader(
+        "genome-bgzip-index",
+        "genome.fa.gz.gzi",
+        lambda: {"plain": _bgzipped()["genome.fa.gz.gzi"]},
+        _genome_of_index,
+        lambda: {name: content for name, content in _bgzipped().items() if not name.endswith(".gzi")},
+        cost=3,
+        names=False,
+    ),
     Reader("bed", "in.bed", _texts(plain=_BED, zipped=_gzipped(_BED)), partial(_regions, form="bed")),
     Reader("narrowpeak", "in.narrowPeak", _texts(plain=_NARROW), partial(_regions, form="auto")),
     Reader("vcf", "in.vcf", _texts(plain=_VCF, zipped=_gzipped(_VCF)), _vcf),
@@ -772,6 +830,7 @@ _ALL = (
     Reader("labelled-directory", "labels.tsv", _many_labels, _labelled, _many_sequences, names=False, cost=5),
     Reader("relevance", "relevance.npz", partial(_only, "relevance.npz"), _npz),
     Reader("relevance-members", "relevance.npz", partial(_framed, "relevance.npz"), _npz, encode=zipped),
+    Reader("variants-members", "variants.npz", _variants, _variant_arrays, encode=zipped),
     Reader(
         "modisco-arrays",
         "modisco_sequences.npz",

@@ -114,9 +114,10 @@ def test_what_is_no_such_file_at_all_is_refused_by_every_reader(tmp_path, kind: 
         with in_time():
             read = reader.told(path)
         # an index that is none is made anew; a track may be empty
-        assert read == (name == "genome-index" or (kind in NO_ROWS and name in ("bedgraph", "chrom-sizes"))), name
+        assert read == (name in MADE_ANEW or (kind in NO_ROWS and name in ("bedgraph", "chrom-sizes"))), name
 
 
+MADE_ANEW = ("genome-index", "genome-bgzip-index")
 NO_ROWS = ("empty", "a line's end")
 
 
@@ -128,7 +129,7 @@ def test_a_folder_in_a_file_s_place_is_refused(tmp_path, name: str) -> None:
     path.mkdir()
     with suppress(IsADirectoryError):  # the command line tells it in one line
         # an index is made anew; a table of scores need not be there
-        assert reader.told(path) == (name in ("genome-index", "summary"))
+        assert reader.told(path) == (name in (*MADE_ANEW, "summary"))
 
 
 # --- files that are well-formed, with anything in them ----------------------------------------------------------------
@@ -243,7 +244,9 @@ types = st.sampled_from(
 arrays = st.builds(lambda shape, kind, fill: np.full(shape, fill).astype(kind), shapes, types, st.integers(0, 5))
 
 
-@pytest.mark.parametrize("name", ["relevance-members", "modisco-arrays", "further-npz", "part-members"])
+@pytest.mark.parametrize(
+    "name", ["relevance-members", "variants-members", "modisco-arrays", "further-npz", "part-members"]
+)
 def test_an_archive_with_any_arrays_is_read_or_refused_in_one_line(tried, name: str) -> None:
     reader = READERS[name]
     (*_, seed) = reader.seeds().values()
