@@ -9,10 +9,11 @@ import gzip
 import io
 import json
 import pickle
+import re
 import signal
 import sys
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -22,6 +23,8 @@ import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+from seqplrp.recovery import read_explanations
 
 FUZZ = Path(__file__).parents[1] / "fuzz"
 sys.path.append(str(FUZZ))
@@ -301,3 +304,104 @@ def test_an_hdf5_file_with_any_datasets_is_read_or_refused_in_one_line(tried, na
         tried(reader, buffer.getvalue())
 
     attempt()
+
+
+# --- what was found by fuzzing: each of these once ended in a traceback, or did not end -------------------------------
+
+
+def swapped(old: bytes, new: bytes):
+    """Return a change of a sound file, in which what is to be replaced must stand."""
+
+    def change(data: bytes) -> bytes:
+        assert old in data
+        return data.replace(old, new, 1)
+
+    return change
+
+
+def on_another_disk(data: bytes) -> bytes:
+    """Say that a zip archive is of several disks."""
+    at = data.rindex(b"PK\x06\x07")
+    return data[: at + 16] + (2).to_bytes(4, "little") + data[at + 20 :]
+
+
+def beginning_before_the_file(data: bytes) -> bytes:
+    """Let a zip archive's directory say that it stands 100 bytes further on than it does."""
+    at = data.rindex(b"PK\x05\x06") + 16
+    return data[:at] + (int.from_bytes(data[at : at + 4], "little") + 100).to_bytes(4, "little") + data[at + 4 :]
+
+
+NESTED = b"[" * 3000
+FOUND: dict[str, tuple[str, Callable[[bytes], bytes]]] = {
+    "a date that is none": ("task", swapped(b"length: 60", b"length: !!timestamp x")),
+    "a whole number without digits": ("task", swapped(b"length: 60", b"length: !!int ''")),
+    "a number without digits": ("task", swapped(b"length: 60", b"length: !!float ''")),
+    "a truth value that is none": ("task", swapped(b"length: 60", b"length: !!bool maybe")),
+    "a number too large for a float": ("task", swapped(b"length: 60", b"length: 1" + b":1" * 400 + b".0")),
+    "a number too long to be shown": ("task", swapped(b"length: 60", b"length: 0x" + b"f" * 4000)),
+    "an escape beyond Unicode": ("task", swapped(b"name: spaced", b'name: "\\UFFFFFFFF"')),
+    "half a character": ("task", swapped(b"two motifs", b"two \\ud800 motifs")),
+    "a path that is too long": ("task", swapped(b"motifs.meme", b"x" * 5000)),
+    "a background's path that is too long": ("task", swapped(b"{gc: 0.41}", b"{shuffle: " + b"x" * 5000 + b"}")),
+    "a benchmark's date that is none": ("benchmark", swapped(b"learned: 0.9", b"learned: !!timestamp x")),
+    "a benchmark's truth value that is none": ("benchmark", swapped(b"learned: 0.9", b"learned: !!bool maybe")),
+    "a benchmark's escape beyond Unicode": ("benchmark", swapped(b"name: small", b'name: "\\UFFFFFFFF"')),
+    "a benchmark that is nested too deeply": ("benchmark", swapped(b"seeds: [0, 1]", b"seeds: " + NESTED)),
+    "a model's description that is nested too deeply": ("model-config", swapped(b"80", NESTED)),
+    "a model's number of 5,000 digits": ("model-config", swapped(b"80", b"9" * 5000)),
+    "a model's option that is none of the network's": ("model-config", swapped(b'"dense"', b'"length"')),
+    "weights on several disks": ("state-dict", on_another_disk),
+    "an array whose header does not end": ("relevance-members", swapped(b"'fortran_order'", b"('fortran_order'")),
+    "an array that is none": ("relevance-members", swapped(b"member:codes.npy\n\x93NUMPY", b"member:codes\n")),
+    "an array of more than counts": ("relevance-members", swapped(b"(20,)", b"(%d,)" % 2**70)),
+    "text in place of numbers": ("modisco-arrays", swapped(b"'|i1'", b"'|S1'")),
+    "an array of a type that no NumPy has": ("further-npy", swapped(b"'<f4'", b"'<08'")),
+    "a part that begins before its file": ("part", beginning_before_the_file),
+    "a part without its letters": ("part-members", swapped(b"member:codes.npy", b"member:x.npy")),
+    "a part without its map": ("part-members", swapped(b"member:per_base.0.npy", b"member:per_base.7.npy")),
+    "a part without its table": ("part-members", swapped(b"member:summary.tsv", b"member:x.tsv")),
+    "a part that says nothing of itself": ("part-members", lambda data: re.sub(rb'\{"largest[^}]*\}', b"[]", data)),
+    "a part whose record ends where nothing does": ("part-members", swapped(b"3, 13", b"3, %d" % 2**70)),
+    "a part whose records are nested too deeply": ("part-members", swapped(b'"s0"', NESTED)),
+    "a run's description that is a list": ("run-file", lambda data: b"[1]"),
+    "a run's description that is nested too deeply": ("run-file", lambda data: NESTED),
+    "a list of files that is nested too deeply": ("list-of-files", swapped(b'["x"]', NESTED)),
+    "a list of files that holds a number": ("list-of-files", swapped(b'["x"]', b'["x", 1]')),
+    "a manifest that is nested too deeply": ("manifest", swapped(b"0.5", NESTED)),
+    "a region beyond all numbers": ("regions", swapped(b"\t13\t", b"\t" + b"9" * 30 + b"\t")),
+    "a size beyond all numbers": ("chrom-sizes", swapped(b"9", b"9" * 30)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", FOUND)
+def test_what_was_found_by_fuzzing_is_refused_in_one_line(tried, case: str) -> None:
+    name, change = FOUND[case]
+    reader = READERS[name]
+    assert not tried(reader, change(next(iter(reader.seeds().values()))))
+
+
+def test_a_setting_of_numbers_stands_in_a_title(tmp_path) -> None:
+    """Found by fuzzing, too: a manifest may have numbers where the command line gives texts."""
+    reader = READERS["manifest"]
+    path = reader.prepare(tmp_path)
+    path.write_bytes(swapped(b'["gamma"]', b"[0.5, null]")(reader.seeds()["ours"]))
+    assert read_explanations(tmp_path).title == "plrp, rule 0.5 None, p 0.5"
+
+
+@pytest.mark.parametrize("entry", [b"chr1\t14\t8\t10\t%d\n" % 2**70, b"chr1\t14\t%d\t10\t11\n" % 2**50])
+def test_an_index_of_places_beyond_the_genome_is_made_anew(tmp_path, entry: bytes) -> None:
+    """Found by fuzzing: the second asked for a petabyte."""
+    reader = READERS["genome-index"]
+    path = reader.prepare(tmp_path)
+    path.write_bytes(entry)
+    assert reader.told(path)
+    assert path.read_bytes() == reader.seeds()["plain"]
+
+
+def test_an_hdf5_file_whose_pattern_has_no_number_is_refused(tried) -> None:
+    """Found by fuzzing, too."""
+    reader = READERS["modisco-result"]
+    buffer = io.BytesIO(reader.seeds()["ours"])
+    with h5py.File(buffer, "a") as file:
+        file.move("pos_patterns/pattern_0", "pos_patterns/pattern_x")
+    assert not tried(reader, buffer.getvalue())
