@@ -19,6 +19,7 @@ _OPTIONS = (
     "epochs",
     "learning_rate",
     "seed",
+    "shift",
     "validation_fraction",
     "warmup",
     "weight_decay",
@@ -41,7 +42,9 @@ def train(
     ],
     out: Annotated[Path, typer.Option(help="The directory to write.")],
     arch: Annotated[str, typer.Option(help="vgg16-slim, vgg16_bn-slim or resnet50-slim.")] = "vgg16-slim",
-    epochs: Annotated[int, typer.Option(min=1, help="Passes over the training images.")] = 30,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="Passes over the training images; the network's own number if not given.")
+    ] = None,
     batch_size: Annotated[int, typer.Option(min=2, help="Images per step.")] = 64,
     learning_rate: Annotated[
         float | None, typer.Option(help="The schedule's peak; the network's own if not given.")
@@ -50,6 +53,8 @@ def train(
     augment: Annotated[
         str, typer.Option(help="turns (the eight ways to lay a square), flips (left to right) or none.")
     ] = "turns",
+    shift: Annotated[float, typer.Option(help="By how much images are moved at most, as a share of their side.")] = 1
+    / 16,
     validation_fraction: Annotated[
         float, typer.Option(help="Share of the training images by which the best epoch is chosen.")
     ] = 0.1,
@@ -84,6 +89,7 @@ def train(
         learning_rate=learning_rate,
         weight_decay=weight_decay,
         augment=cast(Augmentation, augment),  # checked next
+        shift=shift,
         half=half,
         seed=seed,
         device=device,

@@ -28,17 +28,38 @@ def normalised(images: Tensor, preprocessing: Preprocessing) -> Tensor:
     return pixels.contiguous(memory_format=torch.channels_last)
 
 
-def augmented(images: Tensor, how: Augmentation) -> Tensor:
-    """Lay each image in a way drawn for it: turned by right angles and mirrored, or mirrored alone."""
-    if how == "none":
-        return images
-    ways = torch.randint(0, 8 if how == "turns" else 2, (len(images),)).to(images.device)
+def augmented(images: Tensor, how: Augmentation, shift: int = 0) -> Tensor:
+    """Lay each image in a way drawn for it: turned by right angles, mirrored, moved.
+
+    Parameters
+    ----------
+    images : Tensor
+        (N, C, S, S).
+    how : {"turns", "flips", "none"}
+        Turned by right angles and mirrored, mirrored left to right, or neither.
+    shift : int
+        Pixels by which it is moved at most, up or down and left or right; what is left free mirrors what is beside it.
+    """
+    laid = _turned(images, 8 if how == "turns" else 2) if how != "none" else images
+    return _moved(laid, shift) if shift else laid
+
+
+def _turned(images: Tensor, ways: int) -> Tensor:
+    drawn = torch.randint(0, ways, (len(images),)).to(images.device)
     laid = torch.empty_like(images)
-    for way in range(8 if how == "turns" else 2):
-        chosen = images[ways == way]
+    for way in range(ways):
+        chosen = images[drawn == way]
         turns, mirrored = divmod(way, 2)
-        laid[ways == way] = torch.rot90(chosen.flip(3) if mirrored else chosen, turns, (2, 3))
+        laid[drawn == way] = torch.rot90(chosen.flip(3) if mirrored else chosen, turns, (2, 3))
     return laid
+
+
+def _moved(images: Tensor, most: int) -> Tensor:
+    number, channels, last = len(images), images.shape[1], images.shape[2] - 1
+    moves = torch.randint(-most, most + 1, (2, number, 1))
+    rows, columns = (last - (last - (torch.arange(last + 1) + move).abs()).abs() for move in moves)
+    index = torch.arange(number)[:, None, None, None], torch.arange(channels)[None, :, None, None]
+    return images[*(part.to(images.device) for part in (*index, rows[:, None, :, None], columns[:, None, None, :]))]
 
 
 def predict_images(module: nn.Module, preprocessing: Preprocessing, pixels: Any) -> Tensor:

@@ -177,7 +177,7 @@ def _slim_resnet50(*, n_classes: int, image_size: int) -> SlimResNet:
     return SlimResNet(width=8, n_classes=n_classes)
 
 
-_slim_vgg16 = partial(SlimVGG, widths=(16, 32, 64, 64, 64), hidden=64, dropout=0.2)
+_slim_vgg16 = partial(SlimVGG, widths=(16, 32, 64, 64, 64), hidden=64, dropout=0.1)
 
 
 @dataclass(frozen=True)
@@ -194,6 +194,8 @@ class SlimArchitecture:
         Module path of its last linear layer.
     learning_rate : float
         The peak at which it trains well.
+    epochs : int
+        So many passes over 7,200 images take it to where more of them gain little.
     trained_as : str or None
         Another network in whose form it is trained. A VGG-16 without batch norm hardly starts to learn from new
         weights: it is trained with batch norms, which are then folded into its convolutions (`without_batch_norm`).
@@ -203,16 +205,17 @@ class SlimArchitecture:
     build: _Builder
     head: str
     learning_rate: float
+    epochs: int
     trained_as: str | None = None
 
 
 SLIM: Mapping[str, SlimArchitecture] = {
-    "resnet50-slim": SlimArchitecture("resnet50", _slim_resnet50, "fc", learning_rate=3e-3),
+    "resnet50-slim": SlimArchitecture("resnet50", _slim_resnet50, "fc", learning_rate=3e-3, epochs=100),
     "vgg16-slim": SlimArchitecture(
-        "vgg16", _slim_vgg16, "classifier.6", learning_rate=3e-3, trained_as="vgg16_bn-slim"
+        "vgg16", _slim_vgg16, "classifier.6", learning_rate=1e-3, epochs=40, trained_as="vgg16_bn-slim"
     ),
     "vgg16_bn-slim": SlimArchitecture(
-        "vgg16_bn", partial(_slim_vgg16, batch_norm=True), "classifier.6", learning_rate=3e-3
+        "vgg16_bn", partial(_slim_vgg16, batch_norm=True), "classifier.6", learning_rate=1e-3, epochs=40
     ),
 }
 """The slim networks, by name."""

@@ -41,8 +41,8 @@ class ImageTrainOptions:
 
     Parameters
     ----------
-    epochs : int
-        Passes over the training images; the schedule spans them.
+    epochs : int or None
+        Passes over the training images, which the schedule spans; None: the network's own number.
     batch_size : int
         Images per step.
     learning_rate : float or None
@@ -54,6 +54,8 @@ class ImageTrainOptions:
     augment : {"turns", "flips", "none"}
         "turns": each image in one of the eight ways in which a square can be laid, drawn anew every time; "flips": as
         it is or mirrored left to right, for classes that have an upper side.
+    shift : float
+        By how much images are moved at most, as a share of their side, drawn anew every time; edges are mirrored.
     half : bool
         Round the trained weights to 16 bits, which halves their file; they are measured after it.
     seed : int
@@ -63,12 +65,13 @@ class ImageTrainOptions:
         "auto", "cpu", "cuda", ...
     """
 
-    epochs: int = 30
+    epochs: int | None = None
     batch_size: int = 64
     learning_rate: float | None = None
     weight_decay: float = 0.05
     warmup: float = 0.1
     augment: Augmentation = "turns"
+    shift: float = 1 / 16
     half: bool = False
     seed: int = 0
     device: str = "auto"
@@ -76,7 +79,7 @@ class ImageTrainOptions:
     def validate(self) -> None:
         """Raise `SeqplrpError` for values with which nothing can be trained."""
         limits = {
-            "epochs": (self.epochs >= 1, "at least 1"),
+            "epochs": (self.epochs is None or self.epochs >= 1, "at least 1"),
             "batch_size": (self.batch_size >= 2, "at least 2"),
             "learning_rate": (
                 self.learning_rate is None or (self.learning_rate > 0 and math.isfinite(self.learning_rate)),
@@ -85,6 +88,7 @@ class ImageTrainOptions:
             "weight_decay": (0 <= self.weight_decay < math.inf, "0 or more"),
             "warmup": (0 <= self.warmup < 1, "a share from 0 up to, but not including, 1"),
             "augment": (self.augment in get_args(Augmentation), "turns, flips or none"),
+            "shift": (0 <= self.shift < 0.5, "a share from 0 up to, but not including, 0.5"),
             "seed": (0 <= self.seed < 2**63, "0 or more"),
         }
         for name, (fits, expected) in limits.items():
@@ -177,6 +181,7 @@ class _Run:
         self.labels = torch.from_numpy(data.labels[rows]).to(device)
         self.batch_size = min(settings.batch_size, len(rows))
         self.steps = len(rows) // self.batch_size
+        self.epochs = settings.epochs or entry.epochs
         self.peak = settings.learning_rate or entry.learning_rate
         self.optimiser = torch.optim.AdamW(_parameter_groups(self.model, settings.weight_decay), lr=self.peak)
         self.rows: list[dict[str, float]] = []
@@ -212,10 +217,10 @@ def _fit(
     state = checkpoint.load() if checkpoint is not None else None
     if state is not None:
         run.restore(state)
-    with training_progress(progress, run.settings.epochs, run.steps) as show:
+    with training_progress(progress, run.epochs, run.steps) as show:
         if run.rows:
             show.epoch(run.rows[-1], run.best_epoch)
-        for epoch in range(len(run.rows) + 1, run.settings.epochs + 1):
+        for epoch in range(len(run.rows) + 1, run.epochs + 1):
             # of the epoch alone, so that a run that goes on draws what it would have drawn
             torch.manual_seed(_epoch_seed(run.settings.seed, epoch))
             row = _one_epoch(run, epoch, show.step)
@@ -254,14 +259,14 @@ def _train(run: _Run, epoch: int, step: Callable[[], None]) -> float:
     for number in range(run.steps):
         # the last, incomplete batch is left to another epoch's draw: batch norm on a handful of images is noise
         index = order[number * run.batch_size : (number + 1) * run.batch_size].to(run.device)
-        images = augmented(run.pixels[index], settings.augment)
+        images = augmented(run.pixels[index], settings.augment, round(settings.shift * run.data.size))
         loss = F.cross_entropy(model(normalised(images, run.preprocessing)), run.labels[index])
         run.optimiser.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
         nn.utils.clip_grad_norm_(model.parameters(), _LARGEST_GRADIENT)
         done = (epoch - 1) * run.steps + number
         for group in run.optimiser.param_groups:
-            group["lr"] = run.peak * _schedule(done, run.steps * settings.epochs, settings.warmup)
+            group["lr"] = run.peak * _schedule(done, run.steps * run.epochs, settings.warmup)
         run.optimiser.step()
         total += loss.detach()
         step()
@@ -344,6 +349,7 @@ def _outcome(run: _Run) -> dict[str, Any]:
     return {
         **asdict(run.settings),
         "trained_as": SLIM[run.architecture].trained_as,
+        "epochs": run.epochs,
         "learning_rate": run.peak,
         "batch_size": run.batch_size,
         "best_epoch": run.best_epoch,

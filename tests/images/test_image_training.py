@@ -79,6 +79,16 @@ def test_augmentation_lays_each_image_in_all_ways_that_were_asked_for_and_in_no_
         assert min(np.bincount(found)) > 200 / number / 3
 
 
+def test_images_are_moved_by_what_was_asked_for_at_most_and_their_edges_mirrored():
+    image = torch.arange(2 * 25, dtype=torch.uint8).reshape(2, 5, 5)
+    torch.manual_seed(0)
+    moved = augmented(image.expand(300, 2, 5, 5), "none", 2)
+    padded = torch.nn.functional.pad(image.float(), (2, 2, 2, 2), mode="reflect").to(torch.uint8)
+    expected = [padded[:, top : top + 5, left : left + 5] for top in range(5) for left in range(5)]
+    found = [[torch.equal(one, other) for other in expected].index(True) for one in moved]
+    assert set(found) == set(range(25))
+
+
 def test_images_are_split_by_class_and_the_test_images_are_those_of_the_table(folder, data):
     assert data.counts() == {
         "train": {"n": 32, "dark": 16, "light": 16},
@@ -257,6 +267,7 @@ def test_a_damaged_checkpoint_is_named(data, tmp_path):
         ({"weight_decay": -1.0}, "weight_decay"),
         ({"warmup": 1.0}, "warmup"),
         ({"augment": "colours"}, "augment"),
+        ({"shift": 0.5}, "shift"),
         ({"seed": -1}, "seed"),
     ],
 )
