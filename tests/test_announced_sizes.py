@@ -160,7 +160,7 @@ def _manifest(**changes: object) -> bytes:
 
 
 def _many_columns() -> bytes:
-    return "\n".join("\t".join(f"{row}{i}" for i in range(200_000)) for row in ("id", "x")).encode()
+    return "\n".join("\t".join(f"{row}{i}" for i in range(50_000)) for row in ("id", "x")).encode()
 
 
 def _many_motifs() -> bytes:
