@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -96,7 +97,7 @@ def _timed(call: Callable[[], Any], device: str) -> tuple[float, float]:
     return found
 
 
-@cache
+@lru_cache(maxsize=1)
 def loaded(net: Net, batch: int, device: torch.device) -> tuple[nn.Module, Tensor]:
     """Return a network's model and as many images as a call explains, the same for every row of a process."""
     return net.model(device), net.inputs(device)[:batch]
@@ -119,6 +120,7 @@ def times_of(job: Job) -> dict[str, Any]:
     """
     calls, model, x = prepared(job)
     gxi = gxi_of(model, x)
+    gc.collect()  # nobody pays for what another row left behind
     found: dict[str, Any] = {
         level: None if call is None else paired(gxi, call, job)
         for level, call in (("call", calls.call), ("engine", calls.engine))
