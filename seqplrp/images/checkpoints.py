@@ -13,7 +13,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from seqplrp.errors import SeqplrpError, first_line
-from seqplrp.storage import write_whole
+from seqplrp.storage import parse_json, write_whole
 
 _GROUPS = ("model", "best", "optimiser")
 
@@ -82,7 +82,7 @@ class Checkpoint:
             return None
         try:
             with safe_open(self.path, "pt") as file:
-                told = json.loads(file.metadata()["state"])
+                told = parse_json(file.metadata()["state"])
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
             model, best, optimiser = (_of_group(tensors, group) for group in _GROUPS)
             return TrainingState(**told, model=model, best=best, optimiser=optimiser)

@@ -20,6 +20,9 @@ from seqplrp.storage import parse_json
 SUFFIX = ".safetensors"
 """How the names of saved networks end."""
 
+_BESIDE = "seqplrp"
+"""The one entry beside the weights: of several, safetensors would write another order each time, and other bytes."""
+
 
 @dataclass(frozen=True)
 class Told:
@@ -44,8 +47,8 @@ def described(
     network: str, weights: str, preprocessing: Preprocessing, classes: tuple[str, ...] | None
 ) -> dict[str, str]:
     """Return what is written beside a saved network's weights; `told_by` reads it."""
-    told = {"network": network, "weights": weights, "preprocessing": json.dumps(preprocessing.as_dict())}
-    return told if classes is None else {**told, "classes": json.dumps(classes)}
+    told = {"network": network, "weights": weights, "preprocessing": preprocessing.as_dict(), "classes": classes}
+    return {_BESIDE: json.dumps(told)}
 
 
 def told_by(path: Path) -> Told | None:
@@ -56,22 +59,20 @@ def told_by(path: Path) -> Told | None:
         raise SeqplrpError(path, "there is no such weights file", "check its name")
     try:
         with safe_open(path, "pt") as file:
-            found: dict[str, str] = file.metadata() or {}
-        if "preprocessing" not in found:
-            return None
-        preprocessing = Preprocessing.from_dict(parse_json(found["preprocessing"]))
-        return Told(found.get("network"), preprocessing, _names(found.get("classes")))
+            written = (file.metadata() or {}).get(_BESIDE)
+        return None if written is None else _told(parse_json(written))
     except (SafetensorError, OSError, ValueError) as error:
         raise SeqplrpError(path, f"can't be read as a saved network ({first_line(error)})", "save it again") from error
 
 
-def _names(written: str | None) -> tuple[str, ...] | None:
-    if written is None:
-        return None
-    names = parse_json(written)
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+def _told(content: Any) -> Told:
+    if not isinstance(content, dict) or not isinstance(content.get("network"), str):
+        raise ValueError("no network is named")
+    names = content.get("classes")
+    if names is not None and not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
         raise ValueError("classes are no list of names")
-    return tuple(names)
+    preprocessing = Preprocessing.from_dict(content.get("preprocessing", ()))
+    return Told(content["network"], preprocessing, None if names is None else tuple(names))
 
 
 # ---- torchvision's

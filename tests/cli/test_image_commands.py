@@ -159,10 +159,8 @@ def test_a_stopped_training_says_what_is_kept_and_goes_on_to_the_same_files(run,
     assert refused.code == 2
     assert "add --resume to go on with it" in refused.err
     assert run(*arguments, "--resume", "--out", tmp_path / "m").code == 0
-    for name in ("test_predictions.tsv", "confusion.tsv"):
+    for name in ("model.safetensors", "test_predictions.tsv", "confusion.tsv"):
         assert (tmp_path / "m" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
-    networks = [load_network(str(tmp_path / name / "model.safetensors")) for name in ("m", "whole")]
-    assert networks[0].weights_sha256 == networks[1].weights_sha256
 
 
 @pytest.mark.parametrize(

@@ -243,24 +243,33 @@ def test_only_what_can_be_loaded_again_is_saved(tmp_path: Path) -> None:
         save_network(replace(network, name="mine:net"), tmp_path / "net.safetensors")
 
 
+def test_a_network_is_saved_to_the_same_bytes_each_time(saved: Path, tmp_path: Path) -> None:
+    for number in range(5):
+        again = tmp_path / f"{number}.safetensors"
+        save_network(ImageNetwork("resnet18", three_classes(), SMALL, NAMES, "trained here"), again)
+        assert again.read_bytes() == saved.read_bytes()
+
+
 @pytest.mark.parametrize(
     ("told", "said"),
     [
-        ({}, "does not say of which network its weights are"),
-        ({"preprocessing": "{}", "network": "resnet99"}, "holds weights of resnet99, which is not known"),
-        ({"preprocessing": "{", "network": "resnet18"}, "can't be read as a saved network"),
-        ({"preprocessing": '{"crop": -1}', "network": "resnet18"}, "can't be read as a saved network .*crop"),
+        (None, "does not say of which network its weights are"),
+        ('{"preprocessing": {}, "network": "resnet99"}', "holds weights of resnet99, which is not known"),
+        ('{"preprocessing": {', "can't be read as a saved network"),
+        ("[]", "can't be read as a saved network .*no network is named"),
+        ('{"preprocessing": {}, "network": 5}', "can't be read as a saved network .*no network is named"),
+        ('{"preprocessing": {"crop": -1}, "network": "resnet18"}', "can't be read as a saved network .*crop"),
         (
-            {"preprocessing": "[]", "network": "resnet18"},
+            '{"preprocessing": [], "network": "resnet18"}',
             r"can't be read as a saved network .*\[\], no settings by name",
         ),
-        ({"preprocessing": "{}", "network": "resnet18", "classes": "5"}, "can't be read .*no list of names"),
-        ({"preprocessing": "{}", "network": "resnet18", "classes": '["a"]'}, "names 1 classes for 3 outputs"),
+        ('{"preprocessing": {}, "network": "resnet18", "classes": 5}', "can't be read .*no list of names"),
+        ('{"preprocessing": {}, "network": "resnet18", "classes": ["a"]}', "names 1 classes for 3 outputs"),
     ],
 )
-def test_a_file_that_says_nothing_of_use_is_told(tmp_path: Path, told: dict[str, str], said: str) -> None:
+def test_a_file_that_says_nothing_of_use_is_told(tmp_path: Path, told: str | None, said: str) -> None:
     path = tmp_path / "net.safetensors"
-    save_file({"fc.bias": torch.zeros(3)}, path, metadata=told)
+    save_file({"fc.bias": torch.zeros(3)}, path, metadata=None if told is None else {"seqplrp": told})
     with pytest.raises(SeqplrpError, match=rf"net\.safetensors: {said}"):
         load_network(str(path))
 

@@ -50,7 +50,7 @@ def write_shapes(
     settings : ShapesSettings, optional
         What is drawn.
     image_format : {"png", "jpg"}
-        Of the images; masks are always PNG. JPEG (quality 95) takes a third of the space, and blurs edges a little.
+        Of the images; masks are always PNG. JPEG (quality 95) takes six tenths of the space, and blurs edges a little.
     progress : callable, optional
         Called with the number of images that were written since.
 
