@@ -178,6 +178,9 @@ def _check_types(config: ModelConfig, path: Path) -> None:
         raise _not_ours(path, f"has length = {config.length} and n_outputs = {config.n_outputs}, not both positive")
     if len(config.classes) != config.n_outputs or not all(isinstance(name, str) for name in config.classes):
         raise _not_ours(path, f"names {len(config.classes)} classes for {config.n_outputs} outputs")
+    unreadable = [name for name in config.classes if not name or not name.isprintable()]
+    if unreadable:
+        raise _not_ours(path, f"names a class {unreadable[0]!r:.60}, which no table could show")
 
 
 def _not_ours(path: Path, what: str) -> SeqplrpError:

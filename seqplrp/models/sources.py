@@ -317,7 +317,7 @@ def read_table(path: Path) -> pd.DataFrame:
     ------
     SeqplrpError
         With file and line: rows that are longer or shorter than the header, a column that is there twice, stray
-        quotes, no text, nothing at all.
+        quotes, unprintable characters, no text, nothing at all.
 
     Notes
     -----
@@ -330,6 +330,9 @@ def read_table(path: Path) -> pd.DataFrame:
             for row in reader:
                 if row:  # an empty line says nothing
                     rows[reader.line_num] = row
+                if not "".join(row).isprintable():  # these become names, in tables and on terminals
+                    where = f"{path}, line {reader.line_num}"
+                    raise SeqplrpError(where, "holds unprintable characters", "give names in plain text")
     except UnicodeDecodeError as error:
         byte = f"{error.object[error.start]:#04x}"
         raise SeqplrpError(path, f"is no text in UTF-8 (byte {byte})", "save it as UTF-8, tab-separated") from error

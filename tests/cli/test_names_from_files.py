@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from seqplrp import SeqplrpError
 from seqplrp.benchmark.store import file_name
 from seqplrp.genomics import read_fasta
-from seqplrp.models import load_model, save_model
+from seqplrp.models import load_model, read_labelled_directory, save_model
 from seqplrp.pipeline.formats import FORMATS, name_files
 
 MATHS = r"$\frac{$_^"  # which matplotlib would take for a formula, and fail
@@ -140,6 +140,17 @@ def test_classes_of_any_name_give_files_their_numbers(run, place, tmp_path, mode
     assert done.code == 0, done.err
     assert {"relevance.0.bedgraph", "relevance.1.bedgraph"} <= tree(place / "out")
     assert all(name.startswith("a/b/c/out") for name in tree(tmp_path) - before)
+
+
+@pytest.mark.parametrize("name", ["", "a\nb", "a\tb", "\x1b[2J", "\u202ex"])
+def test_classes_that_no_table_could_show_are_refused(run, place, model_directory, fasta, name: str) -> None:
+    model = load_model(model_directory)
+    save_model(model, place / "model", replace(model.config, classes=["a", name]))
+    done = run("explain", "--model", "model", "--fasta", fasta, "--target", "0", "--out", "out")
+    refused(done, r"model/config\.json: names a class .*, which no table could show")
+    (place / "labels.tsv").write_text(f'id\tclass\ns0\t"{name}"\ns1\tx\n')
+    with pytest.raises(SeqplrpError, match="labels.tsv" if name == "" else r"labels\.tsv, line \d: holds unprintable"):
+        read_labelled_directory(written(["s0", "s1"], place / "sequences.fa").parent)
 
 
 def test_a_manifest_can_not_send_an_export_elsewhere(run, place, tmp_path, model_directory, fasta) -> None:
