@@ -226,7 +226,7 @@ def _check_labels(labels: npt.NDArray[np.float32], kind: Kind, classes: Sequence
         raise SeqplrpError("labels", f"shape {labels.shape} for {len(classes)} classes", "give one column per class")
     unreadable = [name for name in classes if not name or not name.isprintable()]
     if unreadable:
-        raise SeqplrpError("classes", f"{unreadable[0]!r:.60} is no name that a table can show", "name it in plain text")
+        raise SeqplrpError("classes", f"{unreadable[0]!r:.60} is no name that a table can show", "name it plainly")
     if not np.isin(labels, (0.0, 1.0)).all():
         raise SeqplrpError("labels", "hold values other than 0 and 1", "give 0 or 1")
     if kind == "binary" and labels.shape[1] != 1:
