@@ -140,7 +140,7 @@ class RunDirectory:
         self.check()
         made = self._made()
         with told_of(self.goal, self.out), locked(self.parts) as held:
-            there = read_json(self.parts / _DESCRIPTION, "remove it: the parts beside it tell which run they are of")
+            there, before = self._there(), self._count()
 
             def check() -> None:
                 if not held():
@@ -153,9 +153,17 @@ class RunDirectory:
                 if not held():  # and what is there now, if anything is, is another's
                     if isinstance(error, OSError | SeqplrpError):  # whatever was found first came of that
                         raise self._removed() from error
-                elif there is None and not self._count():
-                    self._unmake(made)
+                elif there is None and self._count() == before:  # nobody could go on with what was made
+                    self._unmake(made) if before == 0 else (self.parts / _DESCRIPTION).unlink(missing_ok=True)
                 raise
+
+    def _there(self) -> Mapping[str, Any] | None:
+        """Return the description of the run that is there, if one is; one that is to be replaced may be damaged."""
+        path = self.parts / _DESCRIPTION
+        if self.overwrite:
+            return {} if path.exists() else None
+        found: Mapping[str, Any] | None = read_json(path, "remove it: the parts beside it tell which run they are of")
+        return found
 
     def _removed(self) -> LostRunDirectory:
         return LostRunDirectory(
@@ -169,7 +177,7 @@ class RunDirectory:
             raise unwritable(error, self.out) from error
 
     def _unmake(self, made: list[Path]) -> None:
-        """Remove what was made before any part was finished: nobody could go on with it."""
+        """Remove what was made before any part was finished."""
         for entry in (*self.parts.iterdir(), self.goal / MARKER):
             entry.unlink(missing_ok=True)
         for directory in (self.parts, *made):
