@@ -77,7 +77,8 @@ def reading_of(graph: Graph, value: str, length: int) -> Reading | None:
     state = _State()
     for node in reversed(chain):
         after = _after(state, node.op_name, node.args[1:], dict(node.kwargs), length)
-        if after is None:
+        # where nothing is left, what is added later is no place of the input
+        if after is None or length + after.reading.left + after.reading.right <= 0:
             return None
         state = after
     if state.axes != (0, 1, 2) or state.swapped != state.reading.reverse:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -71,5 +72,6 @@ def fasta(tmp_path_factory) -> Path:
 def external(tmp_path, monkeypatch) -> Path:
     """A directory with the module ``mynet``, which is the current directory."""
     (tmp_path / "mynet.py").write_text(EXTERNAL_MODULE)
+    monkeypatch.delitem(sys.modules, "mynet", raising=False)  # another test's of this process
     monkeypatch.chdir(tmp_path)
     return tmp_path

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
@@ -46,6 +46,7 @@ def expected(moves) -> Tensor | None:
 
 
 @settings(max_examples=400, deadline=None)
+@example([(aten.slice.Tensor, (2, -1, 9)), (aten.slice.Tensor, (2, 0, 9)), (aten.constant_pad_nd.default, ((0, 1),))])
 @given(st.lists(st.one_of(*MOVES), max_size=5))
 def test_every_column_is_where_the_reading_says_it_is(moves) -> None:
     value = expected(moves)
