@@ -144,7 +144,7 @@ def test_lrp_epsilon_is_zennit_s_on_resnet_50_with_its_canonizer() -> None:
     model, x = net("resnet50"), images(32)
     expected = by_zennit(copy.deepcopy(model), x, at_target, canonizers.ResNetCanonizer())
     found = sp.explain(model, x, TARGET, sp.LRP(rule=sp.Epsilon(1e-6))).relevance
-    assert (found - expected).abs().amax() <= 1e-6 * expected.abs().amax()
+    assert (found - expected).abs().amax() <= 1e-8 * expected.abs().amax()
 
 
 @pytest.mark.parametrize("skip", ["identity", "projection"])
