@@ -18,11 +18,11 @@ import torch
 
 from seqplrp.errors import SeqplrpError
 from seqplrp.genomics import Record, tracks
+from seqplrp.models import weights_sha256
 from seqplrp.pipeline.ahead import writing_behind
 from seqplrp.pipeline.formats import LEDGER, SUMMARY
 from seqplrp.pipeline.loading import Loaded, load_models
 from seqplrp.pipeline.preparing import Prepared, Scan, session_of
-from seqplrp.pipeline.provenance import weights_sha256
 from seqplrp.pipeline.request import Request
 from seqplrp.pipeline.session import Chunk, LargestBatch, Session
 from seqplrp.storage import naming

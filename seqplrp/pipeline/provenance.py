@@ -10,12 +10,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import nn
-
 from seqplrp._version import __version__
-from seqplrp.lrp import Program
 from seqplrp.methods import settled
+from seqplrp.models import weights_sha256
 from seqplrp.pipeline.contents import file_sha256
 from seqplrp.pipeline.loading import Loaded
 from seqplrp.pipeline.request import Request
@@ -116,14 +113,3 @@ def now() -> str:
 def text_sha256(text: str) -> str:
     """Hash a text."""
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def weights_sha256(model: nn.Module) -> str:
-    """Hash names, shapes and values of all weights, in the order of their names: the same for any file format."""
-    digest = hashlib.sha256()
-    weights = model.exported.state_dict if isinstance(model, Program) else model.state_dict()
-    for name, value in sorted(weights.items()):
-        array = value.detach().cpu().contiguous()
-        digest.update(f"{name} {array.dtype} {tuple(array.shape)}\n".encode())
-        digest.update(array.reshape(-1).view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()

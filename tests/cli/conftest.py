@@ -73,5 +73,6 @@ def external(tmp_path, monkeypatch) -> Path:
     """A directory with the module ``mynet``, which is the current directory."""
     (tmp_path / "mynet.py").write_text(EXTERNAL_MODULE)
     monkeypatch.delitem(sys.modules, "mynet", raising=False)  # another test's of this process
+    monkeypatch.syspath_prepend(tmp_path)  # for tests that import it themselves: commands see to it on their own
     monkeypatch.chdir(tmp_path)
     return tmp_path

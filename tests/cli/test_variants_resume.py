@@ -8,6 +8,7 @@ import os
 import random
 import shutil
 import signal
+import sys
 import time
 from pathlib import Path
 
@@ -65,6 +66,8 @@ def files(site, tmp_path, monkeypatch):
     """The directory to work in."""
     folder = tmp_path / "here"
     shutil.copytree(site, folder)
+    monkeypatch.delitem(sys.modules, "mynet", raising=False)  # another test's of this process
+    monkeypatch.syspath_prepend(folder)
     monkeypatch.chdir(folder)
     return folder
 
