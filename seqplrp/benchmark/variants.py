@@ -14,7 +14,7 @@ from seqplrp.methods import LRP, METHODS, PLRP, Method, options_of, parse_rule, 
 TRUTH = "truth"
 """The method that knows the answer: its map is the truth itself. The ceiling of every table."""
 
-SWEPT = ("rule", "mode", "threshold", "p", "budget", "p_neg", "gain", "tau")
+SWEPT = ("rule", "mode", "threshold", "p", "budget", "p_neg", "gain", "tau", "sparsity")
 """Fields that may be lists: each value is a method of its own."""
 
 

@@ -37,6 +37,15 @@ def test_several_lists_make_every_combination_and_names_tell_them_apart(tmp_path
     assert found.variants[0].method == sp.PLRP(rule=sp.Gamma(0.1), budget=0.25, center="composition")
 
 
+def test_the_share_of_units_that_is_pruned_may_be_a_list(tmp_path) -> None:
+    methods = {"prunegrad": {"method": "neuron-mct", "readout": "gradient", "sparsity": [0.8, 0.99]}}
+    found = read_config(written(tmp_path, methods=methods, **_alone("prunegrad sparsity=0.8"))).variants
+    assert [(v.name, v.method) for v in found] == [
+        (f"prunegrad sparsity={share}", sp.NeuronMCT(readout="gradient", sparsity=share, center="composition"))
+        for share in (0.8, 0.99)
+    ]
+
+
 def test_methods_over_methods_and_rules_by_layer_are_read(tmp_path) -> None:
     methods = {
         "smooth": {"method": "smoothgrad", "over": {"method": "lrp", "rule": "zplus"}},
