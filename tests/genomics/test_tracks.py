@@ -169,6 +169,16 @@ def test_a_contig_that_the_genome_does_not_have_is_named(spool_of):
         spool.sizes()
 
 
+def test_a_contig_named_like_a_format_stands_in_a_bedgraph_as_it_is(spool_of, tmp_path):
+    name = "chr%d%s%%"
+    spool, _ = spool_of([record("r", 7, contig=name, start=3)])
+    tracks.write_bedgraph(tmp_path / "x.bedgraph", spool)
+    table = tracks.read_bedgraph(tmp_path / "x.bedgraph")
+    assert set(table["contig"]) == {name}
+    assert table["start"].iloc[0] == 3
+    assert table["end"].iloc[-1] == 10
+
+
 def test_what_goes_wrong_while_a_bigwig_is_made_is_raised_as_it_is(spool_of, tmp_path, monkeypatch):
     """The library would print it and tell of an empty file."""
     spool, _ = spool_of([record(f"r{i}", 50, contig="chr1", start=60 * i) for i in range(9)])
