@@ -63,7 +63,7 @@ def explain(
     batch_size: Annotated[int, typer.Option(min=1, help="Images that are opened and explained together.")] = 16,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 ...")] = "auto",
     check: options.Check = False,
-    seed: Annotated[int, typer.Option(help="For methods that draw at random, and for random weights.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="For methods that draw at random, and for random weights.")] = 0,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with a run that was stopped; images that are done stay.")
     ] = False,
@@ -87,13 +87,16 @@ def explain(
         grid=grid,
         shared_scale=shared_scale,
     )
-    place = RunDirectory(out, "image explain", resume=resume, overwrite=overwrite, inputs=(images.images, images.masks))
+    inputs = (images.images, images.masks, images.labels, images.categories, *network.files)
+    place = RunDirectory(out, "image explain", resume=resume, overwrite=overwrite, inputs=inputs)
     place.check()
     loaded = network.load(seed=seed)
     methods = _methods(method, beside or (), settings, loaded.preprocessing, seed)
+    collection = images.collection(loaded, network.classes, out)
+    files.check([record.name for record in collection])
     request = ImageRequest(
         network=loaded,
-        images=images.collection(loaded, network.classes),
+        images=collection,
         methods=methods,
         target=target,
         batch_size=batch_size,
@@ -155,14 +158,19 @@ def image_method(name: str, settings: MethodOptions, preprocessing: Preprocessin
     if name in OF_DNA:
         raise SeqplrpError("--method", f"{name} needs DNA", "choose plrp, lrp, gradient-x-input ...")
     given: dict[str, Any] = settings.settings()
-    rules = given.pop("rule")
+    rules = given.pop("rule") or []
     usual = name in ("plrp", "lrp") and not rules
-    composite = USUAL_RULE if usual else rules[0] if rules and len(rules) == 1 else ""
-    named = composite in IMAGE_COMPOSITES and (usual or "rule" in _fields(name))
-    method, _ = method_of(name, rule=None if named else rules, seed=seed, **given)
+    composites = [USUAL_RULE] if usual else [text for text in rules if text.strip() in IMAGE_COMPOSITES]
+    named = len(composites) == 1 and (usual or "rule" in _fields(name))
+    others = [text for text in rules if text not in composites] if named else rules
+    method, _ = method_of(name, rule=others or None, seed=seed, **given)
     if not named:
         return method
-    return replace(method, rule=image_composite(composite, preprocessing))  # type: ignore[call-arg]
+    placed = image_composite(composites[0].strip(), preprocessing)
+    if others:  # patterns, which go before the composite's own
+        rest = placed if isinstance(placed, dict) else {"*": placed}
+        placed = method.rule | {key: rule for key, rule in rest.items() if key not in method.rule}  # type: ignore[attr-defined]
+    return replace(method, rule=placed)  # type: ignore[call-arg]
 
 
 def _fields(name: str) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from seqplrp.images.explaining import ImageMaps, ImageRequest, ImageRun, explain
 from seqplrp.images.folders import (
     IMAGE_SUFFIXES,
     LABELS_FILE,
+    Unknown,
     read_class_folders,
     read_ecssd,
     read_imagenet_s,
@@ -50,6 +51,7 @@ __all__ = [
     "Mask",
     "Preprocessing",
     "TrainedImageNetwork",
+    "Unknown",
     "build_slim",
     "check_slim",
     "explained_images",

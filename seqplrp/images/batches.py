@@ -7,6 +7,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from seqplrp.errors import SeqplrpError, first_line
 from seqplrp.images.preprocessing import Preprocessing
 
 Augmentation = Literal["turns", "flips", "none"]
@@ -62,10 +63,59 @@ def _moved(images: Tensor, most: int) -> Tensor:
     return images[*(part.to(images.device) for part in (*index, rows[:, None, :, None], columns[:, None, None, :]))]
 
 
-def predict_images(module: nn.Module, preprocessing: Preprocessing, pixels: Any) -> Tensor:
-    """Logits ``(N, C)`` on the CPU of images ``(N, 3, S, S)`` of uint8, by a module in evaluation mode."""
+def predict_images(module: nn.Module, preprocessing: Preprocessing, pixels: Any, name: str = "network") -> Tensor:
+    """Logits ``(N, C)`` on the CPU of images ``(N, 3, H, W)`` of uint8, by a module in evaluation mode.
+
+    Raises
+    ------
+    SeqplrpError
+        As `scores_of`.
+    """
     source = torch.as_tensor(pixels)
-    device = next(module.parameters()).device
-    with torch.inference_mode():
-        parts = torch.split(source, _PREDICTED_AT_ONCE)
-        return torch.cat([module(normalised(part.to(device), preprocessing)).cpu() for part in parts])
+    weights = next(module.parameters(), None)
+    device = source.device if weights is None else weights.device
+    parts = torch.split(source, _PREDICTED_AT_ONCE)
+    return torch.cat([scores_of(module, normalised(part.to(device), preprocessing), name) for part in parts])
+
+
+def scores_of(module: nn.Module, x: Tensor, name: str) -> Tensor:
+    """What a network says of images that it can take.
+
+    Parameters
+    ----------
+    module : Module
+        In evaluation mode.
+    x : Tensor
+        (N, 3, H, W), on the network's device.
+    name : str
+        The network's, for errors.
+
+    Returns
+    -------
+    Tensor
+        (N, classes), float32, on the CPU.
+
+    Raises
+    ------
+    SeqplrpError
+        Where it takes no such images, or gives something else than a score of each class.
+    """
+    try:
+        with torch.inference_mode():
+            found = module(x)
+    except torch.OutOfMemoryError as error:
+        raise SeqplrpError("batch_size", f"{len(x)} images don't fit into memory", "take fewer at a time") from error
+    except Exception as error:  # of code that we have not seen
+        raise SeqplrpError(
+            name,
+            f"fails on images {tuple(x.shape)} ({first_line(error, kind=True)})",
+            "give the size that it is for, or a network of red, green and blue images (N, 3, H, W)",
+        ) from error
+    shape = tuple(found.shape) if isinstance(found, Tensor) else None
+    if shape is None or len(shape) != 2 or shape[0] != len(x) or not found.is_floating_point():
+        what = f"a {type(found).__name__}" if shape is None else f"{found.dtype} {shape}"
+        raise SeqplrpError(
+            name, f"gives {what} for {len(x)} images", "wrap it in a module that gives scores (N, classes)"
+        )
+    scores: Tensor = found.float().cpu()
+    return scores

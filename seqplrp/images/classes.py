@@ -15,6 +15,10 @@ Classes = Mapping[str, int] | Sequence[str] | Path | str
 """Numbers by name; names in the order of the numbers; or a file that `read_classes` reads."""
 
 
+_MOST = 10**6
+"""Classes: who names a higher number does not mean a network's output."""
+
+
 def read_classes(path: Path | str) -> dict[str, int]:
     """Read which number each class has.
 
@@ -125,7 +129,7 @@ def _some(names: Sequence[str], shown: int = 3) -> str:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 10**9
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _MOST
 
 
 def _from_json(text: str, file: Path) -> list[tuple[str, int]]:
@@ -169,7 +173,7 @@ def _from_lines(text: str, file: Path) -> list[tuple[str, int]]:
 
 def _whole(text: str) -> int | None:
     """Return the number that a text is; None where it is none that counts classes."""
-    return int(text) if text.isdecimal() and len(text) <= 9 else None
+    return int(text) if text.isdecimal() and len(text) <= 9 and int(text) < _MOST else None
 
 
 def _is_wordnet_id(word: str) -> bool:

@@ -6,6 +6,7 @@ import copy
 import hashlib
 import io
 import json
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -19,12 +20,14 @@ import torch
 from torch import Tensor
 
 from seqplrp._version import __version__
-from seqplrp.errors import SeqplrpError
+from seqplrp.errors import SeqplrpError, as_options
 from seqplrp.evaluate import gini, localisation
+from seqplrp.images.batches import scores_of
 from seqplrp.images.classes import number_of
 from seqplrp.images.networks import ImageNetwork
 from seqplrp.images.opening import Mask
 from seqplrp.images.records import ImageCollection, ImageRecord
+from seqplrp.images.wording import of_images
 from seqplrp.methods import Explainer, Explanation, Method, settled
 from seqplrp.models import choose_device
 from seqplrp.storage import RunDirectory, npz_arrays, write_whole
@@ -136,20 +139,25 @@ def explained_images(request: ImageRequest, place: RunDirectory, progress: Progr
     request.images.check_files()
     run = ImageRun(len(request.images), notes=[*request.network.notes, *request.images.remarks])
     with place.opened(description_of(request)) as check:
-        missing = [number for number in range(run.images) if _kept(place, number, request.images[number]) is None]
+        missing = {number for number in range(run.images) if _kept(place, number, request.images[number]) is None}
         worker = _Worker(request)
         with progress("explaining", run.images) as advance:
             advance(run.images - len(missing))
-            for first in range(0, len(missing), request.batch_size):
-                some = missing[first : first + request.batch_size]
+            for first in range(0, run.images, request.batch_size):
+                # whole batches, wherever a run was stopped: a convolution's last bits depend on how many it is given
+                some = range(first, min(first + request.batch_size, run.images))
+                made = missing.intersection(some)
+                if not made:
+                    continue
                 began = time.perf_counter()
                 for number, maps in worker.explained(some, targets):
-                    check()
-                    write_whole(_part(place, number), _as_bytes(maps))
+                    if number in made:
+                        check()
+                        write_whole(_part(place, number), _as_bytes(maps))
                 run.seconds += time.perf_counter() - began
-                run.made += len(some)
-                advance(len(some))
-        run.notes += [note for note in worker.notes if note not in run.notes]
+                run.made += len(made)
+                advance(len(made))
+        run.notes += [note for note in worker.told() if note not in run.notes]
         yield run
 
 
@@ -209,12 +217,32 @@ class _Worker:
 
     def __init__(self, request: ImageRequest) -> None:
         self.request = request
-        self.notes: list[str] = []
+        self._notes: dict[str, None] = {}
+        self._scores: dict[str, list[float]] = {name: [] for name in request.methods}
+        self._of_negatives: dict[str, str] = {}
         self.device = choose_device(request.device)
         self.module = request.network.module
         if any(one.device != self.device for one in self.module.parameters()):
             self.module = copy.deepcopy(self.module).to(self.device)  # the caller's network stays where it is
         self._ready: tuple[tuple[int, ...], dict[str, Explainer]] | None = None
+
+    def told(self) -> list[str]:
+        """Return what a reader of the maps must know, in one line each, however many batches said it."""
+        negatives = [
+            f"{name}: {sum(score < 0 for score in self._scores[name])} of {len(self._scores[name])} {rest}"
+            for name, rest in self._of_negatives.items()
+        ]
+        return [of_images(note) for note in (*negatives, *self._notes)]
+
+    def _heard(self, name: str, found: Explanation) -> None:
+        """Take in what is to be known of a batch's maps."""
+        self._scores[name] += found.output.tolist()
+        for note in found.notes:
+            counted = re.fullmatch(r"\d+ of \d+ (scores are negative.*)", note)
+            if counted is not None:
+                self._of_negatives[name] = counted[1]
+            else:
+                self._notes[f"{name}: {note}"] = None
 
     def explained(self, numbers: Sequence[int], targets: _Target) -> Iterator[tuple[int, ImageMaps]]:
         """Explain some images, those of one size together."""
@@ -237,19 +265,26 @@ class _Worker:
     def _batch(
         self, x: Tensor, targets: _Target, records: Sequence[ImageRecord]
     ) -> tuple[dict[str, list[dict[str, Any]]], dict[str, npt.NDArray[np.float32]]]:
-        with torch.inference_mode():
-            scores = self.module(x.to(self.device)).float().cpu()
-        outputs = scores.shape[1]
-        self._check_targets(targets, outputs)
+        network = self.request.network
+        with as_options("batch_size"):
+            scores = scores_of(self.module, x.to(self.device), f"network {network.name}")
+        self._check_targets(targets, scores.shape[1])
         rows, relevance = {}, {}
         for name, explainer in self._explainers(x).items():
             found: Explanation = explainer(x, targets, check=self.request.check)
-            self.notes += [f"{name}: {note}" for note in found.notes if f"{name}: {note}" not in self.notes]
+            self._heard(name, found)
             relevance[name] = found.relevance.float().cpu().numpy()
-            rows[name] = self._rows(name, found, scores, records)
+            rows[name] = self._rows(name, found, _probabilities(scores, explainer.graph.left_out), records)
         return rows, relevance
 
     def _check_targets(self, targets: _Target, outputs: int) -> None:
+        named = self.request.network.classes or ()
+        if len(named) > outputs:
+            raise SeqplrpError(
+                "--classes",
+                f"number {len(named) - 1} is {named[-1]!r}; the network's outputs are 0 to {outputs - 1}",
+                "give the classes of this network",
+            )
         if isinstance(targets, list):
             self.request.images.check_labels(outputs)
         elif isinstance(targets, int) and targets >= outputs:
@@ -266,11 +301,11 @@ class _Worker:
         return self._ready[1]
 
     def _rows(
-        self, name: str, found: Explanation, scores: Tensor, records: Sequence[ImageRecord]
+        self, name: str, found: Explanation, probabilities: Tensor, records: Sequence[ImageRecord]
     ) -> list[dict[str, Any]]:
         classes = self.request.network.classes
         target = torch.zeros(len(records), dtype=torch.long) if found.target is None else found.target.cpu()
-        probability = torch.softmax(scores, 1).gather(1, target[:, None])[:, 0]
+        probability = probabilities.gather(1, target[:, None])[:, 0]
         pixels = found.relevance.sum(1).flatten(1).double().cpu().numpy()
         return [
             {
@@ -279,8 +314,8 @@ class _Worker:
                 "target": int(target[at]),
                 "class": classes[int(target[at])] if classes and int(target[at]) < len(classes) else "",
                 "output": float(found.output[at]),
-                "probability": float(probability[at]),
-                "predicted": int(scores[at].argmax()),
+                "probability": None if probability[at].isnan() else float(probability[at]),
+                "predicted": int(probabilities[at].argmax()),
                 "label": record.label,
                 "relevance_sum": float(pixels[at].sum()),
                 "kept_share": float((pixels[at] != 0).mean()),
@@ -288,6 +323,13 @@ class _Worker:
             }
             for at, record in enumerate(records)
         ]
+
+
+def _probabilities(scores: Tensor, closing: str | None) -> Tensor:
+    """Return each class's probability, by the network's own closing activation if it has one; nan of a single one."""
+    if closing in ("softmax", "sigmoid"):
+        return scores
+    return torch.softmax(scores, 1) if scores.shape[1] > 1 else torch.full_like(scores, torch.nan)
 
 
 def _measured(relevance: npt.NDArray[np.float32], mask: Mask | None) -> dict[str, float | None]:

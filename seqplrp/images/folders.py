@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from seqplrp.errors import SeqplrpError
 from seqplrp.images.classes import Classes, in_order, number_of, numbers_of
@@ -18,6 +19,8 @@ IMAGE_SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif
 
 LABELS_FILE = "labels.tsv"
 """Beside a data set's folders: a table with the columns id (the image's name) and class, and split if there is one."""
+
+Unknown = Literal["error", "unlabelled"]
 
 _SIZES_OF_IMAGENET_S = (50, 300, 919)
 
@@ -42,7 +45,9 @@ def read_images(path: Path | str) -> ImageCollection:
     return ImageCollection(tuple(ImageRecord(name, file) for name, file in found.named()), remarks=found.remarks)
 
 
-def read_class_folders(directory: Path | str, *, classes: Classes | None = None) -> ImageCollection:
+def read_class_folders(
+    directory: Path | str, *, classes: Classes | None = None, unknown: Unknown = "error"
+) -> ImageCollection:
     """Find images in a folder for each class, as ImageNet has them: ``CLASS/NAME.jpg``.
 
     Parameters
@@ -53,6 +58,8 @@ def read_class_folders(directory: Path | str, *, classes: Classes | None = None)
         The number of each class by its folder's name: see `seqplrp.images.Classes`. Unless given, classes are numbered
         in the order of their names, as torchvision's ImageFolder does; that is right only for a network that was
         trained on the same folders, and a remark says so.
+    unknown : {"error", "unlabelled"}
+        What is done where not one folder is among the classes; unlabelled images are told by a remark.
 
     Raises
     ------
@@ -67,6 +74,9 @@ def read_class_folders(directory: Path | str, *, classes: Classes | None = None)
         if len(parts) < 2:
             raise SeqplrpError(file, "is in no class's folder", f"move it into {place}/CLASS")
     names = [parts[0] for parts in folders.values()]
+    if _all_unknown(classes, names, unknown):
+        records = tuple(ImageRecord(name, file) for name, file in found.named())
+        return ImageCollection(records, remarks=(*found.remarks, _UNLABELLED))
     numbers, remarks = _numbers(classes, names, place)
     records = tuple(
         ImageRecord(name, file, label=number_of(folders[file][0], numbers, place / folders[file][0]))
@@ -88,7 +98,7 @@ def read_images_and_masks(
     Parameters
     ----------
     images, masks : path
-        The folders; names agree but for their suffixes, also within folders in them.
+        The folders; names agree but for their suffixes, also within folders in them. Or an image and its mask.
     labels : path, optional
         A tab-separated table with the columns ``id`` (an image's name, with or without its suffix), ``class``, and
         ``split`` if `split` is asked for.
@@ -107,9 +117,12 @@ def read_images_and_masks(
     -----
     Masks without image, and labels without image, are left out; remarks say how many.
     """
-    found, painted = _images_in(Path(images)), _images_in(Path(masks))
-    mask_of = painted.by_stem()
-    by_stem = found.by_stem()
+    if Path(images).is_file() and Path(masks).is_file():
+        found, painted = (_Files(Path(one).parent, (Path(one),), ()) for one in (images, masks))
+        by_stem, mask_of = found.by_stem(), dict.fromkeys(found.by_stem(), Path(masks))
+    else:
+        found, painted = _images_in(Path(images)), _images_in(Path(masks))
+        by_stem, mask_of = found.by_stem(), painted.by_stem()
     without = [file for stem, file in by_stem.items() if stem not in mask_of]
     if without:
         raise SeqplrpError(
@@ -159,6 +172,7 @@ def read_imagenet_s(
     split: str = "validation",
     classes: Classes | None = None,
     categories: Path | str | Sequence[str] | None = None,
+    unknown: Unknown = "error",
 ) -> ImageCollection:
     """Find images and masks as ImageNet-S lays them out: ``SPLIT/CLASS/`` and ``SPLIT-segmentation/CLASS/``.
 
@@ -173,6 +187,8 @@ def read_imagenet_s(
     categories : sequence of str or path, optional
         WordNet ids of all classes of the data set (``ImageNetS_categories_im50.txt``); needed where the split has not
         all of them, as their order says which number is which in the masks.
+    unknown : {"error", "unlabelled"}
+        As in `read_class_folders`.
 
     Raises
     ------
@@ -188,12 +204,15 @@ def read_imagenet_s(
     pairs = read_images_and_masks(place / split, place / f"{split}-segmentation")
     folders = [Path(record.name).parts[0] for record in pairs]
     identifiers = _identifiers(sorted(set(folders)), categories, place / split)
+    remarks = pairs.remarks
+    if _all_unknown(classes, folders, unknown):
+        classes, remarks = None, (*remarks, _UNLABELLED)
     numbers = None if classes is None else numbers_of(classes)
     records = []
     for record, folder in zip(pairs, folders, strict=True):
         label = None if numbers is None else number_of(folder, numbers, place / split / folder)
         records.append(replace(record, label=label, mask_identifier=identifiers[folder]))
-    return ImageCollection(tuple(records), numbers, pairs.remarks)
+    return ImageCollection(tuple(records), numbers, remarks)
 
 
 def _identifiers(folders: Sequence[str], categories: Path | str | Sequence[str] | None, place: Path) -> dict[str, int]:
@@ -216,6 +235,16 @@ def _identifiers(folders: Sequence[str], categories: Path | str | Sequence[str] 
 
 
 # ---- labels
+
+
+def _all_unknown(classes: Classes | None, names: Iterable[str], unknown: Unknown) -> bool:
+    """Say whether images are to go without labels, as the classes that are known have other names altogether."""
+    return unknown == "unlabelled" and classes is not None and not set(names) & set(numbers_of(classes))
+
+
+_UNLABELLED = (
+    "images have no labels: the network has other names for its classes than the folders (give a file of classes)"
+)
 
 
 def _labelled(
@@ -277,13 +306,14 @@ class _Files:
     def named(self) -> list[tuple[str, Path]]:
         """Name each by its path without suffix; with it, where two would have one name."""
         stems = [_stem(file, self.place) for file in self.files]
+        paths = [file.relative_to(self.place).as_posix() for file in self.files]
         number = Counter(stems)
-        return [
-            (stem if number[stem] == 1 else file.relative_to(self.place).as_posix(), file)
-            for stem, file in zip(stems, self.files, strict=True)
-        ]
+        names = [stem if number[stem] == 1 else path for stem, path in zip(stems, paths, strict=True)]
+        if len(set(names)) < len(names):  # a.jpg, a.png and a.jpg.png
+            names = paths
+        return list(zip(names, self.files, strict=True))
 
-    def by_stem(self) -> Mapping[str, Path]:
+    def by_stem(self) -> dict[str, Path]:
         """Return the files by their paths without suffixes; two of one name are an error."""
         found: dict[str, Path] = {}
         for file in self.files:
@@ -295,6 +325,8 @@ class _Files:
 
 def _images_in(place: Path) -> _Files:
     """Find the images in a folder and all folders in it; hidden files are nobody's business."""
+    if place.is_file():
+        raise SeqplrpError(place, "is a file, no folder of images", "name the folder")
     if not place.is_dir():
         raise SeqplrpError(place, "there is no such folder", "check its name")
     everything = sorted(_files_in(place))

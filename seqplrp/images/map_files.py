@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -53,6 +53,16 @@ class MapFiles:
                 if one not in known:
                     raise SeqplrpError(name, f"{one!r} is not known", f"choose of {', '.join(known)}")
 
+    def check(self, names: Sequence[str]) -> None:
+        """Raise where one image's file would stand where another's folder has to be, as of ``a`` and ``a.npz/b``."""
+        taken = {f"{name}.{kind}" for name in names for kind in self.formats}
+        for name in names:
+            folder = next((str(one) for one in PurePosixPath(name).parents if str(one) in taken), None)
+            if folder is not None:
+                raise SeqplrpError(
+                    f"image {name!r}", f"is in a folder {folder!r}, as a file of another image is called", "rename it"
+                )
+
     def write(self, found: Iterable[ImageMaps], folder: Path) -> None:
         """Write the files of all images, one image in memory at a time, and those of the grid.
 
@@ -61,8 +71,8 @@ class MapFiles:
         found : iterable of ImageMaps
             From `kept_maps`.
         folder : Path
-            Gets summary.tsv; arrays/IMAGE.npz with ``pixels``, ``mask`` and ``relevance_METHOD`` (3, H, W); maps/IMAGE
-            and overlays/IMAGE; grid and grid_overlay.
+            Gets summary.tsv; arrays/IMAGE.npz with ``pixels``, ``mask`` (and ``ignored``, as ImageNet-S has it) and
+            ``relevance_METHOD`` (3, H, W); maps/IMAGE and overlays/IMAGE; grid and grid_overlay.
         """
         rows: list[dict[str, Any]] = []
         panels: list[ImagePanel] = []
@@ -115,6 +125,8 @@ def _write_arrays(maps: ImageMaps, path: Path) -> None:
     }
     if maps.mask is not None:
         arrays["mask"] = maps.mask.object
+        if maps.mask.ignored is not None:
+            arrays["ignored"] = maps.mask.ignored
     np.savez_compressed(path, allow_pickle=False, **arrays)
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from difflib import get_close_matches
 from functools import cached_property, partial
 from pathlib import Path
@@ -18,12 +19,23 @@ from seqplrp.images.batches import usual_preprocessing
 from seqplrp.images.extras import imported
 from seqplrp.images.preprocessing import IMAGENET, Preprocessing
 from seqplrp.images.slim import SLIM
-from seqplrp.images.weights import SUFFIX, Told, described, published, published_as, told_by, told_by_torchvision
+from seqplrp.images.weights import (
+    SUFFIX,
+    WEIGHTS_FILE,
+    Told,
+    described,
+    published,
+    published_as,
+    told_by,
+    told_by_torchvision,
+)
 from seqplrp.models import load_callable_model, read_weights, take_weights, weights_sha256
 from seqplrp.storage import write_whole
 
 RANDOM = "random"
 """In place of weights: new ones."""
+
+_USUAL = "torch.float32"
 
 
 @dataclass(frozen=True)
@@ -127,6 +139,7 @@ def load_network(
     *,
     weights: Path | str | None = None,
     preprocessing: Preprocessing | None = None,
+    changed: Mapping[str, Any] | None = None,
     classes: Sequence[str] | None = None,
     seed: int = 0,
     trust_pickle: bool = False,
@@ -136,14 +149,17 @@ def load_network(
     Parameters
     ----------
     name : str
-        A key of `NETWORKS`; a file that `save_network` wrote; or ``module:callable`` for the user's own code (see
-        `seqplrp.models.load_callable_model`).
+        A key of `NETWORKS`; a file that `save_network` wrote, or the directory of ``seqplrp image train`` that holds
+        it; or ``module:callable`` for the user's own code (see `seqplrp.models.load_callable_model`), which takes
+        images (N, 3, H, W) and gives scores (N, classes).
     weights : path or str, optional
         ``DEFAULT`` or the name of other weights of torchvision (``IMAGENET1K_V1``), which torchvision downloads unless
         it has them; a file, safetensors or what ``torch.save(model.state_dict(), ...)`` wrote; or ``random``. Unless
         given, a network that has published weights gets ``DEFAULT``, and ``module:callable`` those that it makes.
     preprocessing : Preprocessing, optional
         Unless given, that of the weights; where they don't say, the network's usual one, and a note says so.
+    changed : mapping of str to value, optional
+        Fields of the preprocessing that are to be others than those.
     classes : sequence of str, optional
         The outputs' names, unless the weights say.
     seed : int
@@ -160,9 +176,11 @@ def load_network(
     Notes
     -----
     A file of weights decides how many outputs a network has. Files that are torchvision's own are known by their
-    content, whatever their name is.
+    content, whatever their name is. The user's own networks compute in 32 bits.
     """
     given = _Given(preprocessing, None if classes is None else tuple(classes), seed, trust_pickle)
+    if name not in NETWORKS and (Path(name) / WEIGHTS_FILE).is_file():
+        name = str(Path(name) / WEIGHTS_FILE)
     if name.endswith(SUFFIX):
         name, found = _saved(Path(name), weights, given)
     elif ":" in name:
@@ -172,11 +190,12 @@ def load_network(
     else:
         known = ", ".join(NETWORKS)
         raise SeqplrpError("network", f"{name!r} is not known{_guess(name)}", f"use one of {known}, or module:callable")
+    changes, notes = dict(changed or {}), found.notes
     expected = given.preprocessing or found.told.preprocessing
-    notes = found.notes
     if expected is None:
         expected = found.usual
-        notes = (*notes, f"the weights do not say what they expect: {expected!r} was assumed")
+        notes = (*notes, *_assumed(expected, changes))
+    expected = replace(expected, **changes)
     named = given.classes or found.told.classes
     return ImageNetwork(name, found.module.eval(), expected, named, found.weights, notes)
 
@@ -206,6 +225,12 @@ def save_network(network: ImageNetwork, path: Path | str) -> None:
     write_whole(file, save(tensors, metadata=beside))
 
 
+def _assumed(expected: Preprocessing, changes: Mapping[str, Any]) -> tuple[str, ...]:
+    """Say what was assumed of images, but for what the user said."""
+    rest = [f"{one.name}={getattr(expected, one.name)!r}" for one in fields(expected) if one.name not in changes]
+    return (f"the weights do not say what they expect; assumed: {', '.join(rest)}",) if rest else ()
+
+
 # ---- from where
 
 
@@ -233,8 +258,15 @@ class _Found:
 def _of_the_user(name: str, weights: Path | str | None, given: _Given) -> _Found:
     if weights in (RANDOM, "DEFAULT"):
         raise SeqplrpError(f"network {name}", "makes its own weights", f"leave {weights} out, or name a file")
-    module = load_callable_model(name, weights, trust_pickle=given.trust_pickle)
-    return _Found(module, "as made" if weights is None else str(weights), Told())
+    try:
+        module = load_callable_model(name, weights, trust_pickle=given.trust_pickle)
+    except SeqplrpError as error:
+        where = "network" if error.where == "--model" else error.where
+        raise SeqplrpError(where, error.what, error.remedy) from error
+    odd = sorted({str(one.dtype) for one in module.state_dict().values() if one.is_floating_point()} - {_USUAL})
+    notes = (f"weights in {' and '.join(odd)} were taken in {_USUAL}",) if odd else ()
+    module = copy.deepcopy(module).float() if odd else module
+    return _Found(module, "as made" if weights is None else str(weights), Told(), notes=notes)
 
 
 def _saved(path: Path, weights: Path | str | None, given: _Given) -> tuple[str, _Found]:
@@ -308,7 +340,7 @@ def _from_file(name: str, architecture: Architecture, path: Path, given: _Given)
     _check_classes(given, outputs, str(path))
     if told.classes is not None and len(told.classes) != outputs:
         raise SeqplrpError(path, f"names {len(told.classes)} classes for {outputs} outputs", "save it again")
-    expected = given.preprocessing or told.preprocessing or architecture.preprocessing
+    expected = told.preprocessing or given.preprocessing or architecture.preprocessing  # the size is the weights' own
     with torch.device("meta"):  # nothing is drawn that is overwritten: VGG would spend seconds on it
         module = architecture.build(n_classes=outputs, image_size=_image_size(expected))
     module.to_empty(device="cpu")

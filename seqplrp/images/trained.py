@@ -15,10 +15,10 @@ from torch import Tensor
 from seqplrp.images.labelled import TEST, LabelledImages
 from seqplrp.images.networks import ImageNetwork, save_network
 from seqplrp.images.slim import SLIM
+from seqplrp.images.weights import WEIGHTS_FILE
 from seqplrp.models import Advice, current_versions, evaluate_predictions
 from seqplrp.storage import write_json
 
-WEIGHTS_FILE = "model.safetensors"
 CONFIG_FILE = "config.json"
 HISTORY_FILE = "history.tsv"
 PREDICTIONS_FILE = "test_predictions.tsv"

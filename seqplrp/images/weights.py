@@ -20,6 +20,9 @@ from seqplrp.storage import parse_json
 SUFFIX = ".safetensors"
 """How the names of saved networks end."""
 
+WEIGHTS_FILE = f"model{SUFFIX}"
+"""A trained network, in the directory of its training."""
+
 _BESIDE = "seqplrp"
 """The one entry beside the weights: of several, safetensors would write another order each time, and other bytes."""
 

@@ -313,6 +313,17 @@ def test_a_folder_that_is_no_class_is_told(tmp_path: Path) -> None:
         read_class_folders(tmp_path)
 
 
+def test_folders_of_which_a_network_knows_none_have_no_labels_where_that_is_asked_for(tmp_path: Path) -> None:
+    for name in ("n01440764/1.png", "n01443537/1.png"):
+        put(tmp_path / name)
+    found = read_class_folders(tmp_path, classes=["tench", "goldfish"], unknown="unlabelled")
+    assert [(record.name, record.label) for record in found] == [("n01440764/1", None), ("n01443537/1", None)]
+    assert found.class_numbers is None
+    assert "images have no labels" in found.remarks[0]
+    with pytest.raises(SeqplrpError, match="there is no class 'n01443537'"):  # one is known: the other is a mistake
+        read_class_folders(tmp_path, classes=["tench", "n01440764"], unknown="unlabelled")
+
+
 def test_a_class_number_out_of_range_names_the_image(tmp_path: Path) -> None:
     put(tmp_path / "cat" / "1.png")
     found = read_class_folders(tmp_path, classes={"cat": 1000})
@@ -355,6 +366,8 @@ def test_images_of_one_name_keep_their_suffixes(tmp_path: Path) -> None:
     for name in ("a.png", "a.jpg", "b.png"):
         put(tmp_path / name)
     assert [record.name for record in read_images(tmp_path)] == ["a.jpg", "a.png", "b"]
+    put(tmp_path / "a.jpg.png")  # without its suffix it would have the name that another has with it
+    assert [record.name for record in read_images(tmp_path)] == ["a.jpg", "a.jpg.png", "a.png", "b.png"]
 
 
 def test_folders_behind_links_are_read_and_circles_end(tmp_path: Path) -> None:
@@ -427,6 +440,15 @@ def test_masks_without_an_image_are_counted_and_images_without_a_mask_refused(ec
     put(ecssd / "images" / "0004.jpg")
     with pytest.raises(SeqplrpError, match=r"0004\.jpg: has no mask of its name in .*ground_truth_mask; add the masks"):
         read_ecssd(ecssd)
+
+
+def test_one_image_has_one_mask_whatever_their_names(ecssd: Path) -> None:
+    mask = put_mask(ecssd / "mine.png", ~OBJECT)
+    (record,) = read_images_and_masks(ecssd / "images" / "0002.jpg", mask)
+    assert record.name == "0002"
+    assert np.array_equal(record.open_mask().object, ~OBJECT)
+    with pytest.raises(SeqplrpError, match=r"mine\.png: is a file, no folder of images"):
+        read_images_and_masks(ecssd / "images", mask)
 
 
 def test_two_masks_of_one_name_are_refused(ecssd: Path) -> None:
@@ -534,6 +556,15 @@ def test_the_numbers_in_its_masks_are_not_guessed_from_some_of_its_classes(image
     assert [record.mask_identifier for record in all_there] == list(range(1, 51))
 
 
+def test_imagenet_s_has_no_labels_where_the_network_has_other_names(imagenet_s: Path) -> None:
+    given = {"categories": WORDNET, "classes": ["tench", "tabby"]}
+    (record,) = found = read_imagenet_s(imagenet_s, **given, unknown="unlabelled")
+    assert (record.label, record.mask_identifier) == (None, 3)
+    assert "images have no labels" in found.remarks[0]
+    with pytest.raises(SeqplrpError, match=f"there is no class '{WORDNET[2]}'"):
+        read_imagenet_s(imagenet_s, **given)
+
+
 def test_a_mask_of_imagenet_s_has_red_and_green(imagenet_s: Path) -> None:
     put_mask(imagenet_s / "validation-segmentation" / WORDNET[2] / "val_1.png")
     with pytest.raises(SeqplrpError, match=r"val_1\.png: is in the mode L; masks of ImageNet-S are RGB"):
@@ -572,6 +603,8 @@ def test_classes_are_read_in_every_usual_form(tmp_path: Path, content: str, expe
         (b'{"tench": "fish"}', "'tench' has 'fish'"),
         (b'["crane", "crane"]', "the class 'crane' has the numbers 0 and 1"),
         (b"tench\tfirst\n", "line 1: 'first' is no number"),
+        (b"tench\t1000000\n", "line 1: '1000000' is no number of a class"),
+        (b'{"tench": 1000000}', "'tench' has 1000000"),
         (b"tench\t" + b"9" * 5000, "line 1: '9+[.]+9+' is no number of a class;"),
         (b'{"' + b"9" * 5000 + b'": "tench"}', "'9+[.]+9+' has 'tench'"),
         (b'{"tench": ' + b"9" * 5000 + b"}", "can't be read as JSON"),

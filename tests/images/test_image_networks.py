@@ -23,6 +23,10 @@ models = pytest.importorskip("torchvision.models", reason="torchvision belongs t
 
 SMALL = Preprocessing(resize=None, crop=64, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
 NAMES = ("disc", "square", "star")
+ASSUMED = (
+    "the weights do not say what they expect; assumed: resize=256, crop=224, mean=(0.485, 0.456, 0.406), "
+    "std=(0.229, 0.224, 0.225), interpolation='bilinear', antialias=True"
+)
 X = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
 
 
@@ -188,7 +192,7 @@ def test_a_file_decides_how_many_classes_there_are_and_what_it_does_not_say_is_t
     assert found.weights == str(path)
     assert found.classes is None
     assert found.preprocessing == IMAGENET
-    assert found.notes == (f"the weights do not say what they expect: {IMAGENET!r} was assumed",)
+    assert found.notes == (ASSUMED,)
 
 
 def test_what_the_user_says_goes_before_what_is_assumed(tmp_path: Path) -> None:
@@ -198,6 +202,30 @@ def test_what_the_user_says_goes_before_what_is_assumed(tmp_path: Path) -> None:
     assert (found.preprocessing, found.classes, found.notes) == (SMALL, NAMES, ())
     with pytest.raises(SeqplrpError, match=r"classes: 2 names for the 3 outputs of .*w\.safetensors; name each"):
         load_network("resnet18", weights=path, classes=NAMES[:2])
+
+
+def test_some_of_what_weights_expect_can_be_changed_and_only_the_rest_is_assumed(tmp_path: Path, saved: Path) -> None:
+    path = tmp_path / "w.safetensors"
+    save_file(three_classes().state_dict(), path)
+    found = load_network("resnet18", weights=path, changed={"crop": 96, "resize": 96, "mean": (0.1, 0.2, 0.3)})
+    assert found.preprocessing == replace(IMAGENET, crop=96, resize=96, mean=(0.1, 0.2, 0.3))
+    assert found.notes == (
+        "the weights do not say what they expect; assumed: std=(0.229, 0.224, 0.225), interpolation='bilinear', "
+        "antialias=True",
+    )
+    again = load_network(str(saved), changed={"crop": 32})
+    assert (again.preprocessing, again.notes) == (replace(SMALL, crop=32), ())
+    with pytest.raises(SeqplrpError, match=r"std: \(0, 1, 1\) has a number that is not positive"):
+        load_network(str(saved), changed={"std": (0, 1, 1)})
+
+
+def test_a_network_of_one_size_is_built_as_it_was_trained_whatever_size_it_is_shown(tmp_path: Path) -> None:
+    trained = load_network("vgg16-slim", weights="random", preprocessing=replace(SMALL, crop=96))
+    save_network(trained, tmp_path / "net.safetensors")
+    for told in ({"preprocessing": SMALL}, {"changed": {"crop": 64}}):
+        found = load_network(str(tmp_path / "net.safetensors"), **told)
+        assert found.preprocessing == SMALL
+        assert same(found, trained.module)
 
 
 def test_weights_of_another_network_are_told_by_name_and_shape(tmp_path: Path) -> None:
@@ -233,6 +261,14 @@ def test_a_saved_network_comes_back_whole(saved: Path) -> None:
 def test_a_saved_network_is_no_other(saved: Path) -> None:
     with pytest.raises(SeqplrpError, match=r"holds weights of resnet18, not of resnet50; ask for resnet18"):
         load_network("resnet50", weights=saved)
+
+
+def test_the_directory_of_a_training_is_the_network_in_it(saved: Path) -> None:
+    saved.rename(saved.parent / "model.safetensors")
+    found = load_network(str(saved.parent))
+    assert (found.name, found.preprocessing, found.classes) == ("resnet18", SMALL, NAMES)
+    with pytest.raises(SeqplrpError, match="network: 'empty' is not known"):
+        load_network("empty")
 
 
 def test_only_what_can_be_loaded_again_is_saved(tmp_path: Path) -> None:
@@ -282,6 +318,8 @@ SOURCE = """
 
     def make():
         return nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+
+    precise = make().double()
 """
 
 
@@ -298,7 +336,7 @@ def test_any_model_is_loaded_by_module_and_callable_and_what_it_expects_is_told(
     assert found.module(X).shape == (2, 4)
     assert not found.module.training
     assert found.weights == "as made"
-    assert found.notes == (f"the weights do not say what they expect: {IMAGENET!r} was assumed",)
+    assert found.notes == (ASSUMED,)
     torch.save(found.module.state_dict(), user_code / "w.pth")
     again = load_network("user_image_net:make", weights="w.pth", preprocessing=SMALL, classes=["a", "b", "c", "d"])
     assert same(again, found.module)
@@ -309,3 +347,18 @@ def test_what_makes_its_own_weights_takes_no_others_by_name(user_code: Path) -> 
     for asked in ("random", "DEFAULT"):
         with pytest.raises(SeqplrpError, match=f"makes its own weights; leave {asked} out, or name a file"):
             load_network("user_image_net:make", weights=asked)
+
+
+def test_a_network_of_other_precision_computes_in_32_bits_and_the_user_s_own_stays_as_it_is(user_code: Path) -> None:
+    found = load_network("user_image_net:precise")
+    assert found.module(X).dtype == torch.float32
+    assert found.notes[0] == "weights in torch.float64 were taken in torch.float32"
+    theirs = sys.modules["user_image_net"].precise
+    assert {one.dtype for one in theirs.parameters()} == {torch.float64}
+
+
+def test_what_is_wrong_with_the_user_s_code_is_told_of_the_network(user_code: Path) -> None:
+    with pytest.raises(SeqplrpError, match=r"^network: user_image_net has no 'Net'"):
+        load_network("user_image_net:Net")
+    with pytest.raises(SeqplrpError, match=r"^network: there is no module 'nobody_s_net'"):
+        load_network("nobody_s_net:make")

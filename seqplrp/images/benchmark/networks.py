@@ -17,8 +17,9 @@ from seqplrp.images.benchmark.tasks import TaskImages
 from seqplrp.images.networks import RANDOM, ImageNetwork, load_network
 from seqplrp.images.preprocessing import IMAGENET, Preprocessing
 from seqplrp.images.slim import SLIM, build_slim
-from seqplrp.images.trained import CONFIG_FILE, WEIGHTS_FILE, save_image_training
+from seqplrp.images.trained import CONFIG_FILE, save_image_training
 from seqplrp.images.training import ImageTrainOptions, train_image_network
+from seqplrp.images.weights import WEIGHTS_FILE
 from seqplrp.storage import read_json
 
 FACTS = (Fact("accuracy", "accuracy", 3), Fact("auroc"), Fact("parameters", "parameters"), Fact("epochs"))

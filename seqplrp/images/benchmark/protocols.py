@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -20,6 +19,7 @@ from seqplrp.benchmark import (
 )
 from seqplrp.evaluate import Measure, Perturber
 from seqplrp.images.benchmark.perturbing import blurred, mean_colour, other_colours
+from seqplrp.images.wording import of_images
 
 
 def _by_mean_colour(scene: Any, options: Options) -> Perturber:
@@ -34,17 +34,11 @@ def _by_other_colours(scene: Any, options: Options) -> Perturber:
     return other_colours
 
 
-_SAID = (("bases", "pixels"), ("base", "pixel"), ("sequences", "images"), ("sequence", "image"))
-
-
 def _of_pixels(protocol: Protocol) -> Protocol:
     """Return a protocol whose measures' meanings are in the words of images."""
 
     def told(measure: Measure) -> Measure:
-        meaning = measure.meaning
-        for word, ours in _SAID:
-            meaning = re.sub(rf"\b{word}\b", ours, meaning)
-        return replace(measure, meaning=meaning)
+        return replace(measure, meaning=of_images(measure.meaning))
 
     return replace(protocol, measures=tuple(map(told, protocol.measures)))
 
