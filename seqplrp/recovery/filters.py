@@ -167,8 +167,6 @@ class FilterTally:
         Its output channels, C.
     geometry : Geometry
         How it reads its input.
-    reading : Reading, optional
-        How its input lies on the sequence; the sequence as it is unless given.
     top : int
         Windows to keep for each filter.
     per_sequence : int
