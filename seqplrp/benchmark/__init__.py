@@ -14,6 +14,7 @@ from seqplrp.benchmark.model_protocols import ModelFinding, ModelProtocol
 from seqplrp.benchmark.model_tables import MODEL_COLUMNS, as_text
 from seqplrp.benchmark.networks import Architecture, Fact, Network
 from seqplrp.benchmark.outcome import Outcome, report_run, run_benchmark
+from seqplrp.benchmark.page import benchmark_page
 from seqplrp.benchmark.pictures import shown_measures
 from seqplrp.benchmark.protocols import (
     LOCALISATION,
@@ -73,6 +74,7 @@ __all__ = [
     "Summary",
     "Words",
     "as_text",
+    "benchmark_page",
     "cells_of",
     "check_draws",
     "digest",

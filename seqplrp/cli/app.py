@@ -24,6 +24,7 @@ COMMANDS = (
     "variants",
     "export",
     "logo",
+    "report",
     "score",
     "audit",
     "filters",

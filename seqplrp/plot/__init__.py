@@ -11,11 +11,33 @@ from seqplrp.plot.audit import (
 )
 from seqplrp.plot.bars import measure_bars
 from seqplrp.plot.curves import learning_curve
-from seqplrp.plot.figures import check_suffix, save_figure
+from seqplrp.plot.explained import explanation_html, explanation_logo, short_name
+from seqplrp.plot.figures import Picture, check_suffix, save_figure
 from seqplrp.plot.heatmaps import HeatMap, ImagePanel, Show, heat_colours, heat_limit, heat_map_grid, overlay
 from seqplrp.plot.line_panels import line_panels
-from seqplrp.plot.logos import BASE_COLOURS, draw_logo, logo_frame, logo_values
+from seqplrp.plot.logos import BASE_COLOURS, Renderer, draw_logo, logo_frame, logo_values
 from seqplrp.plot.motifs import MotifCell, information_frame, motif_grid
+from seqplrp.plot.page import (
+    ACCOUNT_COLUMNS,
+    DARK_BASE_COLOURS,
+    AccountPattern,
+    Explorer,
+    PageAccounts,
+    PageBlock,
+    PageCheck,
+    PageColumn,
+    PageHeading,
+    PageLane,
+    PageList,
+    PageMark,
+    PagePicture,
+    PagePlaces,
+    PageTable,
+    PageText,
+    PageTrack,
+    TablesPage,
+    TracksPage,
+)
 from seqplrp.plot.panels import LogoTrack, Mark, SequencePanel, comparison_panel, logo_panel
 from seqplrp.plot.ranks import critical_difference
 from seqplrp.plot.roar import roar_curves
@@ -23,20 +45,43 @@ from seqplrp.plot.sweeps import sweep_curves
 from seqplrp.plot.tradeoffs import trade_off
 
 __all__ = [
+    "ACCOUNT_COLUMNS",
     "BASE_COLOURS",
+    "DARK_BASE_COLOURS",
+    "AccountPattern",
+    "Explorer",
     "HeatMap",
     "ImagePanel",
     "LogoTrack",
     "Mark",
     "MotifCell",
+    "PageAccounts",
+    "PageBlock",
+    "PageCheck",
+    "PageColumn",
+    "PageHeading",
+    "PageLane",
+    "PageList",
+    "PageMark",
+    "PagePicture",
+    "PagePlaces",
+    "PageTable",
+    "PageText",
+    "PageTrack",
+    "Picture",
+    "Renderer",
     "SequencePanel",
     "Show",
+    "TablesPage",
+    "TracksPage",
     "amplitude_picture",
     "check_suffix",
     "comparison_panel",
     "critical_difference",
     "distractor_picture",
     "draw_logo",
+    "explanation_html",
+    "explanation_logo",
     "heat_colours",
     "heat_limit",
     "heat_map_grid",
@@ -53,6 +98,7 @@ __all__ = [
     "profile_picture",
     "roar_curves",
     "save_figure",
+    "short_name",
     "strand_picture",
     "sweep_curves",
     "trade_off",

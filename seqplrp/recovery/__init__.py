@@ -41,6 +41,7 @@ from seqplrp.recovery.modisco import (
 )
 from seqplrp.recovery.patterns import FEWEST_SEQLETS, Pattern, find_patterns
 from seqplrp.recovery.perturbation import DinucleotideShuffle, RandomBases, unknown_bases
+from seqplrp.recovery.report import MOST_SEQUENCES, MarkOptions, Runs, read_runs, tracks_page
 from seqplrp.recovery.roar import (
     ImportanceFunction,
     RoarOptions,
@@ -59,6 +60,7 @@ __all__ = [
     "FEWEST_SEQLETS",
     "FEWEST_TARGETS",
     "MEASURE_NAMES",
+    "MOST_SEQUENCES",
     "MOST_ZERO_WINDOWS",
     "SEQLET_COLUMNS",
     "UNINFORMATIVE_BITS",
@@ -80,6 +82,7 @@ __all__ = [
     "ImportanceFunction",
     "LayerFilter",
     "Marginal",
+    "MarkOptions",
     "ModiscoInput",
     "MotifMasks",
     "MotifMatch",
@@ -90,6 +93,7 @@ __all__ = [
     "Reading",
     "Retraining",
     "RoarOptions",
+    "Runs",
     "Scores",
     "all_matches",
     "audit_json",
@@ -113,6 +117,7 @@ __all__ = [
     "read_labels",
     "read_modisco",
     "read_modisco_input",
+    "read_runs",
     "reading_of",
     "relatives",
     "report_filters",
@@ -124,5 +129,6 @@ __all__ = [
     "run_roar",
     "score_explanations",
     "sequence_panel",
+    "tracks_page",
     "unknown_bases",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -107,14 +107,47 @@ def read_explanations(directory: Path | str) -> ExplanationSet:
     SeqplrpError
         If it is no such directory, a file is missing or damaged, or the files do not belong together.
     """
+    folder = _folder(directory)
+    manifest = read_manifest(folder / "manifest.json")
+    return _read_output(folder, manifest, "", slice(None))
+
+
+def read_outputs(directory: Path | str) -> dict[str, ExplanationSet]:
+    """Read all outputs of a directory that ``seqplrp explain`` wrote, by name; their titles end in the name if several.
+
+    Raises
+    ------
+    SeqplrpError
+        As `read_explanations` does; of several outputs each needs its ``relevance.NAME.npz``.
+    """
+    folder = _folder(directory)
+    manifest = read_manifest(folder / "manifest.json")
+    names = manifest.get("outputs", [""])
+    if not isinstance(names, list) or not names or not all(isinstance(name, str) and "/" not in name for name in names):
+        raise SeqplrpError(folder / "manifest.json", "does not name its outputs", "explain again")
+    if len(names) == 1:
+        return {names[0]: _read_output(folder, manifest, "", slice(None))}
+    # the summary has a row for each output of a record, in the outputs' order
+    found = {}
+    for number, name in enumerate(names):
+        one = _read_output(folder, manifest, f".{name}", slice(number, None, len(names)))
+        found[name] = replace(one, title=f"{one.title}: {name}")
+    return found
+
+
+def _folder(directory: Path | str) -> Path:
     folder = Path(directory)
     if not folder.is_dir():
         raise SeqplrpError(folder, "there is no such directory", "name one that `seqplrp explain` wrote")
-    manifest = _read_manifest(folder / "manifest.json")
-    if not (folder / "relevance.npz").is_file():
-        path = folder / "relevance.npz"
+    return folder
+
+
+def _read_output(folder: Path, manifest: Mapping[str, Any], suffix: str, rows: slice) -> ExplanationSet:
+    """Read one output: its arrays, and its rows of the summary."""
+    path = folder / f"relevance{suffix}.npz"
+    if not path.is_file():
         raise SeqplrpError(path, "there is no such file", "explain again with npz among --formats")
-    arrays = read_npz(folder / "relevance.npz")
+    arrays = read_npz(path)
     places = _read_places(folder / "regions.bed", arrays)
     return ExplanationSet(
         directory=folder,
@@ -122,11 +155,18 @@ def read_explanations(directory: Path | str) -> ExplanationSet:
         title=_title(manifest),
         arrays=arrays,
         places=places,
-        summary=_read_summary(folder / "summary.tsv", arrays),
+        summary=_read_summary(folder / "summary.tsv", arrays, rows),
     )
 
 
-def _read_manifest(path: Path) -> dict[str, Any]:
+def read_manifest(path: Path) -> dict[str, Any]:
+    """Read what a run says of itself.
+
+    Raises
+    ------
+    SeqplrpError
+        If it is not there, or no such manifest.
+    """
     remedy = "name a directory that `seqplrp explain` wrote"
     try:
         content = parse_json(path.read_text(encoding="utf-8"))
@@ -179,12 +219,13 @@ def _listed(listed: np.ndarray, starts: np.ndarray, ends: np.ndarray, *, padded:
     return bool((listed[:, 0] == np.maximum(starts, 0)).all() and until.all())
 
 
-def _read_summary(path: Path, arrays: RelevanceArrays) -> pd.DataFrame | None:
+def _read_summary(path: Path, arrays: RelevanceArrays, rows: slice) -> pd.DataFrame | None:
     if not path.is_file():
         return None
     try:
         # As text: a record may be called NA or 1.0.
         table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False, encoding="utf-8")
+        table = table.iloc[rows].reset_index(drop=True)
         table["output"] = table["output"].astype(np.float64)
         fits = table["id"].tolist() == arrays.ids.tolist() and {"target", "class"} <= set(table.columns)
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError, KeyError, ValueError) as error:

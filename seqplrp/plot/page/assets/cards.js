@@ -1,0 +1,17 @@
+// What stands above all else: questions, answered in words.
+function checks() {
+  byId("checks").replaceChildren(...DATA.checks.map((check) => el("div", { class: `check ${check.state}`, tabIndex: 0, title: "Click for all of it" },
+    el("h3", {}, el("span", { class: "mark", "aria-hidden": "true" }, { good: "\u2713", warn: "!", open: "?" }[check.state]), shown(check.title)),
+    ...check.text.split("\n").map((line) => el("p", {}, shown(line))))));
+  for (const card of byId("checks").children) {
+    card.addEventListener("click", () => card.classList.toggle("whole"));
+    card.addEventListener("keydown", (event) => { if (event.key === "Enter") card.classList.toggle("whole"); });
+  }
+}
+
+/** Names and values, under a fold. */
+function about(...notes) {
+  const pairs = DATA.details.flatMap(([key, value]) => [el("dt", {}, shown(key)), el("dd", {}, el("bdi", {}, shown(value)))]);
+  byId("about").replaceChildren(el("details", {}, el("summary", {}, "About this page"),
+    ...notes.map((note) => el("p", { class: "note" }, note)), el("dl", { class: "pairs" }, ...pairs)));
+}

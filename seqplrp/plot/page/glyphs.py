@@ -1,0 +1,34 @@
+"""The letters' outlines, those of the logos that are drawn as files, as paths that a browser can draw."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+from matplotlib.font_manager import FontProperties
+from matplotlib.path import Path
+from matplotlib.textpath import TextPath
+
+from seqplrp.plot.logos import ALPHABET
+
+_FONT = FontProperties(family="DejaVu Sans", weight="bold")  # ships with matplotlib
+_COMMANDS = {Path.MOVETO: "M", Path.LINETO: "L", Path.CURVE3: "Q", Path.CURVE4: "C", Path.CLOSEPOLY: "Z"}
+
+
+@cache
+def glyph_paths() -> dict[str, str]:
+    """Return the outline of each base's letter as SVG path data, in the unit square, y upwards."""
+    return {base: _unit_path(base) for base in ALPHABET}
+
+
+def _unit_path(letter: str) -> str:
+    outline = TextPath((0, 0), letter, size=100, prop=_FONT)
+    corner = outline.vertices.min(axis=0)
+    extent = outline.vertices.max(axis=0) - corner
+    words = []
+    for vertices, code in outline.iter_segments(simplify=False, curves=True):
+        words.append(_COMMANDS[code])
+        if code != Path.CLOSEPOLY:
+            points = (np.asarray(vertices).reshape(-1, 2) - corner) / extent
+            words += [f"{value:.4g}" for value in points.ravel()]
+    return " ".join(words)
