@@ -21,7 +21,6 @@ from seqplrp.genomics import Record, tracks
 from seqplrp.models import weights_sha256
 from seqplrp.pipeline.ahead import writing_behind
 from seqplrp.pipeline.formats import LEDGER, SUMMARY
-from seqplrp.pipeline.freed import give_back_freed
 from seqplrp.pipeline.loading import Loaded, load_models
 from seqplrp.pipeline.preparing import Prepared, Scan, session_of
 from seqplrp.pipeline.request import Request
@@ -134,7 +133,6 @@ def executing(prepared: Prepared, how: Executing) -> Iterator[Do]:
 
 def explain_task(session: Session, seed: int, task: Task) -> Chunk:
     """Explain a chunk; what is drawn at random for it does not depend on others."""
-    give_back_freed()
     torch.manual_seed(seed + task.number)
     return session.explain(task.records, task.first)
 

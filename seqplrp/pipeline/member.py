@@ -21,6 +21,7 @@ from seqplrp.genomics import Record, one_hot, reverse_complement
 from seqplrp.lrp import Layout, Program
 from seqplrp.methods import Explainer, Explanation, Method
 from seqplrp.models import program_inputs
+from seqplrp.pipeline.freed import GivingBack
 from seqplrp.pipeline.further import FurtherInput, rows_of
 from seqplrp.pipeline.loading import Loaded
 from seqplrp.pipeline.option_names import as_method_options
@@ -96,6 +97,7 @@ class Member:
         self._fixed = self._shapes[0][0] if self._shapes else None
         self._of_length: OrderedDict[int, Explainer] = OrderedDict()
         self._any: Explainer | None = None
+        self._freed = GivingBack()
         self._known_batches: dict[str, int] = {}
         self._scorer: nn.Module | None = None
 
@@ -201,6 +203,7 @@ class Member:
             "targets": [None] if self._score is not None else list(targets),
             "args": rows_of(self._further, rows),
             "batch_size": self._settings.batch_size,
+            "progress": self._freed,
         }
         if self._any is None:
             self._any = self.explainer(x[:1], rows[0])
