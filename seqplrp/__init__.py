@@ -7,9 +7,11 @@ interface; each is imported on first use, so that ``import seqplrp`` costs next 
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from seqplrp._version import __version__
+from seqplrp.display import supply
 from seqplrp.errors import SeqplrpError
 
 # name -> module that holds it (a name equal to the module's own last part is the module itself)
@@ -84,6 +86,22 @@ __all__ = [
     "reverse_complement",
     "shuffled_references",
 ]
+
+
+def _when_called(module: str, name: str) -> Callable[..., Any]:
+    """Return a function of a room, which is imported when it is first called."""
+
+    def call(*arguments: Any, **settings: Any) -> Any:
+        return getattr(importlib.import_module(module), name)(*arguments, **settings)
+
+    return call
+
+
+# methods lie beneath pictures and know nothing of them; here, outside of the rooms, the one is given the other
+supply(
+    logo=_when_called("seqplrp.plot", "explanation_logo"),
+    html=_when_called("seqplrp.plot", "explanation_html"),
+)
 
 
 def __getattr__(name: str) -> Any:

@@ -10,6 +10,7 @@ from typing import Any
 from seqplrp.benchmark.entries import Entry, as_number
 from seqplrp.errors import SeqplrpError
 from seqplrp.methods import LRP, METHODS, PLRP, Method, options_of, parse_rule, resolve_method, settled
+from seqplrp.plugins import of
 
 TRUTH = "truth"
 """The method that knows the answer: its map is the truth itself. The ceiling of every table."""
@@ -60,18 +61,24 @@ class Variant:
 
     @property
     def recipe(self) -> str:
-        """What one would type to make it."""
-        return TRUTH if self.method is None else repr(self.method)
+        """What one would type to make it, and the plug-ins that this takes, with their versions."""
+        return TRUTH if self.method is None else _made_by(self.method)
 
     @property
     def settled(self) -> str:
         """What it resolves to: the recipe with what it falls back on written out, such as rules and a budget."""
-        return TRUTH if self.method is None else repr(settled(self.method))
+        return TRUTH if self.method is None else _made_by(settled(self.method))
 
     @property
     def is_pruned(self) -> bool:
         """Whether it is pruned LRP."""
         return isinstance(self.method, PLRP)
+
+
+def _made_by(method: Method) -> str:
+    """Say a method, and whose it is if it takes plug-ins: of another version it may be another method."""
+    whose = dict.fromkeys(f"{plugin.distribution} {plugin.version}" for plugin in of(method))
+    return repr(method) + (f" by {', '.join(whose)}" if whose else "")
 
 
 def read_variants(entry: Entry, common: Entry | None, offered: Offered) -> tuple[Variant, ...]:
@@ -116,7 +123,8 @@ def shared_passes(variants: Sequence[Variant]) -> list[list[Variant]]:
 
 def _variants(name: str, entry: Entry, shared: Mapping[str, Entry], offered: Offered) -> Iterator[Variant]:
     given = entry.mapping(required=("method",))
-    which = given.pop("method").choice((*METHODS, TRUTH))
+    asked = given.pop("method")
+    which = asked.choice(METHODS if asked.text() in METHODS else (*METHODS, TRUTH))
     if which == TRUTH:
         for surplus in given.values():
             raise surplus.error("the truth has no options", "leave it out")
@@ -148,7 +156,7 @@ def _method(which: str, options: Mapping[str, Entry], entry: Entry, offered: Off
 def _value(key: str, entry: Entry, offered: Offered) -> Any:
     if isinstance(entry.value, dict) and "method" in entry.value:  # a method over another one
         nested = entry.mapping()
-        which = nested.pop("method").choice(tuple(METHODS))
+        which = nested.pop("method").choice(METHODS)
         return _method(which, nested, entry, offered)
     if key == "rule":
         if isinstance(entry.value, dict):

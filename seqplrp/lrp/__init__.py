@@ -31,7 +31,7 @@ from seqplrp.lrp.rules import (
     ZBox,
     ZPlus,
 )
-from seqplrp.lrp.steps import Contribution, Handler, MoveHandler, Run, Step, register
+from seqplrp.lrp.steps import Contribution, Handler, MoveHandler, Run, Step, check_handler_plugin, register
 from seqplrp.lrp.trace import trace
 
 __all__ = [
@@ -75,6 +75,7 @@ __all__ = [
     "by_sample",
     "cached_trace",
     "check_handler",
+    "check_handler_plugin",
     "check_rule",
     "composite",
     "evaluation_mode",

@@ -14,6 +14,7 @@ from seqplrp.lrp.batch import BatchAxis
 from seqplrp.lrp.graph import Node, Operation, Ref, op_name, refs_of
 from seqplrp.lrp.ledger import Ledger, per_sample_size, per_sample_sum
 from seqplrp.lrp.rules import Branch, Rule
+from seqplrp.plugins import Plugin, find
 
 EPS = 1e-6
 """Stabiliser of every denominator that belongs to no rule: sums, averages, lone batch norms (METHODS.md, section 2)."""
@@ -504,13 +505,56 @@ class Unknown(Handler):
         raise SeqplrpError(
             step.path,
             f"the operation {step.node.op} ({op_name(step.node.op)}) has no relevance handler",
-            "register a handler (seqplrp.lrp.register), or explain the model up to the layer before it",
+            "register a handler (seqplrp.lrp.register), install a plug-in that has one, or explain the model up to the "
+            "layer before it",
         )
 
 
 def handler_of(node: Node) -> Handler:
-    """Return the handler of a node's operation; an `Unknown` where there is none."""
+    """Return the handler of a node's operation, a plug-in's where we have none; an `Unknown` where nobody has one.
+
+    Raises
+    ------
+    SeqplrpError
+        Where a plug-in says that it has one, and it can't be imported or is none.
+    """
+    if node.op not in HANDLERS:
+        _register_plugin(node.op)
     return HANDLERS.get(node.op) or Unknown()
+
+
+def _register_plugin(operation: Operation) -> None:
+    """Register the handler that a plug-in has for an operation, if there is one."""
+    plugin = find("handler", str(operation))
+    if plugin is None:
+        return
+    handler = _handler_class(plugin)
+    if operation not in HANDLERS:  # as it is where the plug-in's module registers it by itself
+        register(operation)(handler)
+
+
+def _handler_class(plugin: Plugin) -> type[Handler]:
+    found = plugin.load()
+    if not (isinstance(found, type) and issubclass(found, Handler)):
+        raise plugin.error(f"({plugin.place}) is no handler: it does not extend seqplrp.lrp.Handler")
+    return found
+
+
+def check_handler_plugin(plugin: Plugin) -> None:
+    """Import the handler that a plug-in has for an operation, and check that it can be used.
+
+    Raises
+    ------
+    SeqplrpError
+        Where it can't: we have a handler of that operation, another plug-in has, or it is none.
+    """
+    if not plugin.has_name_to_type:
+        raise plugin.error("names no operation", "write it as torch does: aten.relu.default")
+    handler = next((one for operation, one in HANDLERS.items() if str(operation) == plugin.name), None)
+    if handler is not None and type(handler).__module__.startswith("seqplrp."):
+        raise plugin.error("is of an operation that seqplrp has a handler of, which goes before", "leave it out")
+    find("handler", plugin.name)
+    _handler_class(plugin)
 
 
 def scaled_rows(weight: Tensor, scale: Tensor) -> Tensor:

@@ -33,6 +33,7 @@ from seqplrp.methods.names import resolve_method
 from seqplrp.methods.numerics import numerics
 from seqplrp.methods.portable import check_portable
 from seqplrp.methods.preparation import Preparations, shapes_of
+from seqplrp.plugins import Plugin, of
 
 Index = int | Sequence[int] | Tensor | Literal["predicted"] | None
 Target = Index | Callable[[Any], Tensor]
@@ -148,6 +149,11 @@ class Explainer:
     def layers(self) -> tuple[LayerInfo, ...]:
         """The conv and linear layers, in the order of the forward pass."""
         return self._prepared.plan.layers
+
+    @property
+    def plugins(self) -> tuple[Plugin, ...]:
+        """The plug-ins that have a part in it, by method, rules or handlers, where they were asked for by name."""
+        return of(self.method, [step.handler for step in self._prepared.plan.steps])
 
     def __call__(
         self,

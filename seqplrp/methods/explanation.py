@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import torch
 from torch import Tensor
 
+from seqplrp.display import shown
 from seqplrp.errors import SeqplrpError
 from seqplrp.lrp import NUMBERS, Ledger, Obstacle
 from seqplrp.methods.base import Method
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True)
@@ -112,6 +116,38 @@ class Explanation:
                     f"the ledger leaves {worst.share:.2g} of the layer's |relevance| unexplained, above {tolerance:g}",
                     "explain in float64; if that does not help, report the model",
                 )
+
+    def logo(
+        self, index: int = 0, *, start: int | None = None, end: int | None = None, hypothetical: bool = False
+    ) -> Figure:
+        """Draw one sequence's logo.
+
+        Parameters
+        ----------
+        index : int
+            Which sequence; from the end where it is negative.
+        start, end : int, optional
+            The stretch to draw, 0-based and half-open; the whole sequence unless given.
+        hypothetical : bool
+            Whether to draw what each of the four bases would contribute, rather than the bases that are there.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+            Notebooks show it; `seqplrp.plot.save_figure` writes it.
+
+        Raises
+        ------
+        SeqplrpError
+            Where it is no explanation of DNA, has no such sequence or stretch, or no hypothetical contributions.
+        """
+        figure: Figure = shown("logo", self, index, start=start, end=end, hypothetical=hypothetical)
+        return figure
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: the method, how relevance adds up, and the first sequences' logos."""
+        page: str = shown("html", self)
+        return page
 
     def __len__(self) -> int:
         """Return the number of sequences."""

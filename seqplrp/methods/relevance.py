@@ -11,6 +11,7 @@ from torch import nn
 
 from seqplrp.errors import SeqplrpError
 from seqplrp.lrp import (
+    COMPOSITES,
     AttentionWeights,
     Epsilon,
     Graph,
@@ -78,9 +79,9 @@ class LRP(Method):
     Parameters
     ----------
     rule : Rule, str or mapping
-        One rule for every conv and linear layer; the name of a composite (`seqplrp.lrp.composite`); or a mapping to
-        rules from module-path patterns, ``@first``, ``@last``, ``@conv``, ``@linear`` or ``@op``, the first that
-        matches a layer serving.
+        One rule for every conv and linear layer; the name of a composite (`seqplrp.lrp.composite`) or of a rule, as
+        commands take it (``"zplus"``, ``"gamma(0.5)"``, a plug-in's); or a mapping to rules from module-path patterns,
+        ``@first``, ``@last``, ``@conv``, ``@linear`` or ``@op``, the first that matches a layer serving.
     attention : {"constant", "attnlrp"}
         Whether attention weights are held constant, or share in the relevance by the rules of AttnLRP (Achtibat et al.
         2024).
@@ -120,7 +121,14 @@ class LRP(Method):
         return Prepared(model, graph, make_plan(graph, model, self.rules(), device, attention=self.attention))
 
     def rules(self) -> Rule | Mapping[str, Rule]:
-        return composite(self.rule) if isinstance(self.rule, str) else self.rule
+        if not isinstance(self.rule, str):
+            return self.rule
+        if self.rule in COMPOSITES:
+            return composite(self.rule)
+        from seqplrp.methods.names import parse_rule  # which knows this class
+
+        found = parse_rule(self.rule)
+        return composite(found) if isinstance(found, str) else found
 
     def attribute(self, prepared: Prepared, batch: Batch) -> list[Attribution]:
         return ways_back(prepared.plan, batch, [self.pruning] * len(batch.targets))

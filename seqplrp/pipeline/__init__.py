@@ -10,10 +10,12 @@ from seqplrp.pipeline.contents import file_sha256
 from seqplrp.pipeline.executors import Executing
 from seqplrp.pipeline.explaining import run
 from seqplrp.pipeline.exporting import export
-from seqplrp.pipeline.formats import FORMATS, parse_formats
+from seqplrp.pipeline.format_checks import check_format
+from seqplrp.pipeline.formats import FORMATS, Format, Writing, parse_formats
 from seqplrp.pipeline.further import FurtherInput, read_further, rows_of
 from seqplrp.pipeline.loading import Loaded, load_models
 from seqplrp.pipeline.member import Settings, check_ledger
+from seqplrp.pipeline.plugin_states import PluginState, plugin_states
 from seqplrp.pipeline.preparing import Prepared, check_unchanged, out_of_memory_told, prepare
 from seqplrp.pipeline.provenance import provenance
 from seqplrp.pipeline.request import Request, read_records
@@ -27,8 +29,10 @@ __all__ = [
     "Example",
     "Executing",
     "FastaSource",
+    "Format",
     "FurtherInput",
     "Loaded",
+    "PluginState",
     "Prepared",
     "Progress",
     "RegionSource",
@@ -39,6 +43,8 @@ __all__ = [
     "Source",
     "VariantResult",
     "VariantSource",
+    "Writing",
+    "check_format",
     "check_ledger",
     "check_unchanged",
     "chunks_of",
@@ -47,6 +53,7 @@ __all__ = [
     "load_models",
     "out_of_memory_told",
     "parse_formats",
+    "plugin_states",
     "prepare",
     "provenance",
     "read_further",

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from seqplrp.errors import SeqplrpError
+from seqplrp.errors import SeqplrpError, as_options
 from seqplrp.genomics import tracks
+from seqplrp.plugins import Named, Plugin
 from seqplrp.storage import naming
 
 SUMMARY, LEDGER = "summary.tsv", "ledger.tsv"
@@ -58,7 +60,7 @@ class Format:
     Parameters
     ----------
     each : callable, optional
-        Writes files of one output into a directory.
+        Writes files of one output into a directory: ``each(out, what)``; `Writing.file` names them.
     together : callable, optional
         Writes files that hold all outputs that were explained.
     one_length : bool
@@ -66,7 +68,8 @@ class Format:
     hypothetical : bool
         Whether the method must have hypothetical contributions.
     library : str
-        The optional library that it needs, whose extra is called as the format; empty where there is none.
+        The optional library that it needs, whose extra is called as the format; empty where there is none, and for a
+        plug-in, which asks for its libraries itself.
     """
 
     each: Callable[[Path, Writing], None] | None = None
@@ -137,7 +140,7 @@ def _text(part: Path, name: str) -> bytes:
         return tracks.open_part(part).text(name)
 
 
-FORMATS = {
+_FORMATS = {
     "bigwig": Format(_bigwig),
     "bedgraph": Format(_bedgraph),
     "npz": Format(partial(_of_spool, tracks.write_npz, "relevance", "npz")),
@@ -152,7 +155,19 @@ FORMATS = {
     ),
     "tsv": Format(together=_tables),
 }
-"""The formats by name."""
+
+
+def _format(plugin: Plugin, found: Any) -> Format:
+    """Return a plug-in's format; raise a SeqplrpError where it is none."""
+    if not isinstance(found, Format) or (found.each is None and found.together is None):
+        raise plugin.error(f"({plugin.place}) is no format: it is no seqplrp.pipeline.Format that writes anything")
+    if found.library:
+        raise plugin.error(f"asks for the library {found.library!r} as ours do", "let its own package depend on it")
+    return found
+
+
+FORMATS: Named[Format] = Named("format", _FORMATS, _format)
+"""The formats by name, those of plug-ins behind ours."""
 
 
 _PART_OF_NAME = re.compile(r"[\w+-][\w.+-]*")
@@ -196,7 +211,9 @@ def parse_formats(text: str, option: str = "--formats") -> tuple[str, ...]:
         what = f"{unknown[0]!r} is not known" if unknown else "names no format"
         raise SeqplrpError(option, what, f"choose from {','.join(FORMATS)}")
     for name in names:
-        if library := FORMATS[name].library:
+        with as_options(format=option):
+            form = FORMATS[name]
+        if library := form.library:
             tracks.extra_library(name, library, f"{option} {name}")
     return tuple(dict.fromkeys(names))
 
@@ -250,15 +267,36 @@ def check_hypothetical(formats: Iterable[str], there: bool) -> None:
 def write_formats(formats: Iterable[str], out: Path, outputs: Sequence[Writing]) -> None:
     """Write explanations in each of the formats, with the places of the records and the sizes of their contigs."""
     for name in formats:
-        form = FORMATS[name]
-        if form.together is not None:
-            form.together(out, outputs[0])
-        if form.each is not None:
-            for what in outputs:
-                form.each(out, what)
+        with _blamed(FORMATS.plugin(name), out):
+            write_format(FORMATS[name], out, outputs)
     for write, name in ((tracks.write_regions, "regions.bed"), (tracks.write_chrom_sizes, "chrom.sizes")):
         with naming(out / name):
             write(out / name, outputs[0].spool)
+
+
+def write_format(form: Format, out: Path, outputs: Sequence[Writing]) -> None:
+    """Write explanations in one format."""
+    if form.together is not None:
+        form.together(out, outputs[0])
+    if form.each is not None:
+        for what in outputs:
+            form.each(out, what)
+
+
+@contextmanager
+def _blamed(plugin: Plugin | None, out: Path) -> Iterator[None]:
+    """Let what a plug-in fails with tell whose fault it is; and where a disk is full, if the plug-in does not say."""
+    if plugin is None:
+        yield
+        return
+    try:
+        with naming(out):
+            yield
+    except (SeqplrpError, OSError):
+        raise
+    except Exception as error:
+        error.add_note(f"this was the {plugin}: tell its authors")
+        raise
 
 
 def join_tables(texts: Iterable[bytes], path: Path) -> None:

@@ -26,6 +26,7 @@ from seqplrp.pipeline.further import FurtherInput, rows_of
 from seqplrp.pipeline.loading import Loaded
 from seqplrp.pipeline.option_names import as_method_options
 from seqplrp.pipeline.targets import Score, scores_of
+from seqplrp.plugins import Plugin
 
 _TRACED_LENGTHS = 8  # explainers kept, each with a copy of the weights
 
@@ -222,6 +223,12 @@ class Member:
         """Return the model's steps as they were traced first, with their rules and where they are pruned, as text."""
         assert self._any is not None, "the session tries every model on an example"
         return repr(self._any)
+
+    @property
+    def plugins(self) -> tuple[Plugin, ...]:
+        """The plug-ins that have a part in its maps."""
+        assert self._any is not None, "the session tries every model on an example"
+        return self._any.plugins
 
     @property
     def largest_batch(self) -> dict[str, int]:

@@ -14,10 +14,12 @@ from seqplrp._version import __version__
 from seqplrp.methods import settled
 from seqplrp.models import weights_sha256
 from seqplrp.pipeline.contents import file_sha256
+from seqplrp.pipeline.formats import FORMATS
 from seqplrp.pipeline.loading import Loaded
 from seqplrp.pipeline.request import Request
 from seqplrp.pipeline.session import Session
 from seqplrp.pipeline.sources import Source
+from seqplrp.plugins import Plugin
 
 
 def provenance(
@@ -35,6 +37,7 @@ def provenance(
     The hashes of files that were hashed before need not be found again: `sha256` has them.
     """
     known = dict(sha256 or {})
+    used = [*session.plugins, *(plugin for plugin in map(FORMATS.plugin, request.formats) if plugin is not None)]
     known |= {path: file_sha256(path) for path in _files(request.source, session, has_fasta) if path not in known}
     return {
         "command": command,
@@ -44,6 +47,7 @@ def provenance(
             "python": platform.python_version(),
             **{name: version(name) for name in libraries},
         },
+        **({"plugins": [plugin.told() for plugin in used]} if used else {}),
         "arguments": request.arguments,
         "method": repr(request.method),
         "target": session.target if len(session.targets) == 1 else list(session.targets),
@@ -73,6 +77,7 @@ def describe(
     settings = request.settings()
     return {
         "versions": {"seqplrp": __version__, **{name: version(name) for name in ("torch", "numpy")}},
+        **({"plugins": _by_name(session.plugins)} if session.plugins else {}),  # no key else: older runs can go on
         "input_sha256": [sha256[path] for path in request.source.files],
         "input": request.source.settings(),
         "chunk_size": request.chunk_size,
@@ -92,6 +97,11 @@ def describe(
         "check": request.check,
         "seed": request.seed,
     }
+
+
+def _by_name(used: Iterable[Plugin]) -> dict[str, str]:
+    """Say which version of whose package each plug-in is of."""
+    return {f"{plugin.kind} {plugin.name}": f"{plugin.distribution} {plugin.version}" for plugin in used}
 
 
 def _files(source: Source, session: Session, has_fasta: bool) -> tuple[Path, ...]:

@@ -23,6 +23,7 @@ from seqplrp.pipeline.further import FurtherInput
 from seqplrp.pipeline.loading import Loaded
 from seqplrp.pipeline.member import Member, Settings
 from seqplrp.pipeline.targets import Score, resolve_target, score_function
+from seqplrp.plugins import Plugin
 
 _CHUNK_BASES = 1 << 20  # one-hot, relevance and contributions of a chunk then take about 50 MB
 CHUNK_RECORDS = 1024
@@ -187,6 +188,11 @@ class Session:
     def graphs(self) -> list[str]:
         """Return each model's steps, with their rules and where they are pruned, as text."""
         return [member.graph() for member in self.members]
+
+    @property
+    def plugins(self) -> tuple[Plugin, ...]:
+        """The plug-ins that have a part in the maps: by their method, rules or handlers."""
+        return tuple(sorted({plugin for member in self.members for plugin in member.plugins}))
 
     @property
     def largest_batch(self) -> LargestBatch:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,24 @@ from seqplrp.errors import SeqplrpError
 
 SUFFIXES = (".svg", ".png", ".pdf")
 
+_NOTEBOOK_DPI = 110
+
 # matplotlib writes the time into a file unless told not to; the key differs by format.
 _UNDATED: dict[str, dict[str, Any]] = {
     ".svg": {"Date": None},
     ".png": {},
     ".pdf": {"CreationDate": None},
 }
+
+
+class Picture(Figure):
+    """A figure that a notebook shows where it stands last in a cell, whether or not pyplot was ever imported."""
+
+    def _repr_png_(self) -> bytes:
+        """Return it as a PNG file; the same figure gives the same bytes."""
+        file = BytesIO()
+        self.savefig(file, format="png", dpi=_NOTEBOOK_DPI, metadata=_UNDATED[".png"])
+        return file.getvalue()
 
 
 def check_suffix(path: Path | str) -> str:

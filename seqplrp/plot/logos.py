@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +12,7 @@ from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
 from seqplrp.errors import SeqplrpError
 from seqplrp.genomics import encode
+from seqplrp.plot.glyphs import draw_glyphs
 
 ALPHABET = "ACGT"
 
@@ -26,6 +27,10 @@ two bases stay at least 28 apart under protanopia, deuteranopia and tritanopia, 
 _FONT = "DejaVu Sans"  # ships with matplotlib, so a logo looks the same on every machine
 _FADE_BELOW = 0.35
 _MARGIN = 0.08
+
+Renderer = Literal["auto", "logomaker", "paths"]
+LETTERS_BY_LOGOMAKER = 150
+"""Up to so many letters are logomaker's to draw; what more take is ours (benchmarks/logos.py)."""
 
 
 def logo_frame(values: Any, sequence: str | npt.ArrayLike | None = None, *, start: int = 0) -> pd.DataFrame:
@@ -72,11 +77,23 @@ def logo_values(frame: pd.DataFrame) -> npt.NDArray[np.float64]:
     SeqplrpError
         If a column is no base.
     """
+    _check_columns(frame)
+    values: npt.NDArray[np.float64] = frame.reindex(columns=list(ALPHABET), fill_value=0.0).to_numpy(np.float64)
+    return values.T
+
+
+def _check_columns(frame: pd.DataFrame) -> None:
     unknown = [str(c) for c in frame.columns if c not in tuple(ALPHABET)]
     if unknown:
         raise SeqplrpError("frame", f"has a column {unknown[0]!r}", "name the columns A, C, G and T")
-    values: npt.NDArray[np.float64] = frame.reindex(columns=list(ALPHABET), fill_value=0.0).to_numpy(np.float64)
-    return values.T
+
+
+def _check_frame(frame: pd.DataFrame) -> None:
+    _check_columns(frame)
+    if len(frame) == 0:
+        raise SeqplrpError("frame", "has no position", "give at least one")
+    if not np.isfinite(frame.to_numpy(dtype=np.float64)).all():
+        raise SeqplrpError("frame", "holds values that are not finite", "a logo needs finite heights")
 
 
 def value_range(frame: pd.DataFrame) -> tuple[float, float]:
@@ -87,10 +104,12 @@ def value_range(frame: pd.DataFrame) -> tuple[float, float]:
     return float(np.minimum(values, 0).sum(axis=1).min()), float(np.maximum(values, 0).sum(axis=1).max())
 
 
-def draw_logo(ax: Axes, frame: pd.DataFrame, *, limits: tuple[float, float] | None = None) -> None:
+def draw_logo(
+    ax: Axes, frame: pd.DataFrame, *, limits: tuple[float, float] | None = None, renderer: Renderer = "auto"
+) -> None:
     """Draw a logo table on an axes: positive letters upwards, negative ones hanging upside down and paler.
 
-    Glyphs are logomaker's: about 4 ms for each position with relevance, nothing for positions that are 0.
+    Short logos are logomaker's drawing; long ones are drawn by us, letter for letter the same.
 
     Parameters
     ----------
@@ -101,9 +120,20 @@ def draw_logo(ax: Axes, frame: pd.DataFrame, *, limits: tuple[float, float] | No
         As :func:`logo_frame` makes it.
     limits : (float, float), optional
         Lowest and highest value on the y axis; those of the frame if None.
+    renderer : {"auto", "logomaker", "paths"}
+        Who draws the letters; by their number unless given.
+
+    Raises
+    ------
+    SeqplrpError
+        If the table has other columns than bases, a value that is not finite, or no position.
     """
+    _check_frame(frame)
     shown = frame.loc[(frame != 0).any(axis=1)]
-    if len(shown):
+    letters = int((frame != 0).to_numpy().sum())
+    if renderer == "paths" or (renderer == "auto" and letters > LETTERS_BY_LOGOMAKER):
+        draw_glyphs(ax, shown, colours=BASE_COLOURS, font=_FONT, fade_below=_FADE_BELOW)
+    elif len(shown):
         # Imported here: logomaker takes a second to import, which pictures without letters need not wait for.
         import logomaker
 

@@ -14,8 +14,8 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
 from seqplrp.errors import SeqplrpError
-from seqplrp.plot.figures import plain_text
-from seqplrp.plot.logos import draw_logo, value_range
+from seqplrp.plot.figures import Picture, plain_text
+from seqplrp.plot.logos import Renderer, draw_logo, value_range
 
 TRUTH_COLOUR = "#5B3A8C"
 DECOY_COLOUR = "#8A8A8A"
@@ -124,7 +124,7 @@ class SequencePanel:
         return sorted(inside, key=lambda m: (m.start, m.end))
 
 
-def logo_panel(panel: SequencePanel, *, shared_scale: bool = False) -> Figure:
+def logo_panel(panel: SequencePanel, *, shared_scale: bool = False, renderer: Renderer = "auto") -> Picture:
     """Draw one sequence: its logos by one or more methods over one x axis, known motifs under them.
 
     Parameters
@@ -133,16 +133,20 @@ def logo_panel(panel: SequencePanel, *, shared_scale: bool = False) -> Figure:
         What to draw.
     shared_scale : bool
         One y scale for all tracks. Off by default, since methods differ in scale by nature.
+    renderer : {"auto", "logomaker", "paths"}
+        See :func:`seqplrp.plot.draw_logo`.
 
     Returns
     -------
     matplotlib.figure.Figure
         To be written by :func:`seqplrp.plot.save_figure`.
     """
-    return comparison_panel([panel], shared_scale=shared_scale)
+    return comparison_panel([panel], shared_scale=shared_scale, renderer=renderer)
 
 
-def comparison_panel(panels: Sequence[SequencePanel], *, columns: int = 1, shared_scale: bool = False) -> Figure:
+def comparison_panel(
+    panels: Sequence[SequencePanel], *, columns: int = 1, shared_scale: bool = False, renderer: Renderer = "auto"
+) -> Picture:
     """Draw several sequences, each by the same methods, next to one another.
 
     Parameters
@@ -153,6 +157,8 @@ def comparison_panel(panels: Sequence[SequencePanel], *, columns: int = 1, share
         Panels in a row.
     shared_scale : bool
         One y scale for all tracks of a panel.
+    renderer : {"auto", "logomaker", "paths"}
+        See :func:`seqplrp.plot.draw_logo`.
 
     Raises
     ------
@@ -173,7 +179,7 @@ def comparison_panel(panels: Sequence[SequencePanel], *, columns: int = 1, share
     for row, height in zip(rows, heights):
         left = _LEFT
         for panel, width in zip(row, widths):
-            _draw_panel(sheet, panel, left, top, width, shared_scale)
+            _draw_panel(sheet, panel, left, top, width, shared_scale, renderer)
             left += width + _RIGHT + _LEFT
         top -= height + _BETWEEN
     if key:
@@ -186,7 +192,7 @@ class _Sheet:
 
     def __init__(self, width: float, height: float) -> None:
         self.width, self.height = width, height
-        self.figure = Figure(figsize=(width, height), facecolor="white")
+        self.figure = Picture(figsize=(width, height), facecolor="white")
 
     def axes(self, left: float, bottom: float, width: float, height: float) -> Axes:
         w, h = self.width, self.height
@@ -202,7 +208,15 @@ def _height(panel: SequencePanel, width: float) -> float:
     return _TITLE + tracks + _LANE * max(1, len(_lanes(panel, width))) + _AXIS
 
 
-def _draw_panel(sheet: _Sheet, panel: SequencePanel, left: float, top: float, width: float, shared_scale: bool) -> None:
+def _draw_panel(
+    sheet: _Sheet,
+    panel: SequencePanel,
+    left: float,
+    top: float,
+    width: float,
+    shared_scale: bool,
+    renderer: Renderer,
+) -> None:
     ranges = [value_range(track.frame) for track in panel.tracks]
     shared = (min(low for low, _ in ranges), max(high for _, high in ranges)) if shared_scale else None
     lanes = _lanes(panel, width)
@@ -211,7 +225,7 @@ def _draw_panel(sheet: _Sheet, panel: SequencePanel, left: float, top: float, wi
     for number, track in enumerate(panel.tracks):
         bottom -= _TRACK + _TRACK_TITLE
         ax = sheet.axes(left, bottom, width, _TRACK)
-        draw_logo(ax, track.frame, limits=shared)
+        draw_logo(ax, track.frame, limits=shared, renderer=renderer)
         _style_track(ax, track.title, shown, width)
         gaps = np.asarray(track.gaps, float)
         ax.hlines(np.zeros(len(gaps)), gaps - _DASH / 2, gaps + _DASH / 2, color=_DASH_COLOUR, linewidth=2, zorder=1)

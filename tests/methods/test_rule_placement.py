@@ -90,7 +90,7 @@ def test_the_table_says_where_is_pruned_and_how_much() -> None:
         ({"c1": E}, "no pattern of the mapping matches this layer"),
         ({"c9": E, "*": G}, "'c9': matches no layer; the layers are c1"),
         ({"@conv2d": E, "*": G}, "'@conv2d': matches no layer"),
-        ("gama", "is no composite"),
+        ("gama", r"'gama' is not known \(did you mean 'gamma'\?\)"),
         ({"*": "gamma"}, "is no rule"),
         ({"*": sp.Gamma}, "is no rule"),
     ],

@@ -1,0 +1,1 @@
+"""A method, a rule, an operation and a track format for seqplrp."""

@@ -1,0 +1,178 @@
+"""check_format passes what is right, and names what is wrong."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import re
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from seqplrp import SeqplrpError
+from seqplrp.genomics import tracks
+from seqplrp.pipeline import FORMATS, Format, Writing, check_format
+from seqplrp.pipeline.format_checks import _OF_OUR_FORMATS, _OURS
+
+
+def flat(arrays: tracks.RelevanceArrays) -> list[np.ndarray]:
+    return [arrays.per_base[arrays.positions(number)] for number in range(len(arrays))]
+
+
+def npz(out: Path, what: Writing) -> list[np.ndarray]:
+    return flat(tracks.read_npz(what.file(out, "relevance", "npz")))
+
+
+def h5(out: Path, what: Writing) -> list[np.ndarray]:
+    return flat(tracks.read_h5(what.file(out, "relevance", "h5")))
+
+
+def bedgraph(out: Path, what: Writing) -> list[np.ndarray]:
+    table = tracks.read_bedgraph(what.file(out, "relevance", "bedgraph"))
+    found = []
+    for place in what.spool.index.in_order():
+        values = np.zeros(len(place), "f4")
+        on_contig = table[table["contig"] == place.contig]
+        for row in on_contig.itertuples():
+            first, last = max(row.start, place.start), min(row.end, place.end)
+            values[max(first - place.start, 0) : max(last - place.start, 0)] = row.value
+        found.append(values[::-1] if place.strand == "-" else values)
+    return found
+
+
+@pytest.mark.parametrize("name", list(FORMATS.ours))
+def test_our_own_formats_pass(name: str) -> None:
+    pytest.importorskip(FORMATS[name].library or "numpy")
+    check_format(name)
+
+
+@pytest.mark.parametrize(("name", "read"), [("npz", npz), ("h5", h5), ("bedgraph", bedgraph)])
+def test_what_is_read_back_is_what_was_explained(name: str, read) -> None:
+    check_format(name, read=read)
+    with pytest.raises(SeqplrpError, match=rf"format {name} \(what is read back\): of record 'peak 0' is not"):
+        check_format(name, read=lambda out, what: [values + 1 for values in read(out, what)])
+    with pytest.raises(SeqplrpError, match=rf"format {name} \(what is read back\): is 3 of 4 records"):
+        check_format(name, read=lambda out, what: read(out, what)[1:])
+
+
+def text_of(what: Writing) -> str:
+    return "\n".join(f"{value:.9g}" for value in what.spool.per_base.read(0, what.spool.total)) + "\n"
+
+
+def right(out: Path, what: Writing) -> None:
+    what.file(out, "mine", "txt").write_text(text_of(what))
+
+
+def dated(out: Path, what: Writing) -> None:
+    what.file(out, "mine", "txt").write_text(text_of(what) + str(time.perf_counter_ns()))
+
+
+def placed(out: Path, what: Writing) -> None:
+    what.file(out, "mine", "txt").write_text(text_of(what) + str(out))
+
+
+def one_name(out: Path, what: Writing) -> None:
+    (out / "mine.txt").write_text(text_of(what))
+
+
+def none(out: Path, what: Writing) -> None:
+    pass
+
+
+def elsewhere(out: Path, what: Writing) -> None:
+    right(out, what)
+    (what.parts[0].parent / "mine.txt").write_text(text_of(what))
+
+
+def hidden(out: Path, what: Writing) -> None:
+    right(out, what)
+    (out / ".half").write_text("")
+
+
+def named(name: str, out: Path, what: Writing) -> None:
+    what.file(out, *name.split(".")).write_text(text_of(what))
+
+
+def hypothetical(out: Path, what: Writing) -> None:
+    what.file(out, "mine", "txt").write_text(
+        str([row.read(0, 5).sum() for row in what.spool.hypothetical]) + text_of(what)
+    )
+
+
+def equal(out: Path, what: Writing) -> None:
+    length = what.spool.index.lengths()[0]
+    table = what.spool.per_base.read(0, what.spool.total).reshape(-1, length)
+    what.file(out, "mine", "txt").write_text(str(table.tolist()))
+
+
+def cut_short(out: Path, what: Writing) -> None:
+    with contextlib.suppress(OSError):
+        right(out, what)
+
+
+def traceback(out: Path, what: Writing) -> None:
+    try:
+        right(out, what)
+    except OSError as error:
+        raise RuntimeError("oh") from error
+
+
+WRONG = [
+    (Format(dated), r"\(records of both strands\): are not the same bytes a second time"),
+    (Format(placed), r"\(records of both strands\): are not the same bytes a second time"),
+    (Format(one_name), r"\(several outputs\): no file has '.CTCF' in its name"),
+    (Format(none), r"\(its files\): there are none"),
+    (Format(elsewhere), r"\(where it writes\): not only into the directory"),
+    (Format(hidden), r"\(its files\): .half is hidden"),
+    (Format(functools.partial(named, "relevance.bw")), r"\(its files\): relevance.bw is a name of seqplrp's own"),
+    (Format(functools.partial(named, "manifest.json")), r"\(its files\): manifest.json is a name of seqplrp's own"),
+    (
+        Format(hypothetical),
+        r"\(no hypothetical contributions\): it fails on these \(TypeError: .*; say hypothetical=True",
+    ),
+    (Format(equal), r"\(records of several lengths\): it fails on these \(ValueError: .*; say one_length=True"),
+    (Format(cut_short), r"\(a full disk\): cuts files short without an error"),
+    (Format(traceback), r"\(a full disk\): is told as RuntimeError"),
+    (Format(), r"\(the format itself\): is no Format that writes anything"),
+    ("bigwag", r"format bigwag \(the format itself\): is not known; use one of bigwig"),
+]
+
+
+@pytest.mark.parametrize(("form", "text"), WRONG, ids=[text[2:30] for _, text in WRONG])
+def test_what_is_wrong_is_named(form: str | Format, text: str) -> None:
+    with pytest.raises(SeqplrpError, match=text):
+        check_format(form)
+
+
+@pytest.mark.parametrize(
+    "form",
+    [Format(right), Format(together=one_name), Format(hypothetical, hypothetical=True), Format(equal, one_length=True)],
+    ids=["each", "together", "hypothetical", "one length"],
+)
+def test_what_is_right_or_says_what_it_needs_passes(form: Format) -> None:
+    check_format(form)
+
+
+def test_a_limit_of_files_is_lifted_after_the_check_even_where_it_fails() -> None:
+    import resource
+
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with pytest.raises(SeqplrpError):
+        check_format(Format(cut_short))
+    assert resource.getrlimit(resource.RLIMIT_FSIZE) == before
+
+
+def test_the_names_that_no_plugin_may_have_are_all_that_we_write(run, model_directory, fasta, tmp_path) -> None:
+    pytest.importorskip("zarr")
+    pytest.importorskip("pyarrow")
+    out = tmp_path / "out"
+    names = ",".join(FORMATS.ours)
+    for targets in (["--target", "0"], ["--target", "0", "--target", "1"]):
+        asked = ["explain", "--model", model_directory, "--model", model_directory, "--fasta", fasta, *targets]
+        assert run(*asked, "--out", out, "--formats", names, "--overwrite").code == 0
+        written = {path.name for path in out.iterdir() if not path.name.startswith(".")}
+        assert not {name for name in written - _OURS if not _OF_OUR_FORMATS.fullmatch(name)}
+        assert len(written) > 10
+    assert not re.fullmatch(_OF_OUR_FORMATS, "relevance.wig")
