@@ -5,20 +5,24 @@ from __future__ import annotations
 import base64
 from dataclasses import fields
 from html import escape
+from math import isnan
 from typing import Any
 
 import numpy as np
 import torch
+from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
 from seqplrp.errors import SeqplrpError
 from seqplrp.methods import EnsembleExplanation, Explanation, Method
 from seqplrp.plot.figures import Picture
-from seqplrp.plot.logos import Renderer, logo_frame
+from seqplrp.plot.logos import Renderer, draw_logo, logo_frame
 from seqplrp.plot.panels import LogoTrack, SequencePanel, logo_panel
 
 _BASES = 4
 _SHOWN, _LONGEST_SHOWN = 3, 120  # sequences, and bases of each, in a notebook's page
+_STRONGEST = 20  # bases, about a motif, that such a page shows the surroundings of
+_STRIP_PER_BASE, _STRIP_LEAST, _STRIP_LEFT, _STRIP_HEIGHT = 0.085, 2.0, 0.45, 0.95  # inches
 _MOST_NOTES = 8
 
 
@@ -61,8 +65,9 @@ def explanation_logo(
     values = (explanation.hypothetical if hypothetical else explanation.relevance)[number, :, first:last]
     kind = "hypothetical contributions" if hypothetical else "relevance"
     frame = logo_frame(values, start=first)
-    track = LogoTrack(f"{kind} by {short_name(explanation.method)}", frame)
-    title = f"sequence {number}{_scored(explanation, number)}"
+    label = "contribution" if hypothetical else "relevance"
+    track = LogoTrack(f"{kind} by {short_name(explanation.method)}", frame, label=label)
+    title = f"sequence {number}, {_scored(explanation, number)}"
     return logo_panel(SequencePanel(title, [track], axis="position (0-based)"), renderer=renderer)
 
 
@@ -103,9 +108,9 @@ def _stretch(explanation: Explanation, start: int | None, end: int | None) -> tu
     return int(first), int(last)
 
 
-def _scored(explanation: Explanation, number: int) -> str:
-    target = "" if explanation.target is None else f" of output {int(explanation.target[number])}"
-    return f", score{target} {float(explanation.output[number]):.3g}"
+def _scored(explanation: Explanation, number: int, more: str = "") -> str:
+    target = "" if explanation.target is None else f" (output {int(explanation.target[number])})"
+    return f"score {float(explanation.output[number]):.4g}{more}{target}"
 
 
 # ---- a notebook's page
@@ -147,7 +152,7 @@ def _conservation(explanation: Explanation) -> list[str]:
         found.append(f"relevance sums to {_percents(sums[told] / scores[told])} of the score")
     worst = [one for one in (account.ledger.largest_unexplained() for account in explanation._accounts) if one]
     if worst:
-        largest = max(worst, key=lambda one: one.share)
+        largest = max(worst, key=lambda one: (isnan(one.share), one.share))
         found.append(
             f"the ledger balances: at most {largest.share:.1g} of a layer's relevance is unexplained"
             if largest.share <= (1e-5 if explanation.relevance.dtype != torch.float64 else 1e-12)
@@ -175,18 +180,16 @@ def _row(explanation: Explanation, number: int, *, is_dna: bool) -> str:
     """Return one sequence's score, sum and logo."""
     spread = ""
     if isinstance(explanation, EnsembleExplanation) and len(explanation.members) > 1:
-        spread = f" &plusmn; {float(explanation.output_spread[number]):.2g} over {len(explanation.members)} models"
-    target = "" if explanation.target is None else f" of output {int(explanation.target[number])}"
+        models = f"{len(explanation.members)} models"
+        spread = f" \N{PLUS-MINUS SIGN} {float(explanation.output_spread[number]):.2g} over {models}"
     total = float(explanation.relevance[number].sum())
-    score = f"score{target} {float(explanation.output[number]):.4g}{spread}"
-    head = f"sequence {number}: {score}; relevance sums to {total:.4g}"
+    head = f"sequence {number}: {_scored(explanation, number, spread)}; relevance sums to {total:.4g}"
     if not is_dna:
         return f"<p>{head}</p>"
     start, end = _telling_stretch(explanation.relevance[number])
     length = explanation.relevance.shape[2]
-    where = "" if end - start == length else f"; bases {start:,} to {end:,}, where most of it lies"
-    figure = explanation_logo(explanation, number, start=start, end=end, renderer="paths")
-    picture = base64.b64encode(figure._repr_png_()).decode()
+    where = "" if end - start == length else f"; bases {start:,} to {end:,}, around its strongest stretch"
+    picture = base64.b64encode(_strip(explanation.relevance[number, :, start:end], start)._repr_png_()).decode()
     alt = f"sequence logo of the relevance of sequence {number}, bases {start} to {end}"
     return (
         f'<p style="margin: 8px 0 0">{head}{where}</p>'
@@ -194,11 +197,27 @@ def _row(explanation: Explanation, number: int, *, is_dna: bool) -> str:
     )
 
 
+def _strip(relevance: Tensor, start: int) -> Picture:
+    """Draw a logo without words around it."""
+    frame = logo_frame(relevance, start=start)
+    width = max(_STRIP_PER_BASE * len(frame), _STRIP_LEAST)
+    figure = Picture(figsize=(_STRIP_LEFT + width, _STRIP_HEIGHT), facecolor="white")
+    whole = _STRIP_LEFT + width
+    ax = figure.add_axes((_STRIP_LEFT / whole, 0.24, (width - 0.05) / whole, 0.72))
+    draw_logo(ax, frame, renderer="paths")
+    ax.spines[["top", "right", "bottom"]].set_visible(False)
+    ax.xaxis.set_major_locator(MaxNLocator(nbins=10, integer=True, min_n_ticks=1))
+    ax.ticklabel_format(axis="x", style="plain", useOffset=False)
+    ax.tick_params(labelsize=7, length=2, color="#777777")
+    return figure
+
+
 def _telling_stretch(relevance: Tensor) -> tuple[int, int]:
-    """Return the stretch, of so many bases as a page shows, that has the most |relevance|; the first of several."""
+    """Return what a page shows of a sequence: all of it, or the surroundings of the bases with the most |relevance|."""
     length = relevance.shape[1]
     if length <= _LONGEST_SHOWN:
         return 0, length
-    sizes = torch.nn.functional.pad(relevance.abs().sum(0).double().cumsum(0), (1, 0))
-    start = int((sizes[_LONGEST_SHOWN:] - sizes[:-_LONGEST_SHOWN]).argmax())
+    sums = torch.nn.functional.pad(relevance.abs().sum(0).double().cumsum(0), (1, 0))
+    middle = int((sums[_STRONGEST:] - sums[:-_STRONGEST]).argmax()) + _STRONGEST // 2
+    start = min(max(0, middle - _LONGEST_SHOWN // 2), length - _LONGEST_SHOWN)
     return start, start + _LONGEST_SHOWN

@@ -41,9 +41,13 @@ def draw_glyphs(ax: Axes, frame: pd.DataFrame, *, colours: dict[str, str], font:
     sizes = np.abs(heights)
     floors = np.minimum(heights, 0).sum(1, keepdims=True) + np.cumsum(sizes, axis=1) - sizes
     row, place = np.nonzero(heights)
+    below = heights[row, place] < 0
+    # as logomaker draws them, since neighbours share pixels: those above the axis from the bottom of each stack, then
+    # those below it column by column
+    turn = np.lexsort((np.where(below, order[row, place], place), row, below))
+    row, place, below = row[turn], place[turn], below[turn]
     bases = np.array(frame.columns)[order[row, place]]
     middles = frame.index.to_numpy(np.float64)[row]
-    below = heights[row, place] < 0
     paths, faces = [], []
     shades = {
         (base, under): (*to_rgb(colours[base]), 1 - fade_below * under) for base in colours for under in (False, True)
@@ -52,7 +56,8 @@ def draw_glyphs(ax: Axes, frame: pd.DataFrame, *, colours: dict[str, str], font:
         vertices, codes = _letter(base, font, bool(under))
         paths.append(Path(vertices * (1.0, size) + (x, y), codes))
         faces.append(shades[base, bool(under)])
-    ax.add_collection(PathCollection(paths, facecolors=faces, edgecolors="none", linewidths=0), autolim=False)
+    letters = PathCollection(paths, facecolors=faces, edgecolors="none", linewidths=0, zorder=0)  # under the axis' line
+    ax.add_collection(letters, autolim=False)
 
 
 @cache

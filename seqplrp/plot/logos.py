@@ -29,8 +29,9 @@ _FADE_BELOW = 0.35
 _MARGIN = 0.08
 
 Renderer = Literal["auto", "logomaker", "paths"]
-LETTERS_BY_LOGOMAKER = 150
-"""Up to so many letters are logomaker's to draw; what more take is ours (benchmarks/logos.py)."""
+LETTERS_BY_LOGOMAKER = 120
+"""Up to so many letters logomaker draws, in half a second; of more it takes 4 ms each, ours a fiftieth of that
+(benchmarks/logos.py)."""
 
 
 def logo_frame(values: Any, sequence: str | npt.ArrayLike | None = None, *, start: int = 0) -> pd.DataFrame:

@@ -44,11 +44,14 @@ class LogoTrack:
         As :func:`seqplrp.plot.logo_frame` makes it.
     gaps : sequence of int
         Positions where this sequence has no letter and others that it is aligned with do; each is drawn as a dash.
+    label : str
+        What its heights are; stands at the y axis.
     """
 
     title: str
     frame: pd.DataFrame
     gaps: Sequence[int] = field(default=())
+    label: str = "relevance"
 
 
 @dataclass(frozen=True)
@@ -226,7 +229,7 @@ def _draw_panel(
         bottom -= _TRACK + _TRACK_TITLE
         ax = sheet.axes(left, bottom, width, _TRACK)
         draw_logo(ax, track.frame, limits=shared, renderer=renderer)
-        _style_track(ax, track.title, shown, width)
+        _style_track(ax, track, shown, width)
         gaps = np.asarray(track.gaps, float)
         ax.hlines(np.zeros(len(gaps)), gaps - _DASH / 2, gaps + _DASH / 2, color=_DASH_COLOUR, linewidth=2, zorder=1)
         if number == 0:
@@ -244,9 +247,9 @@ def _draw_panel(
     _draw_lanes(sheet.axes(left, bottom - height, width, height), panel, lanes, width)
 
 
-def _style_track(ax: Axes, title: str, marks: Sequence[Mark], width: float) -> None:
-    plain_text(ax.set_title(title, loc="left", fontsize=8.5, pad=2.5))
-    ax.set_ylabel("relevance", fontsize=7)
+def _style_track(ax: Axes, track: LogoTrack, marks: Sequence[Mark], width: float) -> None:
+    plain_text(ax.set_title(track.title, loc="left", fontsize=8.5, pad=2.5))
+    plain_text(ax.set_ylabel(track.label, fontsize=7))
     ax.yaxis.set_label_coords((0.17 - _LEFT) / width, 0.5)  # in one column, however wide the numbers
     ax.spines[["top", "right", "bottom"]].set_visible(False)
     ax.spines["left"].set_color("#777777")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import json
+import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -28,7 +31,8 @@ from seqplrp.lrp import check_handler, check_rule
 from seqplrp.methods import check_method, parse_rule, resolve_method
 from seqplrp.pipeline import check_format
 
-PACKAGE = Path(__file__).parents[2] / "examples" / "plugin"
+ROOT = Path(__file__).parents[2]
+PACKAGE, PAGE = ROOT / "examples" / "plugin", ROOT / "docs" / "plugins.md"
 NET = (
     EXTERNAL_MODULE
     + """
@@ -68,52 +72,89 @@ def two(tmp_path_factory) -> Path:
     return path
 
 
-def test_another_process_uses_it_by_python_and_by_commands(site, two, tmp_path) -> None:
+def commands_of_the_page() -> dict[str, list[str]]:
+    """The commands of docs/plugins.md that the installed package is used by, with what it says they print."""
+    (block,) = re.findall(r"```console\n(.*?)```", PAGE.read_text(encoding="utf-8"), flags=re.S)
+    found: dict[str, list[str]] = {}
+    for line in block.splitlines():
+        if line.startswith("$ "):
+            found[line[2:]] = printed = []
+        else:
+            printed.append(line)
+    return found
+
+
+def test_another_process_follows_the_page_and_uses_it_by_python(site, two, tmp_path) -> None:
+    (listing, shown), *explaining = commands_of_the_page().items()
+    assert listing == "seqplrp plugins --check"
+    asked = [shlex.split(command)[1:] for command, _ in explaining]
     code = f"""
 import sys
 import seqplrp as sp
 from seqplrp.cli import main
-
 from seqplrp.cli.plugins import plugins
+
 assert main(["explain", "--help"]) == 0
 assert "seqplrp_example" not in sys.modules
-plugins()
-asked = ["explain", "--model", "fused_net:Fused", "--fasta", {str(two)!r}, "--target", "0", "--formats", "wig,npz"]
-assert main([*asked, "--method", "occlusion", "--option", "width=3", "--out", "occluded"]) == 0
-assert main([*asked, "--method", "lrp", "--rule", "absolute", "--out", "absolute"]) == 0
+for asked in {asked!r}:
+    assert main(asked) == 0
+plugins(check=True)
 from fused_net import Net
 e = sp.explain(Net(), sp.one_hot(["ACGTACGTNACGT"]), target=1, method="occlusion")
 print("relevance of N:", float(e.per_base[0, 8]))
 """
-    environment = {"PYTHONPATH": str(site), "OMP_NUM_THREADS": "1", "PATH": "/usr/bin:/bin"}
+    (tmp_path / "net.py").write_text(EXTERNAL_MODULE)
+    shutil.copyfile(two, tmp_path / "peaks.fa")
+    path = os.pathsep.join([str(site), str(tmp_path)])
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env={"PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
+    assert "\n".join(shown) in done.stdout
+    assert "relevance of N: 0.0" in done.stdout
     version = tomllib.loads((PACKAGE / "pyproject.toml").read_text())["project"]["version"]
-    offered = f"seqplrp-example {version}"
-    for line in (
-        f"method\\tocclusion\\t{offered}\\tusable",
-        f"rule\\tabsolute\\t{offered}\\tusable",
-        f"handler\\tseqplrp_example.squared_relu.default\\t{offered}\\tusable",
-        f"format\\twig\\t{offered}\\tusable",
-        "relevance of N: 0.0",
-    ):
-        assert line.replace("\\t", "\t") in done.stdout
-    for folder, kind, name in (("occluded", "method", "occlusion"), ("absolute", "rule", "absolute")):
-        manifest = json.loads((tmp_path / folder / "manifest.json").read_text())
-        of_it = {"distribution": "seqplrp-example", "version": version}
-        op = "seqplrp_example.squared_relu.default"
-        used = [{"kind": "handler", "name": op}, {"kind": kind, "name": name}, {"kind": "format", "name": "wig"}]
-        assert sorted(manifest["plugins"], key=str) == sorted(({**one, **of_it} for one in used), key=str)
-        assert name in manifest["method"].lower()
-        lines = (tmp_path / folder / "relevance.wig").read_text().splitlines()
-        assert [line for line in lines if line.startswith("f")] == [
-            f"fixedStep chrom=chr1 start={start} step=1" for start in (1, 101)
-        ]
-        with np.load(tmp_path / folder / "relevance.npz") as arrays:
-            written = [float(line) for line in lines if not line.startswith("f")]
-            np.testing.assert_allclose(written, arrays["per_base"], rtol=1e-7)
+    whose = {"distribution": "seqplrp-example", "version": version}
+    manifests = {name: json.loads((tmp_path / name / "manifest.json").read_text()) for name in ("occluded", "absolute")}
+    assert manifests["occluded"]["plugins"] == [
+        {"kind": "method", "name": "occlusion", **whose},
+        {"kind": "format", "name": "wig", **whose},
+    ]
+    assert manifests["occluded"]["method"] == "Occlusion(center=None, reverse_complement=False, width=3)"
+    assert manifests["absolute"]["plugins"] == [{"kind": "rule", "name": "absolute", **whose}]
+    assert "'@first': Absolute(eps=1e-06)" in manifests["absolute"]["method"]
+    lines = (tmp_path / "occluded" / "relevance.wig").read_text().splitlines()
+    assert [line for line in lines if line.startswith("f")] == [
+        f"fixedStep chrom=chr1 start={start} step=1" for start in (1, 101)
+    ]
+    with np.load(tmp_path / "occluded" / "relevance.npz") as arrays:
+        written = [float(line) for line in lines if not line.startswith("f")]
+        np.testing.assert_allclose(written, arrays["per_base"], rtol=1e-7)
+
+
+def test_the_page_shows_the_package_as_it_is() -> None:
+    blocks = re.findall(r'```python title="(.*?)"\n(.*?)```', PAGE.read_text(encoding="utf-8"), flags=re.S)
+    assert len(blocks) == 4
+    for name, text in blocks:
+        code = ast.unparse(ast.parse((PACKAGE / name).read_text(encoding="utf-8")))
+        shown = ast.unparse(ast.parse(text))
+        assert shown in code, f"{name}: but for the module's docstring and its __future__, the same"
+
+
+def test_a_manifest_names_the_handler_that_a_model_takes(example, run, two, tmp_path) -> None:
+    asked = ["explain", "--model", "fused_net:Fused", "--fasta", two, "--target", "0", "--formats", "tsv"]
+    assert run(*asked, "--out", tmp_path / "out").code == 0
+    op = "seqplrp_example.squared_relu.default"
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
+    assert manifest["plugins"] == [
+        {"kind": "handler", "name": op, "distribution": "seqplrp-example", "version": "0.1.0"}
+    ]
+    ledger = (tmp_path / "out" / "ledger.tsv").read_text()
+    assert "squared_relu" not in ledger, "it hands on all that arrives, and needs no row"
 
 
 def test_it_passes_the_checks_that_ours_pass(example) -> None:
@@ -228,7 +269,7 @@ def test_a_run_does_not_go_on_by_another_version(site, run, two, tmp_path) -> No
     text = (info / "METADATA").read_text().replace("Version: 0.1.0", "Version: 0.2.0")
     (info / "METADATA").write_text(text)
     with installed_in(tmp_path / "site"):
-        told = "plugins.method occlusion was 'seqplrp-example 0.1.0' and is 'seqplrp-example 0.2.0'"
+        told = 'plugins.method occlusion was "seqplrp-example 0.1.0" and is "seqplrp-example 0.2.0"'
         assert told in run(*asked, "--resume").err
 
 

@@ -26,7 +26,8 @@ def npz(out: Path, what: Writing) -> list[np.ndarray]:
 
 
 def h5(out: Path, what: Writing) -> list[np.ndarray]:
-    return flat(tracks.read_h5(what.file(out, "relevance", "h5")))
+    _, _, projected = tracks.read_h5(what.file(out, "relevance", "h5"))
+    return list(projected.sum(1))
 
 
 def bedgraph(out: Path, what: Writing) -> list[np.ndarray]:

@@ -60,7 +60,8 @@ def test_a_logo_has_the_letters_of_its_sequence_where_they_are() -> None:
     for (middle, low, high), (place, value) in zip(letters(figure), expected, strict=True):
         assert middle == pytest.approx(place, abs=0.02)
         assert (low, high) == (pytest.approx(min(value, 0)), pytest.approx(max(value, 0)))
-    assert "sequence 1, score of output 1 1.25" in texts(figure)
+    assert "sequence 1, score 1.25 (output 1)" in texts(figure)
+    assert figure.axes[0].get_ylabel() == "relevance"
     assert "relevance by GradientTimesInput()" in texts(figure)
 
 
@@ -75,6 +76,7 @@ def test_hypothetical_contributions_are_four_letters_a_position() -> None:
     figure = explained().logo(1, hypothetical=True, start=2, end=4)
     assert len(letters(figure)) == 8, "also where the base is unknown"
     assert "hypothetical contributions by" in texts(figure)
+    assert figure.axes[0].get_ylabel() == "contribution"
 
 
 def test_a_logo_is_a_picture_that_notebooks_show_and_leaves_pyplot_alone() -> None:
@@ -147,7 +149,7 @@ def test_an_explanation_shows_what_it_is_how_it_adds_up_and_its_first_sequences(
     assert "Explanation of 5 sequences of 10 bp by GradientTimesInput()" in page.text
     assert "this method keeps no ledger" in page.text
     assert len(page.images) == 3
-    assert "sequence 0: score of output 0 1; relevance sums to" in page.text
+    assert "sequence 0: score 1 (output 0); relevance sums to" in page.text
     assert "2 more: e.logo(i) draws any of them." in page.text
     for image in page.images:
         picture = imread(io.BytesIO(base64.b64decode(image["src"].split(",")[1])))
@@ -159,7 +161,7 @@ def test_its_words_on_conservation_are_those_of_its_numbers() -> None:
     relevance = torch.zeros(3, 4, 6)
     relevance[:, 0, 0] = torch.tensor([1.0, 3.0, 2.0])
     e = sp.Explanation(relevance, torch.tensor([2.0, 2.0, -4.0]), None, sp.LRP(), ("a note of its own",))
-    assert "relevance sums to 50 % (median; -50 to 150 %) of the score" in Page(e._repr_html_()).text
+    assert "relevance sums to 50 % (median; -50 % to 150 %) of the score" in Page(e._repr_html_()).text
     assert "a note of its own" in Page(e._repr_html_()).text
     same = replace(e, output=torch.tensor([1.0, 3.0, 2.0]))
     assert "relevance sums to 100 % of the score" in Page(same._repr_html_()).text
@@ -203,22 +205,22 @@ def test_hostile_words_are_shown_and_never_obeyed() -> None:
     page = Page(e._repr_html_())
     assert "script" not in page.tags
     assert page.text.count("<script>alert('x')</script>") == 2
-    assert "and 14 more notes: see .notes" in page.text
+    assert "and 15 more notes: see .notes" in page.text
 
 
-def test_of_long_sequences_the_stretch_with_most_relevance_is_shown() -> None:
+def test_of_long_sequences_the_surroundings_of_the_strongest_stretch_are_shown() -> None:
     x = sp.one_hot(["A" * 2114] * 2)
     relevance = torch.zeros_like(x)
     relevance[0, 0, 1500:1510] = 1.0
     relevance[0, 0, 40] = 5.0
     e = sp.Explanation(relevance, torch.ones(2), None, sp.PLRP())
     page = Page(e._repr_html_())
-    (start, end) = map(int, re.findall(r"sequence 0: .*?; bases ([\d,]+) to", page.text.replace(",", ""))[:1] * 2)
-    sizes = relevance[0].sum(0)
-    best = max(float(sizes[i : i + 120].sum()) for i in range(2114 - 119))
-    assert float(sizes[start : start + 120].sum()) == best
-    assert end == start
-    assert "bases 0 to 120" in page.text, "of a map of zeros the beginning"
+    (first, second) = re.findall(r"bases ([\d,]+) to ([\d,]+), around its strongest stretch", page.text)
+    start, end = (int(number.replace(",", "")) for number in first)
+    assert end - start == 120
+    assert start < 1480, "with its surroundings"
+    assert end > 1530
+    assert second == ("0", "120"), "of a map of zeros the beginning"
 
 
 def test_a_page_of_many_sequences_is_no_larger_than_one_of_few() -> None:

@@ -89,8 +89,8 @@ def test_the_two_pictures_are_the_same_to_the_eye(frame) -> None:
     assert theirs.shape == ours.shape
     assert (theirs != 255).any(axis=2).sum() > 100, "something was drawn"
     off = np.abs(theirs - ours).max(axis=2)
-    assert (off > 8).mean() < 1e-3
-    assert off.mean() < 0.05
+    assert off.max() <= 8, "no pixel differs by more than 3 % of a colour"
+    assert (off > 0).mean() < 1e-3
 
 
 @every
