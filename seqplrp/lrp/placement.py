@@ -7,10 +7,12 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Literal
 
+from torch import Tensor
+
 from seqplrp.errors import SeqplrpError
 from seqplrp.lrp.graph import Graph
 from seqplrp.lrp.ops.linear import Convolution, LinearHandler
-from seqplrp.lrp.rules import ConservingRelative, Epsilon, Gamma, Relative, Rule, ZBox, ZPlus
+from seqplrp.lrp.rules import AlphaBeta, ConservingRelative, Epsilon, Flat, Gamma, Relative, Rule, ZBox, ZPlus
 from seqplrp.lrp.steps import Step
 
 Rules = Rule | str | Mapping[str, Rule]
@@ -66,14 +68,16 @@ class LayerInfo:
     window: Window | None
 
 
-def composite(name: str, *, low: float = 0.0, high: float = 1.0, gamma: float = 0.25) -> Rule | dict[str, Rule]:
+def composite(
+    name: str, *, low: float | Tensor = 0.0, high: float | Tensor = 1.0, gamma: float = 0.25
+) -> Rule | dict[str, Rule]:
     """Return a named assignment of rules to layers.
 
     Parameters
     ----------
     name : str
         A key of `COMPOSITES`.
-    low, high : float
+    low, high : float or Tensor
         Bounds of the input under z-box; 0 and 1 for one-hot input.
     gamma : float
         Where the composite uses the gamma rule.
@@ -85,10 +89,11 @@ def composite(name: str, *, low: float = 0.0, high: float = 1.0, gamma: float = 
 
     Notes
     -----
-    ``epsilon``, ``gamma`` and ``relative`` are that rule everywhere. ``epsilon-plus``: z+ at convolutions, epsilon at
-    linear layers (Lapuschkin et al. 2019). ``epsilon-gamma-box``: z-box at the first layers, gamma at the other
-    convolutions, epsilon at linear layers (Montavon et al. 2019). ``default``: what `PLRP` uses unless told otherwise,
-    the conserving relative rule at the first layers and gamma at all others (ours; docs/benchmark.md).
+    ``epsilon``, ``gamma`` and ``relative`` are that rule everywhere. ``default``: what `PLRP` uses unless told
+    otherwise, the conserving relative rule at the first layers and gamma at all others (ours; docs/benchmark.md).
+    The others have epsilon at linear layers, and at convolutions what follows it in the name: z+ for ``plus``,
+    alpha-beta(2, 1), gamma; ``box`` and ``flat`` are the rule of the first layers, z-box and flat. Sources: Montavon et
+    al. 2019 (gamma and box), Lapuschkin et al. 2019 and Kohlbrenner et al. 2020 (plus, alpha-beta and flat).
     """
     if name not in COMPOSITES:
         raise SeqplrpError("rule", f"{name!r} is no composite", f"use one of {', '.join(COMPOSITES)}, or a rule")
@@ -100,12 +105,28 @@ def composite(name: str, *, low: float = 0.0, high: float = 1.0, gamma: float = 
         return {"@first": ConservingRelative(), "*": Gamma(gamma)}
     if name == "relative":
         return Relative()
-    if name == "epsilon-plus":
-        return {"@conv": ZPlus(), "*": Epsilon()}
-    return {"@first": ZBox(low, high), "@conv": Gamma(gamma), "*": Epsilon()}
+    rules: dict[str, Rule] = {}
+    if name.endswith("-box"):
+        rules["@first"] = ZBox(low, high)
+    if name.endswith("-flat"):
+        rules["@first"] = Flat()
+    rules["@conv"] = Gamma(gamma) if "gamma" in name else AlphaBeta(2, 1) if "alpha" in name else ZPlus()
+    return {**rules, "*": Epsilon()}
 
 
-COMPOSITES = ("epsilon", "epsilon-plus", "epsilon-gamma-box", "gamma", "relative", "default")
+COMPOSITES = (
+    "epsilon",
+    "epsilon-plus",
+    "epsilon-plus-box",
+    "epsilon-plus-flat",
+    "epsilon-alpha2-beta1",
+    "epsilon-alpha2-beta1-box",
+    "epsilon-alpha2-beta1-flat",
+    "epsilon-gamma-box",
+    "gamma",
+    "relative",
+    "default",
+)
 """The names that `composite` knows."""
 
 

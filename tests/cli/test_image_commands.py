@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
+import torch
+from PIL import Image
 
 from seqplrp.cli import image
 from seqplrp.images import SLIM, Checkpoint, load_network
@@ -187,3 +191,65 @@ def test_what_cannot_be_trained_is_one_line_and_leaves_nothing_behind(
     assert re.fullmatch(r"error: .+: .+; .+\n", done.err), done.err
     assert re.search(said, done.err), done.err
     assert not list(tmp_path.iterdir())
+
+
+# ---- the page of image networks: its commands as they stand there, with fewer images and epochs
+
+
+PAGE = (Path(__file__).parents[2] / "docs" / "image_networks.md").read_text(encoding="utf-8")
+LAB_NET = """
+from torch import nn
+
+def make():
+    pooled = nn.Conv2d(3, 4, 5, stride=4), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten()
+    return nn.Sequential(*pooled, nn.Linear(4, 3))
+"""
+
+
+def of_the_page(start: str) -> list[str]:
+    """Return the arguments of the page's command that begins so."""
+    (found,) = [line for line in PAGE.replace("\\\n", " ").splitlines() if line.startswith(f"seqplrp image {start}")]
+    return shlex.split(found, comments=True)[1:]
+
+
+def test_the_chain_of_the_page_goes_from_nothing_to_a_table(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert run(*of_the_page("simulate"), "-n", 80).code == 0
+    assert run(*of_the_page("train"), "--epochs", 1, "--device", "cpu").code == 0
+    done = run(*of_the_page("explain --network slim"), "--limit", 2, "--formats", "png")
+    assert done.code == 0, done.err
+    table = pd.read_csv(tmp_path / "maps" / "summary.tsv", sep="\t")
+    assert table["method"].tolist() == ["plrp", "lrp", "gradient-x-input"] * 2
+    assert (table["target"] == table["label"]).all()
+    assert (tmp_path / "maps" / "grid.png").is_file()
+
+
+def test_the_page_s_command_for_a_network_of_one_s_own(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    for folder in ("lab", "data", "masks"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "lab" / "nets.py").write_text(LAB_NET)
+    names: dict[str, object] = {}
+    exec(LAB_NET, names)
+    torch.save(names["make"]().state_dict(), "net.pt")
+    shown = np.random.default_rng(0).integers(0, 256, (90, 110, 3), dtype=np.uint8)
+    Image.fromarray(shown).save("data/a.jpg")
+    Image.fromarray((shown[..., 0] > 128).astype(np.uint8) * 255).save("masks/a.png")
+    done = run(*of_the_page("explain --network lab.nets:make"))
+    assert done.code == 0, done.err
+    assert "assumed: interpolation='bilinear', antialias=True" in done.out
+    with np.load(tmp_path / "own" / "arrays" / "a.npz") as arrays:
+        assert arrays["relevance_plrp"].shape == (3, 128, 128)
+        assert arrays["mask"].shape == (128, 128)
+
+
+def test_prunegrad_is_made_as_the_page_says():
+    from seqplrp.cli.image_explain import image_method
+    from seqplrp.cli.option_groups import MethodOptions
+    from seqplrp.images import IMAGENET
+    from seqplrp.methods import NeuronMCT
+
+    written = re.search(r"`(neuron-mct --option .*?)`", PAGE)[1].split()
+    made = image_method(written[0], MethodOptions(option=written[2::2]), IMAGENET)
+    assert made == NeuronMCT(readout="gradient", sparsity=0.9)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -15,7 +19,7 @@ from seqplrp.benchmark import Entry
 from seqplrp.cli import main
 from seqplrp.images import Preprocessing
 from seqplrp.images.benchmark import read_config
-from seqplrp.images.benchmark.networks import ClassifierNetwork
+from seqplrp.images.benchmark.networks import ClassifierNetwork, GivenNetwork, read_architecture
 from seqplrp.images.benchmark.perturbing import blurred, mean_colour, other_colours
 from seqplrp.images.benchmark.scenes import ShownImages, scene_of
 from seqplrp.images.benchmark.tasks import UNLABELLED, read_task
@@ -71,7 +75,8 @@ def place(tmp_path, monkeypatch):
     (tmp_path / "squarenet.py").write_text(NET)
     (tmp_path / "tiny.yaml").write_text(CONFIG)
     monkeypatch.chdir(tmp_path)
-    return tmp_path
+    yield tmp_path
+    sys.modules.pop("squarenet", None)
 
 
 def test_a_run_gives_the_tables_and_pictures_of_the_dna_benchmark_in_the_words_of_images(place, capsys) -> None:
@@ -114,6 +119,12 @@ def test_an_image_that_changes_is_another_task_and_its_cell_is_made_anew(place, 
         ('network: "squarenet:make"', "network: vgg16, weights: random, training: {epochs: 2}", "is not trained here"),
         ("images: 5", "sequences: 5", "sequences"),
         ("method: gradient-x-input", "method: ism", "gradient-x-input"),
+        ("crop: 32", "labels: labels.tsv, crop: 32", "labels: has no use with the layout ecssd"),
+        ("crop: 32", "categories: c.txt, crop: 32", "categories: has no use with the layout ecssd"),
+        ('"squarenet:make"', '"squarenet:make", std: [1, 0, 1]', "has a number that is not positive"),
+        ('"squarenet:make"', '"squarenet:make", size: 0', "size"),
+        ('"squarenet:make"', "vgg16-slim, size: 32", "is of networks with weights"),
+        ('"squarenet:make"', '"squarenet:nothing"', "has no 'nothing'"),
     ],
 )
 def test_what_is_wrong_with_a_configuration_is_told_by_its_place_before_any_work(place, capsys, old, new, told) -> None:
@@ -151,6 +162,8 @@ def test_masks_go_where_pixels_go_and_an_image_without_label_is_explained_by_wha
     preprocessing = Preprocessing(mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
     scene = scene_of(ClassifierNetwork(Brightest(), {}, preprocessing), None, shown, 0)
     assert set(scene.candidates.targets) == {0}
+    with pytest.raises(SeqplrpError, match=r"image im\d: has the label 3; the network's outputs are 0 to 2"):
+        scene_of(ClassifierNetwork(Brightest(), {}, preprocessing), None, replace(shown, targets=shown.targets + 4), 0)
     assert np.allclose(scene.x.numpy(), scene.candidates.pixels / 255, atol=1e-6)
     assert len(scene) == 6
 
@@ -162,8 +175,38 @@ def test_a_composite_that_is_named_knows_the_bounds_of_each_networks_pixels(plac
     scene = scene_of(ClassifierNetwork(bright, {}, preprocessing), None, shown, 0)
     box = scene.suited(sp.PLRP(rule="epsilon-gamma-box")).rule["@first"]
     assert box.high.flatten().tolist() == [2, 4, 1]
-    for method in (sp.PLRP(rule="gamma"), sp.PLRP(rule=sp.Gamma(0.25)), sp.GradientTimesInput()):
+    over = scene.suited(sp.SmoothGrad(over=sp.LRP(rule="epsilon-plus-box"))).over
+    assert over.rule["@first"].high.flatten().tolist() == [2, 4, 1]
+    for method in (sp.PLRP(rule="gamma"), sp.SmoothGrad(), sp.PLRP(rule=sp.Gamma(0.25)), sp.GradientTimesInput()):
         assert scene.suited(method) == method
+
+
+def architecture(**given: object):
+    def entry(value: object, key: str) -> Entry:
+        return Entry([entry(one, key) for one in value] if isinstance(value, list) else value, "t.yaml", 1, key)
+
+    return read_architecture("mine", Entry({key: entry(one, key) for key, one in given.items()}, "t.yaml", 1))
+
+
+def test_a_given_network_is_tried_on_its_own_size_and_sees_what_it_expects(place) -> None:
+    (place / "squarenet.py").write_text(
+        NET + "\n\ndef fixed():\n    return nn.Sequential(nn.Flatten(), nn.Linear(1200, 2))\n"
+    )
+    made = architecture(network="squarenet:fixed", size=20, mean=[0.5, 0.4, 0.3], std=[0.25, 0.5, 1])
+    model, x = made.trial()
+    assert model(x).shape == (2, 2)
+    found = made.load(place)
+    assert (found.preprocessing.mean, found.preprocessing.std) == ((0.5, 0.4, 0.3), (0.25, 0.5, 1.0))
+    assert made.recipe({}, 0)["preprocessing"]["std"] == [0.25, 0.5, 1.0]
+    shown = of_folder(place)
+    with pytest.raises(SeqplrpError, match=r"network mine: fails on images \(6, 3, 32, 32\) .*; give the size"):
+        scene_of(found, None, shown, 0)
+
+
+def test_networks_that_pool_any_size_to_one_are_tried_on_small_images() -> None:
+    model, x = architecture(network="resnet18", weights="random").trial()
+    assert x.shape == (2, 3, 64, 64)
+    assert model(x).shape == (2, 1000)
 
 
 def test_what_stands_in_for_pixels_has_no_shape_left() -> None:
@@ -185,10 +228,16 @@ def test_what_stands_in_for_pixels_has_no_shape_left() -> None:
     assert {tuple(colour) for colour in other[0].flatten(1).T.tolist()} == pairs  # colours stay whole
 
 
-def test_the_examples_are_read(tmp_path) -> None:
-    from pathlib import Path
-
-    config = read_config(Path(__file__).parents[2] / "examples" / "images" / "shapes.yaml")
+def test_the_examples_are_read(place, monkeypatch) -> None:
+    examples = Path(__file__).parents[2] / "examples" / "images"
+    config = read_config(examples / "shapes.yaml")
     assert {variant.family for variant in config.variants} >= {"plrp", "plrp-p-matrix", "r-lrp", "neuron-mct"}
     with pytest.raises(SeqplrpError, match="nowhere"):
-        read_config(tmp_path / "nowhere.yaml")
+        read_config(place / "nowhere.yaml")
+    with pytest.raises(SeqplrpError, match=r"ecssd\.yaml, line \d+.*'\$ECSSD' names a variable .* not set; set it"):
+        read_config(examples / "ecssd.yaml")
+    monkeypatch.setenv("ECSSD", str(place / "data"))
+    monkeypatch.setattr(GivenNetwork, "check", lambda self, training: None)  # which would download the weights
+    config = read_config(examples / "ecssd.yaml")
+    assert [one.network for one in config.architectures] == ["vgg16", "vgg19", "resnet50"]
+    assert {variant.name for variant in config.variants} >= {"prunegrad sparsity=0.99", "lrp-epsilon-plus-flat"}

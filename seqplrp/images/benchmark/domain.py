@@ -62,9 +62,9 @@ def read_config(path: Path | str) -> BenchmarkConfig:
 
     ``tasks`` are NAME: {group: development | report | control, kind: shapes, n, size, seed ...} (fields of
     `seqplrp.images.shapes.ShapesSettings`) or {group, kind: folder, directory, layout: ecssd | imagenet-s | masks,
-    masks, labels, classes, split, resize, crop}; ``architectures`` are NAME: {network, weights} or, of slim networks
-    that are trained on each task by each seed, NAME: {network, training}; ``training`` holds fields of
-    `seqplrp.images.ImageTrainOptions`; ``protocols`` are NAME: OPTIONS, of `PROTOCOLS`.
+    masks, labels, classes, categories, split, resize, crop}; ``architectures`` are NAME: {network, weights, size, mean,
+    std} or, of slim networks that are trained on each task by each seed, NAME: {network, training}; ``training`` holds
+    fields of `seqplrp.images.ImageTrainOptions`; ``protocols`` are NAME: OPTIONS, of `PROTOCOLS`.
 
     Raises
     ------

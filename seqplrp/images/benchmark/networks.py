@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from seqplrp.benchmark import Architecture, Entry, Fact, Network
 from seqplrp.errors import SeqplrpError
 from seqplrp.images.benchmark.tasks import TaskImages
-from seqplrp.images.networks import RANDOM, ImageNetwork, load_network
+from seqplrp.images.networks import NETWORKS, RANDOM, ImageNetwork, load_network
 from seqplrp.images.preprocessing import IMAGENET, Preprocessing
 from seqplrp.images.slim import SLIM, build_slim
 from seqplrp.images.trained import CONFIG_FILE, save_image_training
@@ -24,6 +24,7 @@ from seqplrp.storage import read_json
 
 FACTS = (Fact("accuracy", "accuracy", 3), Fact("auroc"), Fact("parameters", "parameters"), Fact("epochs"))
 _TRIED_ON = 64  # pixels of a side
+_CHANGES = ("size", "mean", "std")
 
 
 @dataclass(frozen=True)
@@ -34,9 +35,12 @@ class ClassifierNetwork(Network):
     ----------
     preprocessing : Preprocessing
         Of which the normalisation serves: sizes are the task's.
+    name : str
+        As tables call it, for errors.
     """
 
     preprocessing: Preprocessing = IMAGENET
+    name: str = "network"
 
 
 @dataclass(frozen=True)
@@ -87,7 +91,7 @@ class SlimArchitectureOf(Architecture):
             "parameters": said["parameters"],
             "epochs": said["training"]["epochs_run"],
         }
-        return ClassifierNetwork(network.module, facts, network.preprocessing)
+        return ClassifierNetwork(network.module, facts, network.preprocessing, self.name)
 
     def trial(self) -> tuple[nn.Module, Tensor]:
         """Return an untrained network of two outputs and two random images."""
@@ -105,10 +109,13 @@ class GivenNetwork(Architecture):
     ----------
     network, weights : str
         As `seqplrp.images.load_network` takes them.
+    changed : tuple of (str, value)
+        What it expects of images, where the weights don't say, or say otherwise.
     """
 
     network: str
     weights: str | None
+    changed: tuple[tuple[str, Any], ...] = ()
 
     making = "loading"
 
@@ -137,21 +144,23 @@ class GivenNetwork(Architecture):
         """Return the network."""
         network = self._loaded()
         facts = {"parameters": sum(one.numel() for one in network.module.parameters())}
-        return ClassifierNetwork(network.module, facts, network.preprocessing)
+        return ClassifierNetwork(network.module, facts, network.preprocessing, self.name)
 
     def trial(self) -> tuple[nn.Module, Tensor]:
         """Return the network and two random images."""
         network = self._loaded()
-        return network.module, _random_images((network.preprocessing.size or (224, 224))[0])
+        size = (network.preprocessing.size or (224, 224))[0]
+        # those that are known pool any size to one, and methods are tried sooner on a small one
+        return network.module, _random_images(min(size, _TRIED_ON) if network.name in NETWORKS else size)
 
     def _loaded(self) -> ImageNetwork:
-        return _given(self.network, self.weights)
+        return _given(self.network, self.weights, self.changed)
 
 
 @cache
-def _given(network: str, weights: str | None) -> ImageNetwork:
+def _given(network: str, weights: str | None, changed: tuple[tuple[str, Any], ...]) -> ImageNetwork:
     """Load a network once for all cells."""
-    return load_network(network, weights=weights)
+    return load_network(network, weights=weights, changed=dict(changed))
 
 
 def _random_images(size: int) -> Tensor:
@@ -166,9 +175,12 @@ def read_architecture(name: str, entry: Entry) -> Architecture:
     SeqplrpError
         With file, line and key.
     """
-    given = entry.mapping(("network", "weights", "training")) if entry.value is not None else {}
+    given = entry.mapping(("network", "weights", "training", *_CHANGES)) if entry.value is not None else {}
     which = given["network"].text() if "network" in given else name
     if which in SLIM and "weights" not in given:
+        for key in _CHANGES:
+            if key in given:
+                raise given[key].error("is of networks with weights", "leave it out: the task and training decide")
         return SlimArchitectureOf(name, which, read_training(given["training"]) if "training" in given else {})
     if "training" in given:
         raise given["training"].error(f"{which} is not trained here", f"leave it out, or choose of {', '.join(SLIM)}")
@@ -176,7 +188,20 @@ def read_architecture(name: str, entry: Entry) -> Architecture:
     if weights is not None and weights not in (RANDOM, "DEFAULT"):
         beside = Path(entry.file).parent / weights
         weights = str(beside) if beside.is_file() else weights
-    return GivenNetwork(name, which, weights)
+    return GivenNetwork(name, which, weights, _changed(given))
+
+
+def _changed(given: Mapping[str, Entry]) -> tuple[tuple[str, Any], ...]:
+    """Read what a network expects of images; what it is tried on has its size."""
+    found: dict[str, Any] = {}
+    if "size" in given:
+        size = given["size"].whole(1)
+        found |= {"resize": size, "crop": size}
+    for key in ("mean", "std"):
+        if key in given:
+            found[key] = tuple(one.number(-1e9, 1e9) for one in given[key].items())
+            given[key].told(lambda: replace(IMAGENET, **found))
+    return tuple(found.items())
 
 
 def read_training(entry: Entry) -> dict[str, Any]:

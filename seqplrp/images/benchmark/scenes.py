@@ -10,6 +10,7 @@ import numpy.typing as npt
 import torch
 
 from seqplrp.benchmark import SCORED, Candidates, Network, Scene, scored_rows
+from seqplrp.errors import SeqplrpError
 from seqplrp.images.batches import normalised, predict_images
 from seqplrp.images.benchmark.networks import ClassifierNetwork
 from seqplrp.images.benchmark.tasks import UNLABELLED, TaskImages
@@ -62,16 +63,29 @@ class ImageScene(Scene):
         """Return a method whose rules, where a composite names them, know the bounds of this network's pixels."""
         if isinstance(method, LRP) and isinstance(method.rule, str) and method.rule.endswith("-box"):
             return replace(method, rule=image_composite(method.rule, self.preprocessing))
-        return method
+        over = getattr(method, "over", None)
+        return replace(method, over=self.suited(over)) if isinstance(over, Method) else method  # type: ignore[call-arg]
+
+
+def _check_labels(candidates: ShownImages, outputs: int) -> None:
+    beyond = np.flatnonzero(candidates.targets >= outputs)
+    if beyond.size:
+        raise SeqplrpError(
+            f"image {candidates.ids[beyond[0]]}",
+            f"has the label {candidates.targets[beyond[0]]}; the network's outputs are 0 to {outputs - 1}",
+            "give the classes of this network",
+        )
 
 
 def scene_of(network: Network, data: TaskImages, candidates: ShownImages, seed: int) -> ImageScene:
     """Choose what is scored of a network: images with an object that it classifies right, by a score above 0."""
     assert isinstance(network, ClassifierNetwork)
-    logits = predict_images(network.module, network.preprocessing, candidates.pixels).numpy().astype(np.float64)
+    found = predict_images(network.module, network.preprocessing, candidates.pixels, f"network {network.name}")
+    logits = found.numpy().astype(np.float64)
+    _check_labels(candidates, logits.shape[1])
     predicted = logits.argmax(axis=1)
     targets = np.where(candidates.targets == UNLABELLED, predicted, candidates.targets)
-    scores = logits[np.arange(len(logits)), np.minimum(targets, logits.shape[1] - 1)]
+    scores = logits[np.arange(len(logits)), targets]
     applies = (~candidates.truth.any(axis=(1, 2)), predicted != targets, ~(scores > 0))
     status = np.select(applies, (NO_TRUTH, MISSED, NOT_POSITIVE), SCORED).astype(object)
     kept, left_out = scored_rows(status)

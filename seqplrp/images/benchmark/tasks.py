@@ -152,6 +152,7 @@ class FolderTask(BenchmarkTask):
         "masks",
         "labels",
         "classes",
+        "categories",
         "split",
         "resize",
         "crop",
@@ -234,13 +235,17 @@ def _folder(name: str, entry: Entry) -> FolderTask:
     split = given["split"].text() if "split" in given else None
     if (layout == "masks") != ("masks" in given):
         raise given.get("masks", entry).error(f"the layout {layout} and masks don't go together", "give both, or none")
+    for key, whose in (("labels", "masks"), ("categories", "imagenet-s")):
+        if key in given and layout != whose:
+            raise given[key].error(f"has no use with the layout {layout}", f"leave it out, or choose {whose}")
+    categories = _path(given["categories"]) if "categories" in given else None
 
     def found() -> ImageCollection:
         if layout == "masks":
             labels = _path(given["labels"]) if "labels" in given else None
             return read_images_and_masks(place, _path(given["masks"]), labels=labels, classes=classes, split=split)
         if layout == "imagenet-s":
-            return read_imagenet_s(place, split=split or "validation", classes=classes)
+            return read_imagenet_s(place, split=split or "validation", classes=classes, categories=categories)
         return read_ecssd(place, classes=classes, split=split)
 
     images = entry.told(found)
