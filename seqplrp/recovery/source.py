@@ -20,7 +20,7 @@ BENCHMARK = (
 """Of ``recovery/benchmark``, the modules that decide what is measured of a cell. Its others put these together, or make
 tables and pictures of what cells hold."""
 
-SOURCE = Source(ROOMS, (("benchmark", MODULES), ("recovery/benchmark", BENCHMARK)))
+SOURCE = Source(ROOMS, (("benchmark", MODULES), ("recovery/benchmark", BENCHMARK), ("recovery/report", ())))
 
 
 def source_rooms() -> dict[str, str]:
