@@ -11,6 +11,7 @@ before. The median of the pairs and their range are printed as a markdown table.
 from __future__ import annotations
 
 import argparse
+import gc
 import io
 import time
 from statistics import median
@@ -29,6 +30,7 @@ def seconds(length: int, renderer: Renderer, form: str, seed: int) -> float:
     draws = np.random.default_rng(seed)
     letters = "".join(draws.choice(list("ACGT"), size=length))
     frame = logo_frame(draws.normal(size=length), letters)
+    gc.collect()  # what the last logo left, a letter an object, is not this one's to clear away
     began = time.process_time()
     figure = Figure(figsize=INCHES)
     draw_logo(figure.add_subplot(), frame, renderer=renderer)
