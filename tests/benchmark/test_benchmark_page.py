@@ -56,7 +56,7 @@ def as_page(block):
         case Heading(text, level):
             return PageHeading(text, level)
         case Text(text):
-            return PageText(text)
+            return PageText(text, warning=text.split(":")[0].isupper())
         case Points(items):
             return PageList(list(items))
         case Grid(head, rows, strong):

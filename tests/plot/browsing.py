@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -46,8 +47,16 @@ class Watched:
 
     def ready(self, number: int | None = None) -> None:
         """Wait until a sequence is shown: this one, if it is said."""
-        test = "!== undefined" if number is None else f"=== '{number}'"
-        self.page.wait_for_function(f"document.documentElement.dataset.ready {test}", timeout=60_000)
+        wanted = "undefined" if number is None else f"'{number}'"
+        self.until(f"document.documentElement.dataset.ready {'!==' if number is None else '==='} {wanted}")
+
+    def until(self, condition: str, seconds: float = 60.0) -> None:
+        """Wait for a condition in the page; it is asked from outside, as the page's policy forbids `eval` within."""
+        end = time.monotonic() + seconds
+        while not self.page.evaluate(condition):
+            if time.monotonic() > end:
+                raise TimeoutError(condition)
+            self.page.wait_for_timeout(20)
 
 
 @contextmanager

@@ -23,8 +23,8 @@ def glyph_paths() -> dict[str, str]:
 
 def _unit_path(letter: str) -> str:
     outline = TextPath((0, 0), letter, size=100, prop=_FONT)
-    corner = outline.vertices.min(axis=0)
-    extent = outline.vertices.max(axis=0) - corner
+    box = outline.get_extents()  # of the curves, not of the points that draw them
+    corner, extent = box.min, box.max - box.min
     words = []
     for vertices, code in outline.iter_segments(simplify=False, curves=True):
         words.append(_COMMANDS[code])

@@ -53,8 +53,8 @@ def scales(values: npt.ArrayLike, offsets: npt.NDArray[np.int64], levels: int) -
     levels : int
         `FINE` or `COARSE`.
     """
-    flat = np.abs(np.asarray(values, dtype=np.float64)).reshape(-1, int(offsets[-1]))
-    highest = flat.max(axis=0) if len(flat) > 1 else flat[0]
+    size = np.abs(np.asarray(values, dtype=np.float64))
+    highest = size if size.ndim == 1 else size.max(axis=tuple(range(size.ndim - 1)))
     top = np.zeros(len(offsets) - 1)
     filled = np.flatnonzero(np.diff(offsets) > 0)
     if filled.size:  # reduceat would give an empty sequence its neighbour's value

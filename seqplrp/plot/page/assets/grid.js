@@ -34,6 +34,7 @@ class Grid {
     this.scroll = el("div", { class: "scroll", tabIndex: 0, "aria-label": label }, this.table);
     this.nothing = el("p", { class: "empty", hidden: true }, "No sequence fits this filter.");
     host.replaceChildren(this.scroll, this.nothing);
+    if (rows < 7) this.scroll.style.height = (rows + 2) * ROW + "px"; // no more room than rows need
     this.makeHead();
     this.scroll.addEventListener("scroll", () => this.later());
     this.scroll.addEventListener("keydown", (event) => this.key(event));

@@ -104,13 +104,22 @@ const grid = new Grid(byId("table"), [DATA.columns[0], strip(), ...DATA.columns.
 });
 keys(help(), filters());
 const first = askedFor();
+window.addEventListener("hashchange", () => {
+  const asked = askedFor();
+  if (asked.number >= 0 && asked.number !== grid.selected) grid.select(asked.number);
+});
 if (first.from !== null && first.to !== null && first.from < first.to) stretch = first;
 grid.select(Math.max(0, first.number));
 
 // What tests and the curious may ask.
 window.seqplrp = {
+  ids: DATA.ids,
+  view,
+  grid,
   get state() {
     return { sequence: view.current && DATA.ids[view.current.number], from: view.a, to: view.b, cursor: view.cursor, hypothetical: view.hypothetical, rows: grid.order.map((row) => DATA.ids[row]), sort: { ...grid.sort }, dark: isDark() };
   },
   at: (position) => view.linesAt(position),
+  layout: () => view.plan.tracks.map(({ t, top, height, range }) => ({ track: t, top, height, range })),
+  lanes: () => view.marks.map((lane) => lane.rows),
 };
