@@ -58,6 +58,7 @@ UNSAFE = {
     "runpy": {"run_path", "run_module"},
 }
 BUILT_IN = {"eval", "exec", "compile", "__import__"}
+OF_NO_FILE = {("seqplrp/methods/checks.py", "pickle.loads")}  # there and back: whether a method can be sent to a worker
 
 
 def test_the_source_calls_nothing_that_runs_what_a_file_says() -> None:
@@ -65,6 +66,7 @@ def test_the_source_calls_nothing_that_runs_what_a_file_says() -> None:
         f"{place} {name}"
         for place, name, _ in calls()
         if name in BUILT_IN or any(name in {f"{module}.{one}" for one in ones} for module, ones in UNSAFE.items())
+        if (place.split(":")[0], name) not in OF_NO_FILE
     ]
     assert not found
 
