@@ -453,6 +453,24 @@ def _explanations(path: Path) -> None:
         assert len(found.outputs) == len(found.classes) == len(found.missed) == len(found)
 
 
+def _page(path: Path) -> None:
+    from seqplrp.recovery import MarkOptions, tracks_page
+
+    tracks_page([path.parent], marks=MarkOptions(seqlets=False)).html()
+
+
+def _ledger() -> Seeds:
+    head = "id layer op rule relevance_out relevance_in bias stabiliser fixed_inputs residue unexplained size size_in"
+    head += " scale pruned lambda lambda_pos lambda_neg kept_share kept_mass guarded strand"
+    rows = [
+        [name, layer, "linear", "Gamma()", "1", "0.5", "0.5", "1e-9", "", "", "1e-9", "1", *[""] * 9, strand]
+        for name in ("s0", "s1")
+        for strand in "+-"
+        for layer in ("head", "conv")
+    ]
+    return {"ours": "\n".join("\t".join(row) for row in [head.split(), *rows]).encode() + b"\n"}
+
+
 def _npz(path: Path) -> None:
     from seqplrp.genomics.tracks import read_npz
 
@@ -620,6 +638,32 @@ def _benchmark(path: Path) -> None:
     from seqplrp.recovery.benchmark import read_config
 
     read_config(path)
+
+
+_BENCHMARK_RUN = {
+    "benchmark.json": b'{"format": "seqplrp-benchmark", "format_version": 1}',
+    "report.md": b"# Benchmark: x\n\nWhy.\n\nINCOMPLETE: 1 of 2.\n\n## Means\n\n| method | RMA |\n| --- | --- |\n"
+    b"| **a\\|b** | *1* |\n\n### Pictures\n\n- one\n- `two`\n\n![dots](pictures/dots.png)\n\ndots\n",
+    "summary.tsv": b"group\ttask\tarchitecture\tmethod\tmeasure\tmean\tlow\thigh\ttested\tverdict\n"
+    b"report\tall\tall\ta\trma\t0.5\t0.4\t0.6\t\t\nreport\tall\tall\tb\trma\t0.4\t\t\ta\tbetter\n",
+    "tests.tsv": b"group\ttask\tarchitecture\tmethod\tmeasure\treference\tother\tverdict\n"
+    b"report\tall\tall\ta\trma\ta\tb\tworse\n",
+    "models.tsv": b"task\tarchitecture\tstatus\none\tsmall\tscored\n",
+}
+
+
+def _benchmark_page(path: Path) -> None:
+    from seqplrp.benchmark import benchmark_page
+
+    benchmark_page(path.parent).html()
+
+
+def _of_benchmark(name: str) -> Seeds:
+    return {"ours": _BENCHMARK_RUN[name]}
+
+
+def _beside_benchmark(name: str) -> Seeds:
+    return {other: content for other, content in _BENCHMARK_RUN.items() if other != name}
 
 
 _DIRECTORY = ("relevance.npz", "regions.bed", "manifest.json", "summary.tsv")
@@ -878,6 +922,21 @@ _ALL = (
     ),
     Reader("regions", "regions.bed", partial(_only, "regions.bed"), _explanations, _beside_explanations, cost=3),
     Reader("summary", "summary.tsv", partial(_only, "summary.tsv"), _explanations, _beside_explanations, cost=3),
+    Reader("ledger", "ledger.tsv", _ledger, _page, _beside_explanations, cost=25),
+    Reader(
+        "manifest-of-a-page", "manifest.json", partial(_only, "manifest.json"), _page, _beside_explanations, cost=25
+    ),
+    *(
+        Reader(
+            f"benchmark-{name}",
+            name,
+            partial(_of_benchmark, name),
+            _benchmark_page,
+            partial(_beside_benchmark, name),
+            cost=20,
+        )
+        for name in _BENCHMARK_RUN
+    ),
     Reader("bedgraph", "in.bedgraph", _texts(plain=b"chr1\t3\t4\t-1.5\n"), partial(_table, name="read_bedgraph")),
     Reader("chrom-sizes", "chrom.sizes", _texts(plain=b"chr1\t3\nchr2\t9\n"), partial(_table, name="read_chrom_sizes")),
     Reader("bigwig", "relevance.bw", partial(_only, "relevance.bw"), _bigwig, crashes=True),

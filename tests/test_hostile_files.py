@@ -125,6 +125,8 @@ def test_what_is_no_such_file_at_all_is_refused_by_every_reader(tmp_path, kind: 
 
 
 MADE_ANEW = ("genome-index", "genome-bgzip-index")
+OPTIONAL = ("summary", "ledger", "benchmark-summary.tsv", "benchmark-tests.tsv", "benchmark-models.tsv")
+"""Files that need not be there: a folder of that name is none."""
 NO_ROWS = ("empty", "a line's end")
 
 
@@ -136,7 +138,7 @@ def test_a_folder_in_a_file_s_place_is_refused(tmp_path, name: str) -> None:
     path.mkdir()
     with suppress(IsADirectoryError):  # the command line tells it in one line
         # an index is made anew; a table of scores need not be there
-        assert reader.told(path) == (name in (*MADE_ANEW, "summary"))
+        assert reader.told(path) == (name in (*MADE_ANEW, *OPTIONAL))
 
 
 # --- files that are well-formed, with anything in them ----------------------------------------------------------------
@@ -221,6 +223,9 @@ TABLES = [
     "labelled-directory",
     "regions",
     "summary",
+    "ledger",
+    "benchmark-summary.tsv",
+    "benchmark-tests.tsv",
     "bedgraph",
 ]
 TABLES += ["chrom-sizes", "genome-index", "image-classes", "image-labels"]

@@ -1,16 +1,13 @@
-"""The figures of docs/scale.md are those that were measured, and its commands have the options that it gives them."""
+"""The figures of docs/scale.md are those that were measured. (Its commands are read by tests/docs.)"""
 
 from __future__ import annotations
 
 import json
 import re
-import shlex
 import sys
 from pathlib import Path
 
 import pytest
-
-from seqplrp.cli import main
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "scale.md").read_text(encoding="utf-8")
@@ -74,14 +71,3 @@ def test_the_figures_in_the_text_are_the_measured_ones():
             assert f"{round(1e3 * one['cpu_ms'], -3):,.0f} on a core" in TEXT or (
                 f"{round(1e3 * one['cpu_ms'], -4):,.0f} on a core" in TEXT
             )
-
-
-def test_the_commands_have_the_options_that_they_are_given(capsys):
-    commands = re.findall(r"^seqplrp (?:.*\\\n)*.*$", PAGE, flags=re.M)
-    assert len(commands) >= 3
-    for text in commands:
-        _, command, *arguments = shlex.split(text.replace("\\\n", " "))
-        assert main([command, "--help"]) == 0
-        known = capsys.readouterr().out
-        for option in (argument for argument in arguments if argument.startswith("--")):
-            assert re.search(rf"{option}\b", known), (command, option)

@@ -48,7 +48,7 @@ def benchmark_page(folder: Path | str, *, title: str | None = None) -> TablesPag
     tables = {
         "models": models,
         "must hold": _table(folder / "must_hold.tsv", ("claim", "verdict")),
-        "tests": _table(folder / "tests.tsv", (*_KEYS[:3], "reference", "other", "verdict")),
+        "tests": _table(folder / "tests.tsv", (*_KEYS[:3], "measure", "reference", "other", "verdict")),
     }
     return TablesPage(
         title=title or head,

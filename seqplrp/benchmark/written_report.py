@@ -72,7 +72,7 @@ def _block(part: str, folder: Path) -> PageBlock:
         return PageHeading(heading[2], len(heading[1]))
     if (picture := _PICTURE.fullmatch(part)) is not None:
         return _picture(folder, picture[2], picture[1])
-    if len(lines) > 1 and _RULE.fullmatch(lines[1]) and all(line.startswith("|") for line in lines):
+    if len(lines) > 1 and _RULE.fullmatch(lines[1]) and len({len(_cells(line)) for line in lines}) == 1:
         return _table(lines)
     if all(line.startswith("- ") for line in lines):
         return PageList([line[2:] for line in lines])
@@ -80,8 +80,7 @@ def _block(part: str, folder: Path) -> PageBlock:
 
 
 def _table(lines: Sequence[str]) -> PageTable:
-    rows = [_cells(line) for line in lines if not _RULE.fullmatch(line)]
-    head, body = rows[0], rows[1:]
+    head, _, *body = (_cells(line) for line in lines)
     strong = frozenset(i for i, row in enumerate(body) if re.fullmatch(r"\*\*.+\*\*", row[0]))
     plain = [[row[0][2:-2], *row[1:]] if i in strong else row for i, row in enumerate(body)]
     return PageTable(head, plain, strong)

@@ -30,6 +30,7 @@ COMMANDS = (
     "filters",
     "benchmark",
     "image",
+    "plugins",
     "demo",
 )
 """The commands in the order of the work; each is a module of this room of the same name."""

@@ -113,7 +113,7 @@ def read_explanations(directory: Path | str) -> ExplanationSet:
 
 
 def read_outputs(directory: Path | str) -> dict[str, ExplanationSet]:
-    """Read all outputs of a directory that ``seqplrp explain`` wrote, by name; their titles end in the name if several.
+    """Read all outputs of a directory that ``seqplrp explain`` wrote, by name; several begin their titles with it.
 
     Raises
     ------
@@ -131,7 +131,7 @@ def read_outputs(directory: Path | str) -> dict[str, ExplanationSet]:
     found = {}
     for number, name in enumerate(names):
         one = _read_output(folder, manifest, f".{name}", slice(number, None, len(names)))
-        found[name] = replace(one, title=f"{one.title}: {name}")
+        found[name] = replace(one, title=f"{name}: {one.title}")
     return found
 
 

@@ -179,8 +179,9 @@ def test_several_outputs_of_one_directory_are_stacked(directory):
     rows = [row for id in "abc" for t in (0, 1) for row in layers(id, 1.0 + t, 1.0 + t, target=t)]
     ledger(directory, rows, further=("target",))
     page = tracks_page([directory], marks=QUIET)
-    assert [track.title for track in page.tracks] == ["plrp: GATA1", "plrp: CTCF"]
+    assert [track.title for track in page.tracks] == ["GATA1: plrp", "CTCF: plrp"]
     assert (column(page, "score"), column(page, "score-2")) == ([5.0, -1.0, 0.25], [7.0, 8.0, 9.0])
+    assert [one.label for one in page.columns if one.key.startswith("score")] == ["score GATA1", "score CTCF"]
     assert [track.accounts.values[1, 0][0] for track in page.tracks] == [1.0, 2.0]
 
 

@@ -24,7 +24,8 @@ def glyph_paths() -> dict[str, str]:
 def _unit_path(letter: str) -> str:
     outline = TextPath((0, 0), letter, size=100, prop=_FONT)
     box = outline.get_extents()  # of the curves, not of the points that draw them
-    corner, extent = box.min, box.max - box.min
+    corner = np.asarray(box.min)
+    extent = np.asarray(box.max) - corner
     words = []
     for vertices, code in outline.iter_segments(simplify=False, curves=True):
         words.append(_COMMANDS[code])

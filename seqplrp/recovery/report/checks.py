@@ -162,7 +162,7 @@ def methods(runs: Runs, agreement: Sequence[Floats]) -> PageCheck:
         for run, cosine in zip(runs.runs[1:], agreement, strict=True)
     ]
     text = f"Median cosine with the maps of {runs.runs[0].title}: {'; '.join(told)}."
-    return PageCheck("Agreement of the tracks", "good", text)
+    return PageCheck("Likeness of the tracks", "good", text)
 
 
 def truth(on_motifs: Floats) -> PageCheck:

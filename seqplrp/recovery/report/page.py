@@ -159,7 +159,8 @@ def _scores(runs: Runs) -> Iterator[PageColumn]:
         score = run.numbers("output")
         if not np.isfinite(score).any() or any(np.allclose(score, s, 1e-3, 1e-3, equal_nan=True) for s in shown):
             continue
-        key, label = ("score", "score") if not shown else (f"score-{number}", f"score {number}")
+        key = "score" if not shown else f"score-{number}"
+        label = f"score {run.output or (number if shown else '')}".strip()
         yield PageColumn(key, label, score.tolist(), f"The explained score, before a closing sigmoid: {run.title}")
         shown.append(score)
 
@@ -177,7 +178,8 @@ def _details(runs: Runs, marks: MarkOptions) -> Iterator[tuple[str, str]]:
         yield head, run.title
         yield f"{head}, method", run.found.method
         yield f"{head}, directory", str(run.found.directory)
-        yield from ((f"{head}, {key}", text) for key, text in _of_manifest(run))
+        if run.number == 0:  # further outputs are of the same run
+            yield from ((f"{head}, {key}", text) for key, text in _of_manifest(run))
     if marks.seqlets:
         yield "seqlets", f"of the first track, at a false discovery rate of {marks.fdr:g} within its own values"
     if marks.motifs:

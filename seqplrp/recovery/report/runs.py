@@ -32,6 +32,8 @@ class Run:
     manifest : mapping
     number, outputs : int
         Which of how many outputs of its directory.
+    output : str
+        The output's name, where there are several; else empty.
     """
 
     found: ExplanationSet
@@ -40,6 +42,7 @@ class Run:
     manifest: Mapping[str, Any]
     number: int
     outputs: int
+    output: str = ""
 
     @property
     def there(self) -> npt.NDArray[np.bool_]:
@@ -144,7 +147,7 @@ def read_runs(directories: Sequence[Path], *, most: int) -> Runs:
     rows = _chosen(first, most)
     runs, notes = [], []
     titles = list(_titles([one.title for one, *_ in found], [one.directory for one, *_ in found]))
-    for (one, manifest, number, outputs), title in zip(found, titles, strict=True):
+    for (one, manifest, number, names), title in zip(found, titles, strict=True):
         of = _rows_in(one, first, rows)
         lacking = int((of < 0).sum())
         if lacking == len(of):
@@ -152,16 +155,17 @@ def read_runs(directories: Sequence[Path], *, most: int) -> Runs:
             raise SeqplrpError(one.directory, what, "stack explanations of the same FASTA file")
         if lacking:
             notes.append(f"{title} lacks {lacking:,} of the {len(of):,} sequences")
-        runs.append(Run(one, of, title, manifest, number, outputs))
+        output = names[number] if len(names) > 1 else ""
+        runs.append(Run(one, of, title, manifest, number, len(names), output))
     return Runs(runs, rows, len(first), notes)
 
 
-def _outputs(directory: Path) -> Iterator[tuple[ExplanationSet, Mapping[str, Any], int, int]]:
+def _outputs(directory: Path) -> Iterator[tuple[ExplanationSet, Mapping[str, Any], int, list[str]]]:
     outputs = read_outputs(directory)
     manifest = read_manifest(Path(directory) / "manifest.json")
     for number, one in enumerate(outputs.values()):
         _check_maps(one)
-        yield one, manifest, number, len(outputs)
+        yield one, manifest, number, list(outputs)
 
 
 def _check_maps(one: ExplanationSet) -> None:

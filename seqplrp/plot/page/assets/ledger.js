@@ -74,9 +74,7 @@ function told(steps, score, end, of) {
   const pruned = steps.filter((step) => step.pruned !== undefined);
   const share = pruned.length ? pruned.reduce((sum, step) => sum + step.pruned / Math.max(step.size || 0, 1e-30), 0) / pruned.length : 0;
   const text = [`${of ? `On average over ${grouped(of)} sequences, the` : "The"} score of ${figure(score)} went down through ${steps.length} steps, and ${figure(end)} arrived at the bases.`];
-  if (bias) text.push(bias > 0 ? `Biases took ${figure(bias, 3)}.` : `Biases, which lower the score, left ${figure(-bias, 3)} more to explain.`);
-  if (fixed) text.push(`Further inputs, held fixed, took ${figure(fixed, 3)}.`);
-  text.push(`Stabilisers took ${figure(stabiliser, 2) || "0"}.`);
+  text.push(`Biases account for ${signed(bias, 3) || "0"}${fixed ? `, further inputs, held fixed, for ${signed(fixed, 3)}` : ""}, stabilisers for ${figure(stabiliser, 2)} of the score.`);
   if (pruned.length) text.push(`Pruning set aside ${figure(100 * share, 3)} % of |relevance| at each of ${pruned.length} layers, on average, and gave it to what was kept.`);
   if (steps.some((step) => /^Relative/.test(step.rule))) text.push("The relative rule does not claim that sums are kept.");
   return text.join(" ");

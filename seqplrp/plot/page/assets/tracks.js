@@ -1,7 +1,7 @@
 // The page of explained sequences: what its parts have to do with each other.
 function strip() {
   return {
-    key: "at-a-glance", label: DATA.tracks.length > 1 ? `at a glance (${shown(DATA.tracks[0].title)})`.slice(0, 40) : "at a glance", number: false, width: 190,
+    key: "at-a-glance", label: DATA.tracks.length > 1 ? "at a glance, track 1" : "at a glance", number: false, width: 190,
     note: "Relevance along the sequence: the strongest value of each of 64 stretches, on a scale of its own", values: [],
     paint(canvas, row) {
       const context = prepared(canvas, 170, 22);
