@@ -173,7 +173,7 @@ STAND_INS: dict[str, Callable[[Path], None]] = {
     "fold2.safetensors": lambda path: _weights(path, nets()[1]),
     "program.pt2": lambda path: torch.export.save(torch.export.export(nets()[0], (sp.one_hot(peaks()),)), path),
     "control.npy": lambda path: np.save(path, np.array([[1.0], [2.0], [3.0]], dtype=np.float32)),
-    "USF1.train.fa": lambda path: _fasta(path, planted(300, "GTCACGTGAC", seed=1)),
+    "USF1.train.fa": lambda path: _fasta(path, planted(120, "GTCACGTGAC", seed=1)),
     "USF1.test.fa": lambda path: write_fasta(
         path, [(f"seq_{i:05}_peak", dna) for i, dna in enumerate(planted(40, "GTCACGTGAC", seed=2))]
     ),
