@@ -29,7 +29,7 @@ def test_there_are_two():
 
 @pytest.mark.parametrize("name", NOTEBOOKS)
 def test_every_cell_runs(name, tmp_path, capsys):
-    import matplotlib
+    import matplotlib.pyplot
 
     matplotlib.use("Agg")
     sources = ["".join(cell["source"]) for cell in cells(name)]
@@ -37,9 +37,12 @@ def test_every_cell_runs(name, tmp_path, capsys):
         assert any(there in source for source in sources), there
         sources = [source.replace(there, here) for source in sources]
     names: dict = {}
-    with contextlib.chdir(tmp_path):
-        for number, source in enumerate(sources):
-            exec(compile(source, f"{name}, code cell {number}", "exec"), names)
+    try:
+        with contextlib.chdir(tmp_path):
+            for number, source in enumerate(sources):
+                exec(compile(source, f"{name}, code cell {number}", "exec"), names)
+    finally:
+        matplotlib.pyplot.close("all")  # what a notebook leaves open is not the next test's
     assert capsys.readouterr().err == ""
 
 
