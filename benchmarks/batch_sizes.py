@@ -38,7 +38,7 @@ from torch import Tensor, nn
 import seqplrp as sp
 from seqplrp.genomics import codes_to_one_hot
 from seqplrp.genomics.simulation import parse_task, simulate
-from seqplrp.lrp.ops import linear, pooling
+from seqplrp.lrp.ops import branches, pooling
 from seqplrp.lrp.prune import Cut
 from seqplrp.methods import batching
 from seqplrp.models import TrainOptions, build_model, make_dataset, train_model
@@ -238,12 +238,12 @@ def again(explainer: sp.Explainer, one: Tensor, choices: Choices, *, pools: bool
 
 def without_units_near_zero(explainer: sp.Explainer, batch: Tensor) -> Tensor:
     """Explain sequences as one batch; units whose sum is near 0 pass nothing on."""
-    own = linear.stabilised
+    own = branches.stabilised
 
     def stabilised(denominator: Tensor, eps: float, **more: Any) -> Tensor:
         return own(denominator, eps, **more).masked_fill(denominator.abs() < NEAR * eps, torch.inf)
 
-    with mock.patch.object(linear, "stabilised", stabilised):
+    with mock.patch.object(branches, "stabilised", stabilised):
         return explainer(batch, target=0, batch_size=len(batch)).relevance
 
 

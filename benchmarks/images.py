@@ -18,11 +18,10 @@ import torch
 from images_measure import Job, times_of
 from images_rows import NETS, ROWS, TOYS
 from images_table import Report, Result, markdown, save, wrong_with
+from reported import RESULTS, check_device, count
 from speed_measure import facts, in_own_process, set_up
 from speed_rows import NotRun, Row, first_line
 from speed_table import Ratio
-
-RESULTS = Path(__file__).with_name("results")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -31,23 +30,16 @@ def parser() -> argparse.ArgumentParser:
     add = command.add_argument
     add("--model", action="append", choices=list(NETS), help="repeatable; all three unless given")
     add("--device", default="cpu", help="cpu or cuda")
-    add("--batch", type=_count, default=4, help="images a call, at most 8 (default %(default)s)")
-    add("--pairs", type=_count, default=9, help="pairs of runs a row and level (default %(default)s)")
+    add("--batch", type=count, default=4, help="images a call, at most 8 (default %(default)s)")
+    add("--pairs", type=count, default=9, help="pairs of runs a row and level (default %(default)s)")
     add("--seconds", type=float, default=180.0, help="begin no further pair after this time (default %(default)s)")
-    add("--threads", type=_count, help="torch's threads on the CPU; torch's own choice unless given")
+    add("--threads", type=count, help="torch's threads on the CPU; torch's own choice unless given")
     add("--rows", metavar="TEXT", help="only rows with this in their names")
     add("--memory", action=argparse.BooleanOptionalAction, default=True, help="measure peak memory, too")
     add("--toy", action="store_true", help="small networks of the same kinds, to try the script; no limits")
     add("--out", type=Path, default=RESULTS, metavar="DIR", help="where the tables go (default: results/ beside it)")
     add("--check", action="store_true", help="exit with 1 and name the rows beyond the limits")
     return command
-
-
-def _count(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("must be at least 1")
-    return number
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -57,10 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options.model = list(dict.fromkeys(options.model or NETS))
     if importlib.util.find_spec("torchvision") is None:
         command.error("torchvision is not installed; pip install 'seqplrp[image]'")
-    try:
-        torch.empty(0, device=torch.device(options.device))
-    except (RuntimeError, AssertionError) as error:
-        command.error(f"--device {options.device}: can't be used here ({first_line(error)}); use --device cpu")
+    check_device(command, options.device)
     if options.toy and options.check:
         command.error("--check: the toys of --toy have no limits; leave one of both out")
     rows = [row for row in ROWS if options.rows is None or options.rows.lower() in row.name.lower()]

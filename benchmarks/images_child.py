@@ -8,8 +8,8 @@ from dataclasses import asdict
 from typing import Any
 
 from images_measure import Job, prepared
-from speed_measure import peak_of_row, set_up
-from speed_rows import NotRun, gxi_of
+from speed_measure import answer, peak_of_row
+from speed_rows import gxi_of
 
 
 def peak(job: Job) -> dict[str, Any]:
@@ -20,12 +20,7 @@ def peak(job: Job) -> dict[str, Any]:
 
 def main(text: str) -> None:
     job = Job(**json.loads(text))
-    set_up(job.device, job.threads)
-    try:
-        found = peak(job)
-    except NotRun as reason:
-        found = {"not_run": str(reason)}
-    print(json.dumps(found))
+    answer(job, lambda: peak(job))
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+import speed_measure
 import torch
 from images_rows import METHODS, NETS, TOYS, row_named
 from speed_measure import WARM_UPS, finish
@@ -21,38 +22,19 @@ import seqplrp as sp
 
 
 @dataclass(frozen=True)
-class Job:
-    """A row on a network.
+class Job(speed_measure.Job):
+    """A row on a network of images; a process of its own measures its memory.
 
     Attributes
     ----------
-    kind : {"memory"}
-        What a process of its own measures.
-    net, row : str
-        Names.
-    toy : bool
-        Whether to run the toy of the network.
-    device : str
-        Where to run.
-    threads : int
-        Of torch, on the CPU.
     batch : int
         Images a call.
-    pairs : int
-        How many pairs at most.
-    seconds : float
-        Past this time no further pair begins.
     """
 
-    kind: str
-    net: str
-    row: str
-    toy: bool
-    device: str
-    threads: int
     batch: int
-    pairs: int
-    seconds: float
+
+    def the_net(self) -> Net:
+        return (TOYS if self.toy else NETS)[self.net]
 
 
 @dataclass(frozen=True)
@@ -105,7 +87,7 @@ def loaded(net: Net, batch: int, device: torch.device) -> tuple[nn.Module, Tenso
 
 def prepared(job: Job) -> tuple[Calls, nn.Module, Tensor]:
     """Make a row ready: what it calls, the model, the images."""
-    net = (TOYS if job.toy else NETS)[job.net]
+    net = job.the_net()
     model, x = loaded(net, job.batch, torch.device(job.device))
     return row_named(job.row).build(net, model, x), model, x
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from speed_nets import NETS as SPEED_NETS
 from speed_nets import Net
-from speed_rows import TARGET, Build, Calls, Row, bytes_held, gxi_of, ours, zennit
+from speed_rows import GXI, TARGET, Build, Calls, Row, bytes_held, ours, zennit
 from torch import Tensor, nn
 
 import seqplrp as sp
@@ -12,10 +12,6 @@ from seqplrp.methods import Method
 
 TOLERANCE = 1e-5
 """The largest share of a layer's |relevance| that the ledger may leave unexplained, in float32."""
-
-
-def _gxi_again(net: Net, model: nn.Module, x: Tensor) -> Calls:
-    return Calls(gxi_of(model, x))
 
 
 def _whole_call(method: Method) -> Build:
@@ -43,7 +39,7 @@ LIMITS = {"PLRP lambda gain epsilon": {"vgg16": 1.3}, "PLRP lambda mass gamma": 
 """At most so many times gxi, by network."""
 
 ROWS = (
-    Row("gxi again (the noise)", "gxi", _gxi_again),
+    GXI,
     *(Row(name, "ours", ours(method), LIMITS.get(name, {})) for name, method in METHODS.items()),
     Row("NeuronMCT", "ours", _whole_call(sp.NeuronMCT())),
     Row("zennit epsilon", "peer", zennit("epsilon")),

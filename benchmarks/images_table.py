@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from images_rows import TOLERANCE
+from reported import BesideGxi, aligned, write_files
 from speed_table import Ratio
 
 _EXPLAINED = (
@@ -43,7 +44,7 @@ _COLUMNS = (
 
 
 @dataclass(frozen=True)
-class Result:
+class Result(BesideGxi):
     """One row on one network; None for what was not measured or is not there.
 
     Attributes
@@ -82,26 +83,6 @@ class Result:
     differs: float | None = None
     limit: float | None = None
     notes: tuple[str, ...] = ()
-
-    @property
-    def memory(self) -> float | None:
-        """Peak memory of the call over gxi's."""
-        return None if self.peak_bytes is None or not self.gxi_bytes else self.peak_bytes / self.gxi_bytes
-
-    @property
-    def memory_with_plan(self) -> float | None:
-        """The same, what the plan holds added to the call's."""
-        if self.peak_bytes is None or not self.gxi_bytes:
-            return None
-        return (self.peak_bytes + (self.plan_bytes or 0)) / self.gxi_bytes
-
-    @property
-    def within(self) -> str:
-        """Where the limit holds."""
-        if self.limit is None:
-            return ""
-        holds = [ratio is not None and ratio.median <= self.limit for ratio in (self.call, self.engine)]
-        return "call" if holds[0] else "engine only" if holds[1] else "no"
 
 
 @dataclass(frozen=True)
@@ -147,15 +128,8 @@ def markdown(report: Report) -> str:
         if gxi is not None:
             memory = "" if gxi.gxi_bytes is None else f", {gxi.gxi_bytes / 2**20:.0f} MiB"
             parts += [f"gxi itself: {gxi.gxi_ms:.0f} ms{memory}.", ""]
-        rows = [_cells(result) for result in results]
-        widths = [max(len(row[column]) for row in [_COLUMNS, *rows]) for column in range(len(_COLUMNS))]
-        parts += [_line(_COLUMNS, widths), "|" + "|".join("-" * (width + 2) for width in widths) + "|"]
-        parts += [*(_line(row, widths) for row in rows), ""]
+        parts += [*aligned(_COLUMNS, [_cells(result) for result in results]), ""]
     return "\n".join(parts).rstrip() + "\n"
-
-
-def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
-    return "| " + " | ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)) + " |"
 
 
 def _cells(result: Result) -> tuple[str, ...]:
@@ -203,11 +177,6 @@ def comma_separated(report: Report) -> str:
 
 
 def save(report: Report, folder: Path, stem: str) -> None:
-    """Write the three files, each under a temporary name first."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Write the three files."""
     everything = json.dumps(asdict(report), indent=1) + "\n"
-    for suffix, text in (("md", markdown(report)), ("csv", comma_separated(report)), ("json", everything)):
-        path = folder / f"{stem}.{suffix}"
-        unfinished = path.with_name(path.name + ".part")
-        unfinished.write_text(text, encoding="utf-8")
-        unfinished.replace(path)
+    write_files(folder, stem, {"md": markdown(report), "csv": comma_separated(report), "json": everything})

@@ -104,20 +104,21 @@ def random_dna(length: int) -> str:
 
 
 class Clock:
-    """Adds up the processor time of calls, in the thread that makes them."""
+    """Adds up the processor time of calls: in the thread that makes them, unless another clock is read."""
 
-    def __init__(self) -> None:
+    def __init__(self, read: Callable[[], float] = time.thread_time) -> None:
         self.seconds = 0.0
+        self.read = read
 
     def timed(self, call: Callable[..., Any]) -> Callable[..., Any]:
         """Return a function that does the same and is timed."""
 
         def run(*given: Any, **more: Any) -> Any:
-            began = time.thread_time()
+            began = self.read()
             try:
                 return call(*given, **more)
             finally:
-                self.seconds += time.thread_time() - began
+                self.seconds += self.read() - began
 
         return run
 
@@ -180,7 +181,7 @@ def formats_of(out: Path) -> dict[str, dict[str, float]]:
     found = {}
     for name in FORMATS:
         before = {path for path in out.rglob("*") if path.is_file()}
-        clock, form = ProcessClock(), FORMATS[name]
+        clock, form = Clock(time.process_time), FORMATS[name]  # libraries write in threads of their own
         fields = {kind: clock.timed(call) for kind in ("each", "together") if (call := getattr(form, kind)) is not None}
         with mock.patch.dict(FORMATS.ours, {name: replace(form, **fields)}):
             export(out, (name,), pruned=True)
@@ -189,22 +190,6 @@ def formats_of(out: Path) -> dict[str, dict[str, float]]:
             made = {out / "relevance.npz"}
         found[name] = {"seconds": clock.seconds, "bytes": sum(path.stat().st_size for path in made)}
     return found
-
-
-class ProcessClock(Clock):
-    """As `Clock`, with all threads: libraries write in threads of their own."""
-
-    def timed(self, call: Callable[..., Any]) -> Callable[..., Any]:
-        """Return a function that does the same and is timed."""
-
-        def run(*given: Any, **more: Any) -> Any:
-            began = time.process_time()
-            try:
-                return call(*given, **more)
-            finally:
-                self.seconds += time.process_time() - began
-
-        return run
 
 
 def measure(given: argparse.Namespace) -> None:

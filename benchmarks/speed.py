@@ -15,13 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from reported import RESULTS, check_device, count
 from speed_measure import WARM_UPS, Job, facts, in_own_process, loaded, run_job, seconds_of, set_up
 from speed_nets import NETS, TOYS
 from speed_rows import MEMORY_LIMIT, NotRun, Row, first_line, gxi_of, rows_of
 from speed_table import Ratio, Report, Result, exceeding, markdown, save
 from torch.profiler import ProfilerActivity
-
-RESULTS = Path(__file__).with_name("results")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -30,10 +29,10 @@ def parser() -> argparse.ArgumentParser:
     add = command.add_argument
     add("--model", action="append", choices=list(NETS), help="repeatable; basset and bpnet unless given")
     add("--device", default="cpu", help="cpu or cuda")
-    add("--pairs", type=_count, default=15, help="pairs of runs a row and level (default %(default)s)")
+    add("--pairs", type=count, default=15, help="pairs of runs a row and level (default %(default)s)")
     add("--seconds", type=float, default=120.0, help="begin no further pair after this time (default %(default)s)")
-    add("--slow-pairs", type=_count, default=3, help="pairs of the peers that take a minute (default %(default)s)")
-    add("--threads", type=_count, help="torch's threads on the CPU; torch's own choice unless given")
+    add("--slow-pairs", type=count, default=3, help="pairs of the peers that take a minute (default %(default)s)")
+    add("--threads", type=count, help="torch's threads on the CPU; torch's own choice unless given")
     add("--rows", metavar="PATTERN", help="only rows with this in their name; * and ? as in a shell")
     add("--peers", action=argparse.BooleanOptionalAction, default=True, help="measure other libraries, too")
     add("--memory", action=argparse.BooleanOptionalAction, default=True, help="measure peak memory, too")
@@ -51,22 +50,12 @@ def parser() -> argparse.ArgumentParser:
     return command
 
 
-def _count(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("must be at least 1")
-    return number
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the benchmark; return the exit code."""
     command = parser()
     options = command.parse_args(arguments)
     options.model = list(dict.fromkeys(options.model or ["basset", "bpnet"]))
-    try:
-        torch.empty(0, device=torch.device(options.device))
-    except (RuntimeError, AssertionError) as error:
-        command.error(f"--device {options.device}: can't be used here ({first_line(error)}); use --device cpu")
+    check_device(command, options.device)
     images = [name for name in options.model if not NETS[name].is_dna]
     if images and importlib.util.find_spec("torchvision") is None:
         command.error(f"--model {images[0]}: torchvision is not installed; pip install 'seqplrp[image]'")

@@ -9,18 +9,13 @@ from __future__ import annotations
 import json
 import sys
 
-from speed_measure import Job, run_job, set_up
-from speed_rows import NotRun, row_named
+from speed_measure import Job, answer, run_job
+from speed_rows import row_named
 
 
 def main(text: str) -> None:
     job = Job(**json.loads(text))
-    set_up(job.device, job.threads)
-    try:
-        found = run_job(job, row_named(job.row) if job.row else None)
-    except NotRun as reason:
-        found = {"not_run": str(reason)}
-    print(json.dumps(found))
+    answer(job, lambda: run_job(job, row_named(job.row) if job.row else None))
 
 
 if __name__ == "__main__":

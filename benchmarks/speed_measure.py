@@ -19,15 +19,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from speed_memory import MALLOC, MEMORY_RUNS, peak_of
+from speed_memory import MALLOC, MEMORY_RUNS, WARM_UPS, peak_of
 from speed_nets import NETS, TOYS, Net
 from speed_rows import METHODS, Calls, NotRun, Row, first_line, gxi_of
 from torch import Tensor, nn
 
 import seqplrp as sp
 from seqplrp.lrp import cached_trace, trace
-
-WARM_UPS = 2
 
 
 @dataclass(frozen=True)
@@ -210,7 +208,7 @@ def loaded(net: Net, device: torch.device) -> tuple[nn.Module, Tensor]:
     return net.model(device), net.inputs(device)
 
 
-def in_own_process(job: Any, child: str = "speed_child.py") -> dict[str, Any]:
+def in_own_process(job: Job, child: str = "speed_child.py") -> dict[str, Any]:
     """Do a job in a fresh process, which runs a script beside this one.
 
     Raises
@@ -238,6 +236,16 @@ def in_own_process(job: Any, child: str = "speed_child.py") -> dict[str, Any]:
     if "not_run" in answer:
         raise NotRun(answer["not_run"])
     return answer
+
+
+def answer(job: Job, do: Callable[[], dict[str, Any]]) -> None:
+    """Do a job that this process was started for, and print what `in_own_process` reads."""
+    set_up(job.device, job.threads)
+    try:
+        found = do()
+    except NotRun as reason:
+        found = {"not_run": str(reason)}
+    print(json.dumps(found))
 
 
 # ---- the machine

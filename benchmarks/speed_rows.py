@@ -389,12 +389,12 @@ _COMPILED = [
     for name, method in [("gxi", None), *[(name, method) for name, (method, *_) in METHODS.items()]]
 ]
 
-_GXI = Row("gxi again (the noise)", "gxi", _gxi_again)
+GXI = Row("gxi again (the noise)", "gxi", _gxi_again)
 
 
 def rows_of(*, peers: bool = True, compiled: bool = False, pattern: str | None = None) -> list[Row]:
     """Return the table's rows in order, those only whose names match a pattern (shell style, anywhere in the name)."""
-    rows = [_GXI, *_OURS, *(_PEERS if peers else []), *(_COMPILED if compiled else [])]
+    rows = [GXI, *_OURS, *(_PEERS if peers else []), *(_COMPILED if compiled else [])]
     if pattern is None:
         return rows
     return [row for row in rows if fnmatch.fnmatchcase(row.name.lower(), f"*{pattern.lower()}*")]

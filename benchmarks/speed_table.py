@@ -11,6 +11,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from reported import BesideGxi, aligned, write_files
+
 Level = Literal["call", "engine"]
 
 
@@ -35,7 +37,7 @@ class Ratio:
 
 
 @dataclass(frozen=True)
-class Result:
+class Result(BesideGxi):
     """One row, measured or with the reason why it was not.
 
     Attributes
@@ -75,29 +77,9 @@ class Result:
     failed: bool = False
 
     @property
-    def memory(self) -> float | None:
-        """Peak memory of the call over gxi's."""
-        return None if self.peak_bytes is None or not self.gxi_bytes else self.peak_bytes / self.gxi_bytes
-
-    @property
-    def memory_with_plan(self) -> float | None:
-        """The same, the weights that the plan holds beside the model's added to the call's."""
-        if self.peak_bytes is None or not self.gxi_bytes:
-            return None
-        return (self.peak_bytes + (self.plan_bytes or 0)) / self.gxi_bytes
-
-    @property
     def too_much_memory(self) -> bool:
         """Whether the call's peak exceeds its limit."""
         return self.memory is not None and self.memory_limit is not None and self.memory > self.memory_limit
-
-    @property
-    def within(self) -> str:
-        """Where the time limit holds."""
-        if self.limit is None:
-            return ""
-        holds = [r is not None and r.median <= self.limit for r in (self.call, self.engine)]
-        return "call" if holds[0] else "engine only" if holds[1] else "no"
 
 
 @dataclass(frozen=True)
@@ -177,11 +159,11 @@ def markdown(report: Report) -> str:
             parts += [f"gxi itself: {_short(gxi)} ms.", ""]
         notes: list[str] = []
         if results:
-            parts += [*_table(_HEAD, [_cells(result, notes) for result in results]), ""]
+            parts += [*aligned(_HEAD, [_cells(result, notes) for result in results]), ""]
             parts += [f"{number}. {note}" for number, note in enumerate(notes, 1)] + [""] * bool(notes)
         if net in report.preparation:
             parts += ["Once for a model:", ""]
-            parts += [*_table(("what", "ms"), [(k, _short(v)) for k, v in report.preparation[net].items()]), ""]
+            parts += [*aligned(("what", "ms"), [(k, _short(v)) for k, v in report.preparation[net].items()]), ""]
     return "\n".join(parts).rstrip() + "\n"
 
 
@@ -202,15 +184,6 @@ def _cells(result: Result, notes: list[str]) -> tuple[str, ...]:
         pairs or "-",
         " ".join(f"({notes.index(note) + 1})" for note in dict.fromkeys(result.notes)),
     )
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    widths = [max(len(row[column]) for row in [head, *rows]) for column in range(len(head))]
-
-    def line(cells: Sequence[str]) -> str:
-        return "| " + " | ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)) + " |"
-
-    return [line(head), "|" + "|".join("-" * (width + 2) for width in widths) + "|", *map(line, rows)]
 
 
 def _or_dash(value: object) -> str:
@@ -274,13 +247,6 @@ def as_json(report: Report) -> str:
 
 
 def save(report: Report, folder: Path, stem: str) -> list[Path]:
-    """Write the three files, each under a temporary name first, and return their paths."""
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = []
-    for suffix, text in (("md", markdown(report)), ("csv", comma_separated(report)), ("json", as_json(report))):
-        path = folder / f"{stem}.{suffix}"
-        unfinished = path.with_name(path.name + ".part")
-        unfinished.write_text(text, encoding="utf-8")
-        unfinished.replace(path)
-        paths.append(path)
-    return paths
+    """Write the three files, and return their paths."""
+    texts = {"md": markdown(report), "csv": comma_separated(report), "json": as_json(report)}
+    return write_files(folder, stem, texts)

@@ -6,12 +6,15 @@ is none of ours, and nothing is imported of a plug-in whose names nobody asks fo
 
 from __future__ import annotations
 
+import difflib
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+import zlib
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from functools import cache
 from importlib.metadata import Distribution, distributions
 from typing import Any, Literal, TypeVar
+from zipfile import BadZipFile
 
 from seqplrp.errors import SeqplrpError, first_line, whole_message
 
@@ -26,9 +29,8 @@ GROUPS: dict[Kind, str] = {
 }
 """The groups of entry points, by what their objects are."""
 
-_NAMES = re.compile(
-    r"[a-z0-9][a-z0-9_+-]*"
-)  # as commands and YAML files read them, whatever the case they are typed in
+# as commands and YAML files read them, whatever the case they are typed in
+_NAMES = re.compile(r"[a-z0-9][a-z0-9_+-]*")
 _OPERATIONS = re.compile(r"\w+\.\w+\.\w+")  # as torch writes an overload: aten.relu.default
 
 
@@ -83,10 +85,11 @@ class Plugin:
 
 @dataclass(frozen=True)
 class Unreadable:
-    """A distribution whose entry points can't be read."""
+    """A distribution that offers something which can't be used: what of it, and how to mend it."""
 
     distribution: str
     what: str
+    remedy: str
 
 
 @cache
@@ -121,20 +124,35 @@ def _read() -> tuple[tuple[Plugin, ...], tuple[Unreadable, ...]]:
             continue
         seen.add(name.lower())
         try:
-            points = [point for point in one.entry_points if point.group in kinds]
-            version = str(one.version) if points else ""
+            ours = [point for point in one.entry_points if point.group.startswith("seqplrp.")]
+            version = str(one.version) if ours else ""
         except Exception as error:  # files of others, in whatever state
-            unreadable.append(Unreadable(name, first_line(error, kind=True)))
+            what = f"its entry points can't be read ({first_line(error, kind=True)})"
+            unreadable.append(Unreadable(name, what, "install it anew"))
             continue
+        for group in sorted({point.group for point in ours} - kinds.keys()):
+            what = f"its entry points of the group {group!r} are not read"
+            unreadable.append(
+                Unreadable(name, what, f"name the group {_listed(difflib.get_close_matches(group, kinds, n=1))}")
+            )
+        points = [point for point in ours if point.group in kinds]
         found += [Plugin(kinds[point.group], point.name, name, version, point.value) for point in points]
     return tuple(sorted(found)), tuple(unreadable)
+
+
+def _listed(groups: Sequence[str]) -> str:
+    return " or ".join(groups or GROUPS.values())
+
+
+# what reading one raises where the file is gone, is no text, lacks the name, or lies in a damaged archive
+_NO_DESCRIPTION = (OSError, ValueError, KeyError, TypeError, BadZipFile, zlib.error)
 
 
 def _name_of(one: Distribution) -> str | None:
     """Return a distribution's name, in the one way of writing it; None for what an installation left half removed."""
     try:
         name = one.metadata["Name"]
-    except Exception:  # its folder is there, its description is not to be read: pip does not list it, either
+    except _NO_DESCRIPTION:  # its folder is there, its description is not to be read: pip does not list it, either
         return None
     return re.sub(r"[-_.]+", "-", name) if name else None
 
@@ -148,7 +166,7 @@ def installed() -> tuple[Plugin, ...]:
 
 
 def unreadable() -> tuple[Unreadable, ...]:
-    """Return the distributions that may offer something, but whose entry points can't be read."""
+    """Return what distributions offer, or may, that can't be read: damaged files, groups that are none of ours."""
     return _read()[1]
 
 

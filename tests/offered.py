@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from seqplrp import plugins
-from seqplrp.lrp.steps import HANDLERS
+from seqplrp.lrp.registry import HANDLERS
 
 
 def offer(

@@ -199,9 +199,9 @@ def test_every_command_that_can_trust_says_what_that_risks() -> None:
 
 
 def test_errors_that_ask_for_trust_say_what_that_risks(tmp_path) -> None:
-    from seqplrp.models.external import _read_weights
+    from seqplrp.models.external import read_weights
 
     path = tmp_path / "weights.pt"
     path.write_bytes(pickled(Harm(tmp_path / "harm"))["torch's file"])
     with pytest.raises(SeqplrpError, match=r"run code when they are read; .*--trust-pickle if you trust"):
-        _read_weights(path, False)
+        read_weights(path)

@@ -286,6 +286,16 @@ def test_a_distribution_whose_entry_points_can_not_be_read_hides_no_other(tmp_pa
         assert [one.distribution for one in plugins.unreadable()] == ["garbled"]
 
 
+def test_a_misspelt_group_is_told_with_the_right_one_and_hides_no_other(tmp_path) -> None:
+    points = {"seqplrp.method": {"one": "good_spelt:Mine"}, "seqplrp.methods": {"two": "good_spelt:Mine"}}
+    offer(tmp_path, "spelt", points, {"good_spelt": GOOD})
+    with installed_in(tmp_path):
+        assert type(resolve_method("two")).__name__ == "Mine"
+        (told,) = plugins.unreadable()
+    assert told.what == "its entry points of the group 'seqplrp.method' are not read"
+    assert told.remedy == "name the group seqplrp.methods"
+
+
 def test_forget_sees_what_was_installed_since(tmp_path) -> None:
     with installed_in(tmp_path):
         assert "late" not in METHODS

@@ -25,8 +25,7 @@ def asked_measures(
     """
     found: set[str] = set()
     for name, options in protocols.items():
-        needs = known[name].needs
-        applies = needs == "map" if cut else (needs != "method" or variant.method is not None)
-        if applies and (not options.methods or {variant.name, variant.family} & set(options.methods)):
+        applies = known[name].applies(map_alone=cut, has_method=variant.method is not None)
+        if applies and options.asked_of((variant.name, variant.family)):
             found |= set(measures_of(known, {name: options}))
     return found

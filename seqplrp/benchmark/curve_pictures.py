@@ -127,10 +127,5 @@ def _randomisation(summary: Summary, table: pd.DataFrame | None, group: str) -> 
 
 def _controls(summary: Summary) -> dict[str, str]:
     """Return the floor's and the ceiling's colour."""
-    found = {}
-    for variant in summary.config.variants:
-        if variant.method is None:
-            found[variant.name] = "#111111"
-        elif type(variant.method).__name__ == "Random":
-            found[variant.name] = "#888888"
-    return found
+    controls = [variant for variant in summary.config.variants if variant.is_control]
+    return {variant.name: "#111111" if variant.method is None else "#888888" for variant in controls}

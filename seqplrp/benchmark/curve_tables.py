@@ -12,6 +12,7 @@ import pandas as pd
 
 from seqplrp.benchmark.cell import Cell
 from seqplrp.benchmark.curves import curves_from_plain
+from seqplrp.benchmark.number_text import number_text, percent_text
 from seqplrp.benchmark.summary import Summary
 
 FloatArray = npt.NDArray[np.float64]
@@ -218,7 +219,7 @@ def curve_grids(
             )
             layers = part.drop_duplicates("depth").sort_values("depth")["layer"]
             rows = [
-                [str(method), *(_number(value, 2) for value in of.sort_values("depth")["mean"])]
+                [str(method), *(number_text(value, 2) for value in of.sort_values("depth")["mean"])]
                 for method, of in part.groupby("method", sort=False)
             ]
             first = architecture == here["architecture"].iloc[0]
@@ -234,20 +235,12 @@ def _deletion_rows(here: pd.DataFrame) -> list[list[str]]:
         at = dict(zip(most["share"].round(6), most["relative"], strict=True))
         half = _half(most["share"].to_numpy(dtype=float), most["relative"].to_numpy(dtype=float))
         left = dict(zip(least["share"].round(6), 1 + least["relative"], strict=True)).get(0.5, np.nan)
-        lost = [_percent(-at.get(share, np.nan)) for share in MARKS]
-        rows.append([str(method), *lost, half, _percent(left)])
+        lost = [percent_text(-at.get(share, np.nan)) for share in MARKS]
+        rows.append([str(method), *lost, half, percent_text(left)])
     return rows
 
 
 def _half(share: FloatArray, relative: FloatArray) -> str:
     if len(share) > 1 and relative[1] <= -0.5:  # within the first step, where the curve is not read
-        return f"{_percent(share[1])} or less"
-    return _percent(half_lost(share, relative)) or "never"
-
-
-def _percent(value: float) -> str:
-    return f"{100 * value:.1f} %" if np.isfinite(value) else ""
-
-
-def _number(value: float, digits: int) -> str:
-    return f"{value:.{digits}f}" if np.isfinite(value) else ""
+        return f"{percent_text(share[1])} or less"
+    return percent_text(half_lost(share, relative)) or "never"

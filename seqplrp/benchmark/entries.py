@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import os
 import re
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -120,6 +121,14 @@ class Entry:
         if not isinstance(found, int | float) or isinstance(found, bool) or not low <= found <= high:
             raise self.error(f"is {_shown(self.value)}", f"write a number from {low:g} to {high:g}")
         return float(found)
+
+    def location(self) -> Path:
+        """Return a path, variables of the environment filled in; a relative one is seen from the file's folder."""
+        text = os.path.expanduser(os.path.expandvars(self.text()))
+        unset = re.search(r"\$\{?(\w+)", text)
+        if unset:
+            raise self.error(f"the environment variable {unset[1]} is not set", "set it, or write the path")
+        return Path(self.file).parent / text
 
     def of_type(self, hint: Any) -> Any:
         """Return a value of a type hint: whole and other numbers, text, truth values, choices, tuples, None."""

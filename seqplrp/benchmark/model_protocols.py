@@ -112,7 +112,7 @@ def measured_whole(
     """
     found = {}
     for name, options in chosen.items():
-        if options.methods and not set(names) & set(options.methods):
+        if not options.asked_of(names):
             continue
         protocol = known[name]
         finding = protocol.run(subject.first(options.sequences), options)

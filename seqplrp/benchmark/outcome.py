@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -114,5 +113,5 @@ def _write_held(summary: Summary, path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _write_table(table: pd.DataFrame, path: Path, columns: Sequence[str] = ()) -> None:
+def _write_table(table: pd.DataFrame, path: Path) -> None:
     write_whole(path, table.to_csv(sep="\t", index=False, float_format="%.6g", lineterminator="\n").encode())

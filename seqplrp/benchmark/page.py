@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -12,17 +12,16 @@ from seqplrp.benchmark.summary import ALL
 from seqplrp.benchmark.verdicts import BETTER, BETTER_BY_ONE, UNDECIDED, WORSE, WORSE_BY_ONE
 from seqplrp.benchmark.written_report import read_report
 from seqplrp.errors import SeqplrpError, first_line
-from seqplrp.evaluate import MEASURES, PROTOCOL_MEASURES
+from seqplrp.evaluate import MEASURES, PROTOCOL_MEASURES, Measure
 from seqplrp.plot import Explorer, PageBlock, PageCheck, PageHeading, PagePicture, PageText, TablesPage
 from seqplrp.storage import parse_json
 
-_KNOWN = MEASURES | PROTOCOL_MEASURES
 _FORMAT = "seqplrp-benchmark"
 _KEYS = ("group", "task", "architecture", "method", "measure")
 _NUMBERS = ("mean", "low", "high", "n", "cost_ratio", "difference", "p_holm", "p_models_holm")
 
 
-def benchmark_page(folder: Path | str, *, title: str | None = None) -> TablesPage:
+def benchmark_page(folder: Path | str, *, title: str | None = None, measures: Iterable[Measure] = ()) -> TablesPage:
     """Read a benchmark's directory, and make the page of it.
 
     Parameters
@@ -32,6 +31,9 @@ def benchmark_page(folder: Path | str, *, title: str | None = None) -> TablesPag
         finished: the page shows what was reported.
     title : str, optional
         That of the report if None.
+    measures : iterable of Measure
+        Those of a kind of input, which the tables name and `seqplrp.evaluate` does not have: their labels, and which
+        way is better.
 
     Raises
     ------
@@ -39,12 +41,13 @@ def benchmark_page(folder: Path | str, *, title: str | None = None) -> TablesPag
         If it is no such directory, nothing was reported yet, or a table is damaged.
     """
     folder = Path(folder)
+    known = MEASURES | PROTOCOL_MEASURES | {one.name: one for one in measures}
     _check_format(folder / "benchmark.json")
     blocks = read_report(folder)
     head, lead, rest = _head(blocks)
     summary = _table(folder / "summary.tsv", (*_KEYS, "mean"))
     models = _table(folder / "models.tsv", ("task", "architecture", "status"))
-    explorer = None if summary is None else _explorer(summary)
+    explorer = None if summary is None else _explorer(summary, known)
     tables = {
         "models": models,
         "must hold": _table(folder / "must_hold.tsv", ("claim", "verdict")),
@@ -54,7 +57,7 @@ def benchmark_page(folder: Path | str, *, title: str | None = None) -> TablesPag
         title=title or head,
         lead=lead,
         blocks=rest,
-        checks=list(_checks(tables)),
+        checks=list(_checks(tables, known)),
         explorer=explorer,
         details=[("directory", str(folder))],
     )
@@ -75,12 +78,14 @@ def _check_format(path: Path) -> None:
 def _head(blocks: list[PageBlock]) -> tuple[str, str, list[PageBlock]]:
     """Take the title and what is said under it off the report."""
     rest = list(blocks)
-    title = lead = ""
-    if rest and isinstance(rest[0], PageHeading):
-        title = rest.pop(0).text  # type: ignore[union-attr]
-    if rest and isinstance(rest[0], PageText) and not rest[0].warning:
-        lead = rest.pop(0).text  # type: ignore[union-attr]
-    return title or "Benchmark", lead, list(_pictures_apart(rest))
+    title, lead = "Benchmark", ""
+    match rest:
+        case [PageHeading(text), *rest]:
+            title = text
+    match rest:
+        case [PageText(text, warning=False), *rest]:
+            lead = text
+    return title, lead, list(_pictures_apart(rest))
 
 
 def _pictures_apart(blocks: list[PageBlock]) -> Iterator[PageBlock]:
@@ -116,40 +121,45 @@ def _table(path: Path, needed: tuple[str, ...]) -> pd.DataFrame | None:
     return table
 
 
-def _explorer(summary: pd.DataFrame) -> Explorer:
+def _explorer(summary: pd.DataFrame, known: Mapping[str, Measure]) -> Explorer:
     texts = [*_KEYS, *(name for name in ("tested", "verdict") if name in summary)]
     numbers = [name for name in _NUMBERS if name in summary]
-    named = [name for name in pd.unique(summary["measure"]) if name in _KNOWN]
+    named = [name for name in pd.unique(summary["measure"]) if name in known]
     tested = [name for name in pd.unique(summary["tested"]) if name] if "tested" in summary else []
     first = next((name for name in ("auprc", "rma") if name in named), "")
     return Explorer(
         keys={name: summary[name].tolist() for name in texts},
         numbers={name: pd.to_numeric(summary[name], errors="coerce").to_numpy(np.float64).tolist() for name in numbers},
-        labels={name: _KNOWN[name].label for name in named},
-        better={name: _KNOWN[name].better for name in named},
+        labels={name: known[name].label for name in named},
+        better={name: known[name].better for name in named},
         first=first,
         strong=tested[0] if tested else "",
     )
 
 
-def _checks(tables: dict[str, pd.DataFrame | None]) -> Iterator[PageCheck]:
+def _checks(tables: Mapping[str, pd.DataFrame | None], known: Mapping[str, Measure]) -> Iterator[PageCheck]:
     models, held, tests = tables["models"], tables["must hold"], tables["tests"]
     if models is not None and len(models):
         yield _models(models)
     if held is not None and len(held):
         yield _held(held)
     if tests is not None and len(tests):
-        yield from _against_peers(tests)
+        yield from _against_peers(tests, known)
 
 
 def _models(models: pd.DataFrame) -> PageCheck:
     scored = int((models["status"] == "scored").sum())
     tasks, nets = models["task"].nunique(), models["architecture"].nunique()
-    text = f"{len(models)} models: {tasks} tasks, {nets} architectures. {scored} were scored"
+    counted = f"{_several(tasks, 'task')}, {_several(nets, 'architecture')}"
+    text = f"{_several(len(models), 'model')}: {counted}. {scored} {'was' if scored == 1 else 'were'} scored"
     others = models.loc[models["status"] != "scored", "status"].value_counts()
     if len(others):
         text += "; " + ", ".join(f"{count} {status}" for status, count in others.items())
     return PageCheck("Models", "good" if scored == len(models) else "warn", text + ".")
+
+
+def _several(count: int, noun: str) -> str:
+    return f"{count} {noun}{'s' * (count != 1)}"
 
 
 def _held(held: pd.DataFrame) -> PageCheck:
@@ -161,7 +171,7 @@ def _held(held: pd.DataFrame) -> PageCheck:
     return PageCheck("What it is held to", "good" if not named else "warn", text)
 
 
-def _against_peers(tests: pd.DataFrame) -> Iterator[PageCheck]:
+def _against_peers(tests: pd.DataFrame, known: Mapping[str, Measure]) -> Iterator[PageCheck]:
     """Count verdicts over all tasks and architectures of the first group, for each tested method."""
     whole = tests[(tests["task"] == ALL) & (tests["architecture"] == ALL)]
     if whole.empty:
@@ -175,9 +185,11 @@ def _against_peers(tests: pd.DataFrame) -> Iterator[PageCheck]:
         told += f"{int(worse.sum())}, undecided in {unclear}, else not to be told apart."
         if worse.any():
             by = rows[worse].groupby("measure", sort=False)["other"].agg(", ".join)
-            told += " Worse: " + "; ".join(f"{_label(str(name))} than {others}" for name, others in by.items()) + "."
+            told += (
+                " Worse: "
+                + "; ".join(
+                    f"{known[name].label if name in known else name} than {others}" for name, others in by.items()
+                )
+                + "."
+            )
         yield PageCheck(f"{reference} against peers", "warn" if worse.any() else "good", told)
-
-
-def _label(measure: str) -> str:
-    return _KNOWN[measure].label if measure in _KNOWN else measure

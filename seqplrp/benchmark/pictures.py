@@ -112,7 +112,7 @@ def _bars(summary: Summary, group: str) -> Figure | None:
 
 def _floors(config: BenchmarkConfig) -> list[str]:
     """Return the floor and the ceiling."""
-    return [v.name for v in config.variants if v.method is None or type(v.method).__name__ == "Random"]
+    return [variant.name for variant in config.variants if variant.is_control]
 
 
 def _sweeps(summary: Summary, group: str) -> list[tuple[str, str, Figure | None]]:

@@ -7,7 +7,7 @@ perturbed is the domain's own.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Generic, Literal, TypeVar
@@ -103,6 +103,10 @@ class Options:
         """Say whether a measure of the protocol comes of these settings."""
         return True
 
+    def asked_of(self, names: Collection[str]) -> bool:
+        """Say whether the protocol is asked of a method, by its name and its family's."""
+        return not self.methods or not set(names).isdisjoint(self.methods)
+
 
 @dataclass(frozen=True)
 class FaithfulnessOptions(Options):
@@ -147,13 +151,13 @@ class RandomisationOptions(Options):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_draws(self.seeds)
+        check_draws(self.seeds, "seeds")
 
 
-def check_draws(draws: int) -> None:
-    """Raise a SeqplrpError unless this is a number of draws."""
+def check_draws(draws: int, name: str = "draws") -> None:
+    """Raise a SeqplrpError, which calls it by its name, unless this is a number of draws."""
     if draws < 1:
-        raise SeqplrpError("draws", f"is {draws}", "give 1 or more, 5 or 10 better")
+        raise SeqplrpError(name, f"is {draws}", "give 1 or more, 5 or 10 better")
 
 
 Needs = Literal["map", "model", "method"]
@@ -203,6 +207,10 @@ class Protocol:
     options: type[Options] = Options
     needs: Needs = "map"
     check: Callable[[Entry, Any], None] = nothing_to_check
+
+    def applies(self, *, map_alone: bool, has_method: bool) -> bool:
+        """Say whether it can be run on a map: one that was cut down, or one that no method makes anew."""
+        return self.needs == "map" if map_alone else self.needs != "method" or has_method
 
 
 def _localisation(subject: Subject[Scene], options: Options) -> Measured:
@@ -333,12 +341,9 @@ def measured(
     curves: dict[str, tuple[Curve, ...]] = {}
     for name, options in chosen.items():
         protocol = known[name]
-        applies = (not map_alone or protocol.needs == "map") and (
-            subject.explain is not None or protocol.needs != "method"
-        )
-        asked = not options.methods or bool(set(names) & set(options.methods))
+        applies = protocol.applies(map_alone=map_alone, has_method=subject.explain is not None)
         part = subject.first(options.sequences)
-        of = protocol.run(part, options) if applies and asked else Measured({})
+        of = protocol.run(part, options) if applies and options.asked_of(names) else Measured({})
         if of.curves:
             curves[name] = of.curves
         for measure in filter(options.gives, protocol.measures):

@@ -8,8 +8,7 @@ from itertools import product
 from typing import Any
 
 from seqplrp.benchmark.entries import Entry, as_number
-from seqplrp.errors import SeqplrpError
-from seqplrp.methods import LRP, METHODS, PLRP, Method, options_of, parse_rule, resolve_method, settled
+from seqplrp.methods import LRP, METHODS, PLRP, Method, Random, options_of, parse_rule, resolve_method, settled
 from seqplrp.plugins import of
 
 TRUTH = "truth"
@@ -68,6 +67,11 @@ class Variant:
     def settled(self) -> str:
         """What it resolves to: the recipe with what it falls back on written out, such as rules and a budget."""
         return TRUTH if self.method is None else _made_by(settled(self.method))
+
+    @property
+    def is_control(self) -> bool:
+        """Whether it is the ceiling (the truth) or the floor (a random map), whatever tables call it."""
+        return self.method is None or isinstance(self.method, Random)
 
     @property
     def is_pruned(self) -> bool:
@@ -192,6 +196,4 @@ def variant_named(variants: Sequence[Variant], entry: Entry) -> Variant:
         if variant.name == wanted:
             return variant
     among = [v.name for v in variants if v.family == wanted] or [v.name for v in variants]
-    raise SeqplrpError(
-        entry.error("", "").where, f"{wanted!r} is no method of this run", f"use one of {', '.join(among)}"
-    )
+    raise entry.error(f"{wanted!r} is no method of this run", f"use one of {', '.join(among)}")

@@ -19,7 +19,6 @@ from seqplrp.cli.console import progress
 from seqplrp.errors import SeqplrpError, as_options
 from seqplrp.genomics import Record, codes_to_strings, encode
 from seqplrp.genomics.motifs import Motif, load, read_motifs
-from seqplrp.lrp import Program
 from seqplrp.methods import Explainer, Explanation, together
 from seqplrp.models import (
     ReadOptions,
@@ -27,7 +26,6 @@ from seqplrp.models import (
     SequenceModel,
     TrainOptions,
     check_architecture,
-    program_inputs,
     read_labelled_directory,
     read_positives_negatives,
 )
@@ -175,7 +173,7 @@ def run(request: Request, looks: Looks, stage: Path, *, has_fasta: bool) -> Foun
                 others=_other_outputs(session, models, length),
                 progress=lambda check, steps: advance(steps),
             )
-    notes = tuple(_notes(real, length))
+    notes = (*dict.fromkeys(note for model in models for note in model.notes), *_notes(real, length))
     _write(found, request, looks, stage)
     wall_seconds = time.monotonic() - began
     manifest = _manifest(request, looks, models, session, found, has_fasta, notes, wall_seconds)
@@ -199,7 +197,7 @@ def _motifs(option: str, names: tuple[str, ...]) -> list[Motif]:
 
 def _length(looks: Looks, models: tuple[Loaded, ...], records: list[Record]) -> int:
     """Return the length to audit at: as asked, else the model's own, else the commonest of the sequences."""
-    own = next((known for model in models if (known := _length_of(model)) is not None), None)
+    own = next((model.length for model in models if model.length is not None), None)
     if looks.length is not None:
         return looks.length
     if own is not None:
@@ -207,18 +205,6 @@ def _length(looks: Looks, models: tuple[Loaded, ...], records: list[Record]) -> 
     if records:
         return Counter(map(len, records)).most_common(1)[0][0]
     raise SeqplrpError("--length", "neither the model nor anything else tells it", "give --length, or --fasta")
-
-
-def _length_of(model: Loaded) -> int | None:
-    """Return the length that a model was trained or exported for, if it says so."""
-    if model.config is not None:
-        return model.config.length
-    if isinstance(model.module, Program):
-        sizes = [size for size in program_inputs(model.module)[0][1:] if size is not None]
-        others = [size for size in sizes if size != 4]
-        if len(sizes) == 2 and len(others) == 1:
-            return others[0]
-    return None
 
 
 def _real(request: Request, records: list[Record], length: int) -> _Real:

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from seqplrp.cli.options import Again, BenchmarkDirectory, Cells
+
 
 def register(app: typer.Typer) -> None:
     """Add the command to the application."""
@@ -15,22 +17,9 @@ def register(app: typer.Typer) -> None:
 
 def benchmark(
     config: Annotated[Path, typer.Option(help="The benchmark: tasks, architectures, seeds, methods, measures (YAML).")],
-    out: Annotated[
-        Path, typer.Option(help="The run's directory. A run that was stopped goes on there; what is finished stays.")
-    ],
-    cells: Annotated[
-        int | None,
-        typer.Option(
-            min=0, help="Train and measure at most so many models, then report what is finished; 0: only report."
-        ),
-    ] = None,
-    again: Annotated[
-        bool,
-        typer.Option(
-            "--again",
-            help="Measure anew what was made from another description; models that would be trained alike are kept.",
-        ),
-    ] = False,
+    out: BenchmarkDirectory,
+    cells: Cells = None,
+    again: Again = False,
 ) -> None:
     """Train models, explain them by many methods, and measure the explanations against what was planted or is known.
 

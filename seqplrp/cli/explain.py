@@ -1,4 +1,4 @@
-"""``seqplrp explain``: relevance tracks of a FASTA file."""
+"""``seqplrp explain``: which bases made a model decide, as tracks, arrays and tables."""
 
 from __future__ import annotations
 
@@ -22,13 +22,7 @@ def register(app: typer.Typer) -> None:
 @spread
 def explain(
     *,
-    model: Annotated[
-        list[str],
-        typer.Option(
-            help="A directory that `seqplrp train` wrote, a .pt2 file of torch.export.save, or module:callable for any "
-            "torch model. Repeat it for an ensemble: the mean is explained, with its spread."
-        ),
-    ],
+    model: options.Models,
     out: Annotated[Path, typer.Option(help="The directory to write.")],
     method: Annotated[
         str,
@@ -40,28 +34,18 @@ def explain(
     sequences: SequenceOptions,
     subject: ModelOptions,
     weights: options.WeightFiles = None,
-    formats: Annotated[
-        str,
-        typer.Option(
-            help="What to write, with commas between: bigwig, bedgraph, npz, h5, bpnet-h5, modisco, tsv; parquet, zarr "
-            "(with the extras of these names)."
-        ),
-    ] = _FORMATS,
-    overlaps: Annotated[
-        str, typer.Option(help="Where records overlap, tracks have their average, or each its half: split.")
-    ] = "average",
+    formats: Annotated[str | None, typer.Option(help=options.FORMATS, show_default=_FORMATS)] = None,
+    overlaps: options.Overlaps = "average",
     chunk_size: Annotated[
         int,
         typer.Option(help="Sequences finished together: what is lost at most when a run is killed.", min=1),
     ] = _CHUNK,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with a run that was stopped; finished chunks are not made again.")
-    ] = False,
+    resume: options.Resume = False,
     settings: MapOptions,
     running: RunOptions,
     executing: ExecutorOptions,
     check: options.Check = False,
-    seed: Annotated[int, typer.Option(help="For methods that draw at random.")] = 0,
+    seed: options.Seed = 0,
     overwrite: options.OverwriteDirectory = False,
 ) -> None:
     """Say which bases made a model decide, as genome tracks, arrays and tables.
@@ -69,14 +53,15 @@ def explain(
     The sequences are the records of a FASTA file, windows of long records, or regions of a genome.
 
     Writes relevance.bw, relevance.bedgraph, relevance.npz, relevance.h5 (ChromBPNet's layout), summary.tsv and
-    ledger.tsv, as --formats asks, and always regions.bed, chrom.sizes and manifest.json. Records of the minus strand
-    stand in the plus strand's order in the tracks. Of several models the mean is written, and its spread as
-    relevance_spread.bw and in relevance.npz.
+    ledger.tsv, as --formats asks, and always regions.bed, chrom.sizes and manifest.json. Unless --formats asks for it,
+    relevance.h5 is left out where records differ in length or the method has no hypothetical contributions. Records of
+    the minus strand stand in the plus strand's order in the tracks. Of several models the mean is written, and its
+    spread as relevance_spread.bw and in relevance.npz.
 
     Each chunk of sequences is kept in OUT/parts as soon as it is done. A run that was stopped or killed goes on with
     --resume and gives the same files; `seqplrp export` makes further formats of the parts.
     """
-    arguments = dict(locals())
+    arguments = {**locals(), "formats": formats or _FORMATS}
     from seqplrp.cli.method_options import described
     from seqplrp.cli.request import request_of
     from seqplrp.cli.sources import source_of
@@ -84,7 +69,7 @@ def explain(
     from seqplrp.pipeline import parse_formats, run
     from seqplrp.storage import RunDirectory
 
-    chosen = parse_formats(formats)
+    chosen = parse_formats(_FORMATS if formats is None else formats)
     chosen_method, given = settings.method(method, seed=seed)
     request = request_of(
         subject,
@@ -95,14 +80,14 @@ def explain(
         method=chosen_method,
         arguments=arguments,
         formats=chosen,
+        formats_given=formats is not None,
         check=check,
         seed=seed,
         chunk_size=chunk_size,
         overlaps=overlaps,
         several_targets=True,
     )
-    inputs: list[Path | str | None] = [*model, *sequences.files, *(weights or ()), *(subject.arg or ())]
-    place = RunDirectory(out, "explain", resume=resume, overwrite=overwrite, inputs=tuple(inputs))
+    place = RunDirectory(out, "explain", resume=resume, overwrite=overwrite, inputs=request.read)
     with telling_what_is_kept(place) as progress:
         result = run(request, place, progress, executing.executing())
     how, scores = described(method, given), "the column 'output' of summary.tsv"

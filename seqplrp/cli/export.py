@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from seqplrp.cli import options
+
 
 def register(app: typer.Typer) -> None:
     """Add the command to the application."""
@@ -16,16 +18,8 @@ def register(app: typer.Typer) -> None:
 def export(
     directory: Annotated[Path, typer.Argument(help="The directory that `seqplrp explain` wrote.")],
     *,
-    to: Annotated[
-        str,
-        typer.Option(
-            help="What to write, with commas between: bigwig, bedgraph, npz, h5, bpnet-h5, modisco, tsv; parquet, zarr "
-            "(with the extras of these names)."
-        ),
-    ],
-    overlaps: Annotated[
-        str, typer.Option(help="Where records overlap, tracks have their average, or each its half: split.")
-    ] = "average",
+    to: Annotated[str, typer.Option(help=options.FORMATS)],
+    overlaps: options.Overlaps = "average",
     pruned: Annotated[
         bool, typer.Option("--pruned", help="Give TF-MoDISco pruned contributions where the run kept no others.")
     ] = False,

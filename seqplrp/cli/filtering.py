@@ -112,7 +112,7 @@ def run(request: Request, looks: Looks, stage: Path) -> Found:
         seen = _look(prepared, looks)
     with progress("comparing (on a machine's first run memelite is compiled)", None, "known motifs"):
         report = report_filters(leading_filters(seen.tallies), targets)
-    notes = (*seen.notes, *_notes(report, seen, looks))
+    notes = (*prepared.notes, *seen.notes, *_notes(report, seen, looks))
     _write(report, looks, stage)
     wall_seconds = time.monotonic() - began
     manifest = _manifest(prepared, looks, seen, report, notes, wall_seconds)

@@ -64,6 +64,8 @@ def filters(
     arguments = dict(locals())
     from dataclasses import replace
 
+    if match:
+        _check_comparing()  # before what takes seconds to import
     from seqplrp.cli.filtering import Looks, run
     from seqplrp.cli.method_options import described
     from seqplrp.cli.request import request_of
@@ -85,10 +87,9 @@ def filters(
         arguments=arguments,
         check=check,
     )
-    inputs: list[Path | str | None] = [model, fasta, weights, motifs, *(subject.arg or ())]
     with (
         _arguments_by_place(),
-        output_directory(out, command="filters", overwrite=overwrite, inputs=inputs) as stage,
+        output_directory(out, command="filters", overwrite=overwrite, inputs=[*request.read, motifs]) as stage,
     ):
         found = run(request, looks, stage)
     typer.echo(f"explained {found.sequences} sequences by {described(method, given)}")
@@ -96,6 +97,20 @@ def filters(
     for note in found.notes:
         typer.echo(f"note: {note}")
     typer.echo(f"wrote {out} ({found.wall_seconds:.1f} s)")
+
+
+def _check_comparing() -> None:
+    """Raise a SeqplrpError where the library that compares with known motifs is not there."""
+    from importlib.util import find_spec
+
+    from seqplrp.errors import SeqplrpError
+
+    if find_spec("memelite") is None:
+        raise SeqplrpError(
+            "memelite",
+            "is not installed, and comparing with known motifs needs it",
+            "pip install 'seqplrp[modisco]', or give --no-match",
+        )
 
 
 @contextmanager

@@ -61,7 +61,7 @@ def explain(
         bool, typer.Option("--shared-scale", help="One colour scale for all methods of an image.")
     ] = False,
     batch_size: Annotated[int, typer.Option(min=1, help="Images that are opened and explained together.")] = 16,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 ...")] = "auto",
+    device: options.Device = "auto",
     check: options.Check = False,
     seed: Annotated[int, typer.Option(min=0, help="For methods that draw at random, and for random weights.")] = 0,
     resume: Annotated[
@@ -163,14 +163,19 @@ def image_method(name: str, settings: MethodOptions, preprocessing: Preprocessin
     composites = [USUAL_RULE] if usual else [text for text in rules if text.strip() in IMAGE_COMPOSITES]
     named = len(composites) == 1 and (usual or "rule" in _fields(name))
     others = [text for text in rules if text not in composites] if named else rules
-    method, _ = method_of(name, rule=others or None, seed=seed, **given)
+    method, set_ = method_of(name, rule=others or None, seed=seed, **given)
     if not named:
         return method
     placed = image_composite(composites[0].strip(), preprocessing)
     if others:  # patterns, which go before the composite's own
+        patterns = set_["rule"]
+        if not isinstance(patterns, dict):
+            what = f"gives {composites[0]!r} and {others[0]!r} for all layers"
+            raise SeqplrpError("--rule", what, "write PATTERN=RULE, or one of the two alone")
         rest = placed if isinstance(placed, dict) else {"*": placed}
-        placed = method.rule | {key: rule for key, rule in rest.items() if key not in method.rule}  # type: ignore[attr-defined]
-    return replace(method, rule=placed)  # type: ignore[call-arg]
+        placed = patterns | {key: rule for key, rule in rest.items() if key not in patterns}
+    changed: dict[str, Any] = {"rule": placed}
+    return replace(method, **changed)
 
 
 def _fields(name: str) -> tuple[str, ...]:

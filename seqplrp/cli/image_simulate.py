@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Annotated, cast
+from typing import Annotated, Any, cast
 
 import typer
 
@@ -57,8 +57,8 @@ def simulate(
 
     began = time.perf_counter()
     asked = {"radius": radius, "distractor_radius": distractor_radius, "hidden": hidden, "contrast": contrast}
-    given = {name: value for name, value in asked.items() if value is not None}
-    settings = ShapesSettings(n=n, size=size, seed=seed, distractors=distractors, **given)  # type: ignore[arg-type]
+    given: dict[str, Any] = {name: value for name, value in asked.items() if value is not None}
+    settings = ShapesSettings(n=n, size=size, seed=seed, distractors=distractors, **given)
     with as_options(*_OPTIONS, n="-n", image_format="--format"):
         settings.validate()
         with (

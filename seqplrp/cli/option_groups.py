@@ -10,7 +10,6 @@ import functools
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_type_hints
 
 from seqplrp.cli import options
@@ -84,11 +83,6 @@ class SequenceOptions:
     unknown_contig: options.UnknownContig = None
     bed_format: options.BedFormat = None
 
-    @property
-    def files(self) -> list[Path]:
-        """What is read."""
-        return [path for path in (self.fasta, self.bed, self.genome) if path is not None]
-
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions:
@@ -153,8 +147,9 @@ def _is_group(kind: object) -> bool:
 def _fields(group: Any) -> Iterator[inspect.Parameter]:
     hints = get_type_hints(group, include_extras=True)
     for field in dataclasses.fields(group):
+        default = inspect.Parameter.empty if field.default is dataclasses.MISSING else field.default
         yield inspect.Parameter(
-            field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=hints[field.name]
+            field.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=hints[field.name]
         )
 
 

@@ -17,8 +17,21 @@ _SEQUENCES = "The sequences"
 _RUNNING = "How it is run"
 _EXECUTOR = "Where it is run"
 
+FORMATS = (
+    "What to write, with commas between: bigwig, bedgraph, npz, h5, bpnet-h5, modisco, tsv; parquet, zarr (with the "
+    "extras of these names)."
+)
+"""What is said of an option that names formats."""
+
 # --- the model and what of it is explained
 
+Models = Annotated[
+    list[str],
+    typer.Option(
+        help="A directory that `seqplrp train` wrote, a .pt2 file of torch.export.save, or module:callable for any "
+        "torch model. Repeat it for an ensemble: the mean is explained, with its spread."
+    ),
+]
 Target = Annotated[
     list[str] | None,
     typer.Option(
@@ -131,10 +144,18 @@ Deterministic = Annotated[
     ),
 ]
 
+Seed = Annotated[int, typer.Option(help="For methods that draw at random.")]
+Resume = Annotated[
+    bool, typer.Option("--resume", help="Go on with a run that was stopped; finished chunks are not made again.")
+]
+
 # --- what is read and written
 
 Iupac = Annotated[
     str, typer.Option(help="Ambiguity codes other than N: reject them, or read them as n.", rich_help_panel=_RUNNING)
+]
+Overlaps = Annotated[
+    str, typer.Option(help="Where records overlap, tracks have their average, or each its half: split.")
 ]
 OverwriteDirectory = Annotated[bool, typer.Option("--overwrite", help="Replace what seqplrp wrote to --out before.")]
 OverwriteFile = Annotated[bool, typer.Option("--overwrite", help="Replace --out if it exists.")]
@@ -231,5 +252,23 @@ RayAddress = Annotated[
     typer.Option(
         help="A Ray cluster, which must see the same files; unless given one is started on this machine.",
         rich_help_panel=_EXECUTOR,
+    ),
+]
+
+# --- of the commands that compare methods
+
+BenchmarkDirectory = Annotated[
+    Path,
+    typer.Option(help="The run's directory. A run that was stopped goes on there; what is finished stays."),
+]
+Cells = Annotated[
+    int | None,
+    typer.Option(min=0, help="Train and measure at most so many models, then report what is finished; 0: only report."),
+]
+Again = Annotated[
+    bool,
+    typer.Option(
+        "--again",
+        help="Measure anew what was made from another description; models that would be trained alike are kept.",
     ),
 ]

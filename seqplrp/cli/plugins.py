@@ -33,7 +33,7 @@ def plugins(
             failed += 1
             warn(state.fault.where, state.fault.what, state.fault.remedy)
     for other in unreadable():
-        warn(other.distribution, f"its entry points can't be read ({other.what})", "install it anew")
+        warn(other.distribution, other.what, other.remedy)
     if count == 0:
         typer.echo("no installed package adds anything")
     if check and failed:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 LARGE = 30_000_000
 """Bytes of a page from which on browsers and mail may be slow: then a way to a smaller one is told."""
 
-_EXPLAINED = "name a directory that `seqplrp explain` or `seqplrp benchmark` wrote"
+_EXPLAINED = "name a directory that `seqplrp explain`, `seqplrp benchmark` or `seqplrp image benchmark` wrote"
 
 
 @dataclass(frozen=True)
@@ -107,8 +107,13 @@ def _refuse_options(asked: Asked, directory: Path) -> None:
 
 def _benchmark(directory: Path, asked: Asked) -> str:
     from seqplrp.benchmark import benchmark_page
+    from seqplrp.images.benchmark import IMAGES
+    from seqplrp.recovery.benchmark import DNA
 
-    return benchmark_page(directory, title=asked.title).html()
+    # a run's tables name measures and not the kind of input that brought them: no name means two things
+    protocols = [one for domain in (DNA, IMAGES) for one in domain.protocols.values()]
+    measures = [measure for one in protocols for measure in one.measures]
+    return benchmark_page(directory, title=asked.title, measures=measures).html()
 
 
 def _explanations(directories: Sequence[Path], asked: Asked) -> str:

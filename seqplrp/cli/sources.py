@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from seqplrp.errors import SeqplrpError
+from seqplrp.errors import SeqplrpError, option_of
 
 if TYPE_CHECKING:
     from seqplrp.cli.option_groups import SequenceOptions
@@ -67,8 +67,7 @@ def source_of(given: SequenceOptions, iupac: str) -> Source:
 def chosen(name: str, value: str) -> Any:
     """Return an option's value, if it is one of those that it takes."""
     if value not in _CHOICES[name]:
-        option = "--" + name.replace("_", "-")
-        raise SeqplrpError(option, f"{value!r} is not known", f"choose {', '.join(_CHOICES[name])}")
+        raise SeqplrpError(option_of(name), f"{value!r} is not known", f"choose {', '.join(_CHOICES[name])}")
     return value
 
 
@@ -76,5 +75,4 @@ def _refuse(given: SequenceOptions, wanted: str, *names: str) -> None:
     """Raise for an option that says nothing without another one."""
     for name in names:
         if getattr(given, name) is not None:
-            option = "--" + name.replace("_", "-")
-            raise SeqplrpError(option, f"goes with {wanted} only", f"leave it out, or give {wanted}")
+            raise SeqplrpError(option_of(name), f"goes with {wanted} only", f"leave it out, or give {wanted}")

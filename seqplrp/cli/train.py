@@ -143,9 +143,9 @@ def train(
 
 
 def _check_source(data: Path | None, files: dict[str, Any], kind: str) -> None:
-    from seqplrp.errors import SeqplrpError
+    from seqplrp.errors import SeqplrpError, option_of
 
-    given = [f"--{name.replace('_', '-')}" for name, value in files.items() if value is not None]
+    given = [option_of(name) for name, value in files.items() if value is not None]
     if data is not None and given:
         raise SeqplrpError("--data", f"given together with {given[0]}", "give --data, or --positives and --negatives")
     if data is None and not {"--positives", "--negatives"} <= set(given):

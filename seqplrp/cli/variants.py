@@ -23,13 +23,7 @@ def variants(
     *,
     vcf: Annotated[Path, typer.Option(help="The variants: VCF, plain or gzipped.")],
     genome: Annotated[Path, typer.Option(help="FASTA of the genome that they were called on, plain or bgzipped.")],
-    model: Annotated[
-        list[str],
-        typer.Option(
-            help="A directory that `seqplrp train` wrote, a .pt2 file of torch.export.save, or module:callable for any "
-            "torch model. Repeat it for an ensemble: the mean is explained, with its spread."
-        ),
-    ],
+    model: options.Models,
     out: Annotated[Path, typer.Option(help="The directory to write.")],
     method: Annotated[str, typer.Option(help="As `seqplrp explain` has them.")] = "plrp",
     width: Annotated[
@@ -57,16 +51,14 @@ def variants(
         int,
         typer.Option(help="Variants finished together, at most: what is lost when a run is killed.", min=1),
     ] = _CHUNK,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with a run that was stopped; finished chunks are not made again.")
-    ] = False,
+    resume: options.Resume = False,
     subject: ModelOptions,
     weights: options.WeightFiles = None,
     settings: MapOptions,
     running: RunOptions,
     executing: ExecutorOptions,
     check: options.Check = False,
-    seed: Annotated[int, typer.Option(help="For methods that draw at random.")] = 0,
+    seed: options.Seed = 0,
     overwrite: options.OverwriteDirectory = False,
 ) -> None:
     """Say what variants change: the score of either allele, and which bases make it.
@@ -116,8 +108,7 @@ def variants(
         chunk_size=chunk_size,
         several_targets=True,
     )
-    inputs: list[Path | str | None] = [*model, *source.files, *(weights or ()), *(subject.arg or ())]
-    place = RunDirectory(out, "variants", resume=resume, overwrite=overwrite, inputs=tuple(inputs))
+    place = RunDirectory(out, "variants", resume=resume, overwrite=overwrite, inputs=request.read)
     with telling_what_is_kept(place) as progress:
         result = run_variants(request, place, logos=logos, progress=progress, how=executing.executing())
     how, scores = described(method, given), "the columns 'score_...' of variants.tsv"

@@ -40,7 +40,7 @@ def check_key(*key: int) -> tuple[int, ...]:
     return tuple(int(seed) for seed in key)
 
 
-def check_draws(draws: int) -> None:
-    """Raise a SeqplrpError unless this is a number of draws."""
+def check_draws(draws: int, name: str = "draws") -> None:
+    """Raise a SeqplrpError, which calls it by its name, unless this is a number of draws."""
     if isinstance(draws, bool) or not isinstance(draws, int | np.integer) or draws < 1:
-        raise SeqplrpError("draws", f"{draws!r} is no whole number above 0", "give 10 or more")
+        raise SeqplrpError(name, f"{draws!r} is no whole number above 0", "give 10 or more")

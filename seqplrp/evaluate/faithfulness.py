@@ -17,7 +17,7 @@ chance inside and outside.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Literal
@@ -133,14 +133,20 @@ class Faithfulness:
     def table(self) -> pd.DataFrame:
         """Give all points of all curves: ``kind, order, fraction, input, score``, one row a point of an input."""
         parts = []
-        for kind, curves in (("deletion", self.deletion), ("insertion", self.insertion)):
-            if curves is None:
-                continue
-            for order, values in (("most", curves.most), ("least", curves.least)):
-                n, steps = values.shape
-                points = {"fraction": np.tile(curves.fractions, n), "input": np.repeat(np.arange(n), steps)}
-                parts.append(pd.DataFrame({"kind": kind, "order": order, **points, "score": values.ravel()}))
+        for kind, order, fractions, values in self._lines():
+            n, steps = values.shape
+            points = {"fraction": np.tile(fractions, n), "input": np.repeat(np.arange(n), steps)}
+            parts.append(pd.DataFrame({"kind": kind, "order": order, **points, "score": values.ravel()}))
         return pd.concat(parts, ignore_index=True)
+
+    def _lines(self) -> Iterator[tuple[Kind, Literal["most", "least"], FloatArray, FloatArray]]:
+        """Yield each curve that was asked for: its kind, its order, shares (S,) and scores (N, S)."""
+        if self.deletion is not None:
+            yield "deletion", "most", self.deletion.fractions, self.deletion.most
+            yield "deletion", "least", self.deletion.fractions, self.deletion.least
+        if self.insertion is not None:
+            yield "insertion", "most", self.insertion.fractions, self.insertion.most
+            yield "insertion", "least", self.insertion.fractions, self.insertion.least
 
 
 def faithfulness(
@@ -256,14 +262,11 @@ def mean_curves(
     """
     parts = []
     for method, result in results.items():
-        for kind, curves in (("deletion", result.deletion), ("insertion", result.insertion)):
-            if curves is None:
-                continue
-            for order, values in (("most", curves.most), ("least", curves.least)):
-                shown = ratio(values, np.abs(result.start)[:, None]) if relative else values
-                points = [bootstrap_mean(column, confidence=confidence, draws=draws, seed=seed) for column in shown.T]
-                named = pd.DataFrame({"method": method, "kind": kind, "order": order, "fraction": curves.fractions})
-                parts.append(pd.concat([named, pd.DataFrame([vars(point) for point in points])], axis=1))
+        for kind, order, fractions, values in result._lines():
+            shown = ratio(values, np.abs(result.start)[:, None]) if relative else values
+            points = [bootstrap_mean(column, confidence=confidence, draws=draws, seed=seed) for column in shown.T]
+            named = pd.DataFrame({"method": method, "kind": kind, "order": order, "fraction": fractions})
+            parts.append(pd.concat([named, pd.DataFrame([vars(point) for point in points])], axis=1))
     return pd.concat(parts, ignore_index=True)
 
 

@@ -133,7 +133,7 @@ def layer_randomisation(
     Adebayo et al., NeurIPS 2018 (1810.03292), section 4. A map of DNA is input times something, so some likeness is
     left by the input alone; compare methods with one another and with a random map, not with 0.
     """
-    check_draws(seeds)
+    check_draws(seeds, "seeds")
     check_key(seed)
     if mode not in ("cascade", "independent"):
         raise SeqplrpError("mode", f"is {mode!r}", "choose cascade or independent")

@@ -34,7 +34,7 @@ from seqplrp.evaluate.arrays import BoolArray, FloatArray, ratio
 from seqplrp.evaluate.design import Design, Grid, IntArray, Sequences
 from seqplrp.evaluate.measures import MEASURES, PROTOCOL_MEASURES
 from seqplrp.evaluate.ranks import Better, PostHoc, RankComparison, rank_methods
-from seqplrp.evaluate.statistics import Alternative, PairedTest, holm, paired_wilcoxon
+from seqplrp.evaluate.statistics import Alternative, check_interval, holm, paired_wilcoxon
 
 
 def summarise_runs(
@@ -250,9 +250,10 @@ def _interval(drawn: FloatArray, confidence: float, varies: BoolArray) -> tuple[
 
 def _tested(difference: FloatArray, design: Design, alternative: Alternative) -> dict[str, Any]:
     """Test differences (units,) over sequences and over models."""
-    over_sequences = _tested_means(difference, design.sequence, alternative)
-    models = _means_within(difference, design.model)
-    over_models = paired_wilcoxon(models, np.zeros(len(models)), alternative=alternative)
+    sequences, models = (_means_within(difference, within) for within in (design.sequence, design.model))
+    over_sequences, over_models = (
+        paired_wilcoxon(means, np.zeros(len(means)), alternative=alternative) for means in (sequences, models)
+    )
     return {
         "n": over_sequences.n,
         "undefined": int(np.isnan(difference).sum()),
@@ -266,11 +267,6 @@ def _tested(difference: FloatArray, design: Design, alternative: Alternative) ->
         "rank_biserial_models": over_models.rank_biserial,
         "p_models": over_models.p,
     }
-
-
-def _tested_means(difference: FloatArray, within: IntArray, alternative: Alternative) -> PairedTest:
-    means = _means_within(difference, within)
-    return paired_wilcoxon(means, np.zeros(len(means)), alternative=alternative)
 
 
 def _means_within(values: FloatArray, within: IntArray) -> FloatArray:
@@ -298,9 +294,6 @@ def _better(measure: str) -> Better:
 
 
 def _check(confidence: float, draws: int, sequences: Sequences) -> None:
-    if not 0 < confidence < 1:
-        raise SeqplrpError("confidence", f"is {confidence}", "give a number between 0 and 1, such as 0.95")
-    if draws < 1:
-        raise SeqplrpError("draws", f"is {draws}", "give at least 1, better 1000 or more")
+    check_interval(confidence, draws)
     if sequences not in ("shared", "within"):
         raise SeqplrpError("sequences", f"is {sequences!r}", "choose shared or within")

@@ -82,10 +82,7 @@ def bootstrap_mean(
     SeqplrpError
         If ``values`` isn't one row of numbers, holds infinities, or an argument is out of its range.
     """
-    if not 0 < confidence < 1:
-        raise SeqplrpError("confidence", f"is {confidence}", "give a number between 0 and 1, such as 0.95")
-    if draws < 1:
-        raise SeqplrpError("draws", f"is {draws}", "give at least 1, better 1000 or more")
+    check_interval(confidence, draws)
     array = _row(values, "values")
     defined = ~np.isnan(array)
     n, undefined = int(defined.sum()), int((~defined).sum())
@@ -279,6 +276,14 @@ def compare_methods(
     table = pd.DataFrame(rows, columns=columns)
     table["p_holm"] = holm(table["p"].to_numpy(dtype=np.float64))
     return table
+
+
+def check_interval(confidence: float, draws: int) -> None:
+    """Raise a SeqplrpError unless a bootstrap interval can be made so."""
+    if not 0 < confidence < 1:
+        raise SeqplrpError("confidence", f"is {confidence}", "give a number between 0 and 1, such as 0.95")
+    if draws < 1:
+        raise SeqplrpError("draws", f"is {draws}", "give at least 1, better 1000 or more")
 
 
 def _row(values: npt.ArrayLike, name: str) -> FloatArray:

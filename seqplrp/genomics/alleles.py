@@ -15,10 +15,8 @@ from seqplrp.genomics.fasta import Record
 from seqplrp.genomics.first_seen import FirstSeen
 from seqplrp.genomics.genome import Genome
 from seqplrp.genomics.remarks import Note, Remark
-from seqplrp.genomics.vcf import PASSED, Variant
+from seqplrp.genomics.vcf import PASSED, Variant, shortened
 from seqplrp.genomics.windows import Edge, Unknown, fetch_padded, is_taken_off_contig
-
-_LONGEST_SHOWN = 24
 
 
 @dataclass(frozen=True)
@@ -182,7 +180,7 @@ def _disagreement(genome: Genome, variant: Variant) -> str | None:
         return None
     swapped = fetch_padded(genome, variant.contig, variant.start, variant.start + len(variant.alt)) == variant.alt
     hint = " (it has ALT there: the alleles may be swapped)" if swapped else ""
-    return f"REF {_shown(variant.ref)} at {place} is {_shown(there)} in {genome.path}{hint}"
+    return f"REF {shortened(variant.ref)!r} at {place} is {shortened(there)!r} in {genome.path}{hint}"
 
 
 def _pair(genome: Genome, variant: Variant, width: int, edge: Edge, note: Note) -> AllelePair | None:
@@ -200,7 +198,7 @@ def _pair(genome: Genome, variant: Variant, width: int, edge: Edge, note: Note) 
     if len(before) + max(len(variant.ref), len(variant.alt)) > width:
         note(_remark("cut", variant, "an allele reaches beyond the window", used=True))
     if variant.filter not in PASSED:
-        note(_remark("filtered", variant, f"FILTER is {_shown(variant.filter)}", used=True))
+        note(_remark("filtered", variant, f"FILTER is {shortened(variant.filter)!r}", used=True))
     behind = fetch_padded(genome, variant.contig, variant.end, variant.end + lacking)
     place = f"::{variant.contig}:{start}-{end}"
     letters = fetch_padded(genome, variant.contig, start, end)
@@ -223,7 +221,3 @@ def _shared_end(first: str, second: str, most: int) -> int:
     ends = [np.frombuffer(text[len(text) - most :].encode(), np.uint8)[::-1] for text in (first, second)]
     differ = np.flatnonzero(ends[0] != ends[1])
     return int(differ[0]) if len(differ) else most
-
-
-def _shown(allele: str) -> str:
-    return repr(allele if len(allele) <= _LONGEST_SHOWN else f"{allele[:_LONGEST_SHOWN]}...")

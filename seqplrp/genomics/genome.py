@@ -21,9 +21,9 @@ import pyfaidx
 from seqplrp.errors import SeqplrpError, first_line
 from seqplrp.genomics.letters import Iupac, foreign_letter, foreign_letter_error, letter_table
 from seqplrp.genomics.textfile import disk_failure, unwritable
+from seqplrp.storage import MOST_INFLATED
 
 _GZIP_MAGIC = b"\x1f\x8b"
-_MOST_INFLATED = 1032  # bytes that a compressed one can stand for
 _GZIP_NAMES = (".gz", ".bgz")  # by which pyfaidx tells bgzip
 # whatever pyfaidx and Bio.bgzf raise for files that are not what they should be
 _UNREADABLE = (
@@ -264,7 +264,7 @@ class Genome:
             if self._bgzipped:
                 faidx.gzi_index = [_Block(*block) for block in faidx.gzi_index]
             last = next(reversed(faidx.index.values()), None)
-            most = os.path.getsize(self.path) * (_MOST_INFLATED if self._bgzipped else 1)
+            most = os.path.getsize(self.path) * (MOST_INFLATED if self._bgzipped else 1)
             if any(max(entry.rlen, entry.offset) > most for entry in faidx.index.values()):
                 raise ValueError("the index names places that the file has no content for")
             if last is None or not _ends_there(faidx, last, at_end=True):

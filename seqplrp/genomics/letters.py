@@ -8,7 +8,13 @@ from seqplrp.errors import SeqplrpError
 
 Iupac = Literal["reject", "n"]
 
-_CODES = b"RYSWKMBDHV"
+BASES_OF = {
+    "A": "A", "C": "C", "G": "G", "T": "T", "U": "T", "R": "AG", "Y": "CT", "S": "CG", "W": "AT", "K": "GT",
+    "M": "AC", "B": "CGT", "D": "AGT", "H": "ACT", "V": "ACG", "N": "ACGT",
+}  # fmt: skip
+"""IUPAC's letters of DNA, each with the bases that it stands for."""
+
+_CODES = "".join(letter for letter, bases in BASES_OF.items() if 1 < len(bases) < 4).encode()
 _UPPER = bytes.maketrans(b"acgtuUn" + _CODES.lower(), b"ACGTTTN" + _CODES)
 _UPPER_N = bytes.maketrans(b"acgtuUn" + _CODES + _CODES.lower(), b"ACGTTTN" + b"N" * 2 * len(_CODES))
 _COMPLEMENT = str.maketrans("ACGT", "TGCA")

@@ -13,7 +13,7 @@ from typing import Literal
 import pandas as pd
 
 from seqplrp.errors import SeqplrpError
-from seqplrp.genomics.textfile import parse_number, text_lines, unwritable
+from seqplrp.genomics.textfile import parse_number, parse_whole, text_lines, unwritable
 
 TRUTH_COLUMNS = ("chrom", "start", "end", "name", "score", "strand", "motif", "class")
 RegionFormat = Literal["auto", "bed", "narrowPeak"]
@@ -113,13 +113,14 @@ def _summit(interval: Interval, further: list[str], where: str) -> int | None:
     text = further[3]
     if text == "-1":
         return None
-    if not _is_whole(text):
+    distance = parse_whole(text)
+    if distance is None:
         what = f"summit {text[:20]!r} is neither a whole number of 0 or more nor -1"
         raise SeqplrpError(where, what, "mend column 10 or ask for the format 'bed'")
-    if int(text) >= len(interval):
+    if distance >= len(interval):
         what = f"summit {text} lies beyond the region's {len(interval)} bases"
         raise SeqplrpError(where, what, "give its distance from the start in column 10, or -1")
-    return interval.start + int(text)
+    return interval.start + distance
 
 
 def read_bed(path: str | os.PathLike[str]) -> list[Interval]:
@@ -234,15 +235,11 @@ def _interval(columns: list[str], where: str) -> Interval:
 
 
 def _coordinate(text: str, where: str) -> int:
-    if not _is_whole(text):
+    position = parse_whole(text)
+    if position is None:
         what = f"coordinate {text[:20]!r} is no whole number of 0 or more"
         raise SeqplrpError(where, what, "give 0-based half-open coordinates in columns 2 and 3")
-    return int(text)
-
-
-def _is_whole(text: str) -> bool:
-    # isdecimal alone takes digits of other scripts; 18 digits keep int() cheap and inside int64
-    return text.isascii() and text.isdecimal() and len(text) <= 18
+    return position
 
 
 def _score(text: str, where: str) -> float:

@@ -14,6 +14,9 @@ from pathlib import Path
 
 from seqplrp.errors import SeqplrpError
 
+Line = tuple[int, str]
+"""A line's number, from 1, and its text without the line end."""
+
 _GZIP_MAGIC = b"\x1f\x8b"
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _LONGEST_TEXT = 1 << 24  # a file of zeros, say, has no line end at all
@@ -79,7 +82,7 @@ def _damaged(path: str | os.PathLike[str], number: int, what: str) -> SeqplrpErr
     )
 
 
-def text_lines(path: str | os.PathLike[str]) -> Iterator[tuple[int, str]]:
+def text_lines(path: str | os.PathLike[str]) -> Iterator[Line]:
     """Yield line numbers from 1 and lines as text without line ends.
 
     Raises
@@ -109,6 +112,12 @@ def parse_number(text: str) -> float | None:
     """Read a plain decimal number; None where `text` is anything else, or too large for a float."""
     value = float(text) if _NUMBER.fullmatch(text) else float("inf")
     return value if abs(value) != float("inf") else None
+
+
+def parse_whole(text: str) -> int | None:
+    """Read a whole number of 0 or more; None where `text` is anything else."""
+    # isdecimal alone takes digits of other scripts; 18 digits keep int() cheap and inside int64
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= 18 else None
 
 
 def unwritable(path: str | os.PathLike[str], problem: OSError) -> SeqplrpError:

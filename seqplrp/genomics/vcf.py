@@ -10,7 +10,7 @@ from hashlib import blake2b
 from seqplrp.errors import SeqplrpError
 from seqplrp.genomics.letters import Iupac, foreign_letter, foreign_letter_error, letter_table
 from seqplrp.genomics.remarks import Note, Remark
-from seqplrp.genomics.textfile import byte_lines, decode_line
+from seqplrp.genomics.textfile import byte_lines, decode_line, parse_whole
 
 _COLUMNS = ["CHROM", "POS", "ID", "REF", "ALT", "QUAL", "FILTER"]
 _NEEDED = 5  # of these
@@ -109,7 +109,7 @@ def _variants(
             raise SeqplrpError(where, f"CHROM {contig!r} is empty or unprintable", "name the contig in column 1")
         start = _start(position, where)
         if filters is not None and not any(name in filters for name in filter.split(";")):
-            reason = f"FILTER is {_cut(filter)!r}, and {' or '.join(map(repr, filters))} was asked for"
+            reason = f"FILTER is {shortened(filter)!r}, and {' or '.join(map(repr, filters))} was asked for"
             for _alt in alts.split(","):
                 note(Remark("filtered", id, contig, start, start + len(ref), reason, where))
             continue
@@ -120,7 +120,7 @@ def _variants(
             if alternative == reference:
                 kind = "same"
             if kind:
-                reason = f"the alternative allele {_cut(alt)!r} is " + _REASONS[kind]
+                reason = f"the alternative allele {shortened(alt)!r} is " + _REASONS[kind]
                 note(Remark(kind, id, contig, start, start + len(reference), reason, where))
                 continue
             if start < 0:
@@ -149,11 +149,11 @@ def _kind(alt: str) -> str:
 
 
 def _start(text: str, where: str) -> int:
-    # 18 digits keep int() cheap and inside int64; 0 is a telomere, where only breakends may lie
-    if not (text.isascii() and text.isdecimal() and len(text) <= 18):
+    position = parse_whole(text)
+    if position is None:
         what = f"POS {text[:20]!r} is no whole number of 1 or more"
         raise SeqplrpError(where, what, "give a VCF file: CHROM, POS, ID, REF, ALT, divided by tabs")
-    return int(text) - 1
+    return position - 1  # of a POS of 0, a telomere, where only breakends may lie, -1
 
 
 def _allele(column: str, text: str, table: bytes, where: str) -> str:
@@ -163,11 +163,12 @@ def _allele(column: str, text: str, table: bytes, where: str) -> str:
         raise SeqplrpError(where, f"an allele of {column} is empty", "give its letters, and the base before an indel")
     index = foreign_letter(letters)
     if index is not None:
-        raise foreign_letter_error(where, text[index].encode("latin-1", "replace"), f"{column} {_cut(text)!r}")
+        raise foreign_letter_error(where, text[index].encode("latin-1", "replace"), f"{column} {shortened(text)!r}")
     return letters.decode("ascii")
 
 
-def _cut(text: str) -> str:
+def shortened(text: str) -> str:
+    """Return an allele, or whatever else may be long, as errors and remarks show it."""
     return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."
 
 

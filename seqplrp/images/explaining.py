@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import hashlib
 import io
 import json
 import re
@@ -30,7 +29,7 @@ from seqplrp.images.records import ImageCollection, ImageRecord
 from seqplrp.images.wording import of_images
 from seqplrp.methods import Explainer, Explanation, Method, settled
 from seqplrp.models import choose_device
-from seqplrp.storage import RunDirectory, npz_arrays, write_whole
+from seqplrp.storage import RunDirectory, npz_arrays, parse_json, write_whole
 
 PREDICTED, LABEL = "predicted", "label"
 MEASURES = ("rma", "rra", "pointing", "auroc")
@@ -179,7 +178,7 @@ def kept_maps(request: ImageRequest, place: RunDirectory) -> Iterator[ImageMaps]
 def description_of(request: ImageRequest) -> dict[str, Any]:
     """Say what decides a run's maps, as JSON: another run's parts are told by it."""
     return {
-        "images": _digest(request.images),
+        "images": request.images.digest(),
         "network": request.network.name,
         "weights_sha256": request.network.weights_sha256,
         "preprocessing": request.network.preprocessing.as_dict(),
@@ -188,15 +187,6 @@ def description_of(request: ImageRequest) -> dict[str, Any]:
         "seqplrp": __version__,
         "torch": torch.__version__,
     }
-
-
-def _digest(images: ImageCollection) -> str:
-    digest = hashlib.sha256()
-    for record in images:
-        digest.update(f"{record.name}\0{record.label}\0{record.mask_identifier}\0".encode())
-        for path in (record.image, record.mask):
-            digest.update(b"-" if path is None else hashlib.sha256(path.read_bytes()).digest())
-    return digest.hexdigest()
 
 
 def _targets(request: ImageRequest) -> _Target:
@@ -350,7 +340,7 @@ def _part(place: RunDirectory, number: int) -> Path:
 
 
 def _as_bytes(maps: ImageMaps) -> bytes:
-    arrays: dict[str, npt.NDArray[Any]] = {
+    arrays: dict[str, Any] = {
         "rows": np.frombuffer(json.dumps([maps.name, *maps.rows]).encode(), dtype=np.uint8),
         "pixels": maps.pixels,
         **{f"relevance_{number}": found for number, found in enumerate(maps.relevance.values())},
@@ -360,7 +350,7 @@ def _as_bytes(maps: ImageMaps) -> bytes:
         if maps.mask.ignored is not None:
             arrays["ignored"] = maps.mask.ignored
     content = io.BytesIO()
-    np.savez_compressed(content, allow_pickle=False, **arrays)
+    np.savez_compressed(content, **arrays)
     return content.getvalue()
 
 
@@ -371,7 +361,7 @@ def _kept(place: RunDirectory, number: int, record: ImageRecord) -> ImageMaps | 
         return None
     try:
         arrays = dict(npz_arrays(path))
-        name, *rows = json.loads(arrays["rows"].tobytes())
+        name, *rows = parse_json(arrays["rows"].tobytes())
         mask = Mask(arrays["object"], arrays.get("ignored")) if "object" in arrays else None
         relevance = {row["method"]: arrays[f"relevance_{at}"] for at, row in enumerate(rows)}
         pixels = arrays["pixels"]

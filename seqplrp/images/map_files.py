@@ -86,12 +86,10 @@ class MapFiles:
                 panels.append(_panel(maps))
         pd.DataFrame(rows).to_csv(folder / "summary.tsv", sep="\t", index=False, float_format="%.6g", na_rep="")
         if len(panels) > 1:
-            for show, goals in self._goals(folder, None):
-                figure = heat_map_grid(panels, show=show, shared=self.shared_scale)
-                for goal in goals:
-                    save_figure(figure, goal)
+            self._draw(panels, folder, None)
 
-    def _draw(self, panels: Sequence[ImagePanel], folder: Path, name: str) -> None:
+    def _draw(self, panels: Sequence[ImagePanel], folder: Path, name: str | None) -> None:
+        """Draw an image by its name, or the grid."""
         for show, goals in self._goals(folder, name):
             figure = heat_map_grid(panels, show=show, shared=self.shared_scale)
             for goal in goals:
@@ -119,7 +117,7 @@ def _beneath(folder: Path, name: str, suffix: str) -> Path:
 
 
 def _write_arrays(maps: ImageMaps, path: Path) -> None:
-    arrays: dict[str, np.ndarray] = {
+    arrays: dict[str, Any] = {
         "pixels": maps.pixels,
         **{f"relevance_{name}": one for name, one in maps.relevance.items()},
     }
@@ -127,7 +125,7 @@ def _write_arrays(maps: ImageMaps, path: Path) -> None:
         arrays["mask"] = maps.mask.object
         if maps.mask.ignored is not None:
             arrays["ignored"] = maps.mask.ignored
-    np.savez_compressed(path, allow_pickle=False, **arrays)
+    np.savez_compressed(path, **arrays)
 
 
 def _panel(maps: ImageMaps) -> ImagePanel:

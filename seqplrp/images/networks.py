@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields, replace
 from difflib import get_close_matches
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 import torch
 from safetensors.torch import save
@@ -18,7 +18,7 @@ from seqplrp.errors import SeqplrpError, first_line
 from seqplrp.images.batches import usual_preprocessing
 from seqplrp.images.extras import imported
 from seqplrp.images.preprocessing import IMAGENET, Preprocessing
-from seqplrp.images.slim import SLIM
+from seqplrp.images.slim import SLIM, Builder
 from seqplrp.images.weights import (
     SUFFIX,
     WEIGHTS_FILE,
@@ -77,14 +77,6 @@ class ImageNetwork:
             return None
         names = self.classes
         return {name: number for number, name in enumerate(names) if names.count(name) == 1}
-
-
-class Builder(Protocol):
-    """Makes a network with new weights, of a number of outputs, for square images of a size."""
-
-    def __call__(self, *, n_classes: int, image_size: int) -> nn.Module:
-        """Return the network."""
-        ...
 
 
 @dataclass(frozen=True)

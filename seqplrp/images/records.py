@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -143,6 +144,15 @@ class ImageCollection(Sequence[ImageRecord]):
         """
         for record in self.records:
             record.check_files()
+
+    def digest(self) -> str:
+        """Return a hash of what images and masks hold, and of their names and labels: the same hash, the same data."""
+        digest = hashlib.sha256()
+        for record in self.records:
+            digest.update(f"{record.name}\0{record.label}\0{record.mask_identifier}\0".encode())
+            for path in (record.image, record.mask):
+                digest.update(b"-" if path is None else hashlib.sha256(path.read_bytes()).digest())
+        return digest.hexdigest()
 
     def check_labels(self, outputs: int) -> None:
         """Raise where an image's label is none of a network's outputs.

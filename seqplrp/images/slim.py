@@ -22,8 +22,12 @@ STRIDE = 32
 """Input pixels per cell of the last feature map, along each axis: sides of images are multiples of it."""
 
 
-class _Builder(Protocol):
-    def __call__(self, *, n_classes: int, image_size: int) -> nn.Module: ...
+class Builder(Protocol):
+    """Makes a network with new weights, of a number of outputs, for square images of a size."""
+
+    def __call__(self, *, n_classes: int, image_size: int) -> nn.Module:
+        """Return the network."""
+        ...
 
 
 class SlimVGG(nn.Module):
@@ -202,7 +206,7 @@ class SlimArchitecture:
     """
 
     full: str
-    build: _Builder
+    build: Builder
     head: str
     learning_rate: float
     epochs: int

@@ -174,7 +174,7 @@ class _Run:
         check_slim(architecture)
         entry = SLIM[architecture]
         trained = build_slim(entry.trained_as or architecture, n_classes=len(data.classes), image_size=data.size)
-        self.model: nn.Module = trained.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.model: nn.Module = trained.to(device).to(memory_format=torch.channels_last)
         self.preprocessing = usual_preprocessing(data.size)
         rows = data.rows(TRAIN)
         self.pixels = torch.from_numpy(data.pixels[rows]).to(device)

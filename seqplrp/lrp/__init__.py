@@ -16,6 +16,7 @@ from seqplrp.lrp.placement import COMPOSITES, LayerInfo, Rules, Window, composit
 from seqplrp.lrp.plan import Plan, PrunePoint, make_plan
 from seqplrp.lrp.propagate import Propagated, output_of, propagate, run_forward, start_at
 from seqplrp.lrp.prune import DEFAULT_BUDGET, Pruning
+from seqplrp.lrp.registry import check_handler_plugin, register
 from seqplrp.lrp.roles import AttentionWeights
 from seqplrp.lrp.rules import (
     AlphaBeta,
@@ -31,7 +32,7 @@ from seqplrp.lrp.rules import (
     ZBox,
     ZPlus,
 )
-from seqplrp.lrp.steps import Contribution, Handler, MoveHandler, Run, Step, check_handler_plugin, register
+from seqplrp.lrp.steps import Contribution, Handler, MoveHandler, Run, Step
 from seqplrp.lrp.trace import trace
 
 __all__ = [

@@ -36,7 +36,7 @@ def cached_trace(
     """
     last = -1 if any_length else None
     shapes = tuple((tuple(t.shape[1:last]), t.dtype, t.device) for t in (example, *others))
-    key = (any_length, layout, shapes, _function(target), _structure(model))
+    key = (any_length, layout, shapes, _frozen(target), _structure(model))
     graphs = _CACHE.setdefault(model, {})
     if key not in graphs:
         while len(graphs) >= _GRAPHS_PER_MODEL:
@@ -51,11 +51,6 @@ def cached_trace(
 def forget(model: nn.Module) -> None:
     """Drop a model's cached graphs."""
     _CACHE.pop(model, None)
-
-
-def _function(target: Target | None) -> Any:
-    """Tell targets apart by what they do."""
-    return None if target is None else _frozen(target)
 
 
 def _held(function: Any) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from seqplrp.lrp.ops.linear import LinearHandler
 from seqplrp.lrp.ops.recurrent import Recurrent
 from seqplrp.lrp.ops.sharing import SharedByContribution
 from seqplrp.lrp.plan import Plan
-from seqplrp.lrp.steps import Step
+from seqplrp.lrp.steps import LinearLayer, Step
 
 
 @dataclass(frozen=True)
@@ -45,8 +45,8 @@ def obstacle_to_coefficients(plan: Plan) -> Obstacle | None:
 
 def _gives_coefficients(step: Step) -> bool:
     if isinstance(step.handler, LinearHandler):
-        parts = {term.part for branch in step.extra.branches for term in branch.terms}
-        return parts <= {"input", "positive", "negative"}
+        layer: LinearLayer = step.extra
+        return layer.gives_coefficients
     if isinstance(step.handler, Product) and step.extra is None:  # with a gate, or another signal
         return False
     return isinstance(step.handler, SharedByContribution | Recurrent | Attention | Softmax)

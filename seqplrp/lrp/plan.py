@@ -13,16 +13,17 @@ from torch import Tensor, nn
 from seqplrp.errors import SeqplrpError
 from seqplrp.lrp import ops
 from seqplrp.lrp.batch import BatchAxis, batch_axes, with_marked_batch
-from seqplrp.lrp.graph import Graph, Node, Ref, renamed
-from seqplrp.lrp.ops.elementwise import SCALED_INPUT, BatchNorm, Relu, batch_norm_affine, is_positive_scale
-from seqplrp.lrp.ops.linear import LinearHandler, fold_affine
+from seqplrp.lrp.graph import Graph, Node, Ref
+from seqplrp.lrp.ops.elementwise import SCALED_INPUT, is_positive_scale
+from seqplrp.lrp.ops.linear import LinearHandler
 from seqplrp.lrp.ops.movement import Pad
-from seqplrp.lrp.ops.pooling import MaxPool
 from seqplrp.lrp.ops.sharing import SharedByContribution, SummedInput
 from seqplrp.lrp.placement import LayerInfo, Rules, layers_of, place_rules
 from seqplrp.lrp.prune import Pruning, described, shares_of
+from seqplrp.lrp.registry import handler_of
 from seqplrp.lrp.roles import AttentionWeights, assign_roles
-from seqplrp.lrp.steps import HANDLERS, Handler, Step, handler_of
+from seqplrp.lrp.shortcuts import fold_batch_norms, infer_signs, pool_before_relu
+from seqplrp.lrp.steps import Handler, Step
 
 assert ops  # imported so that its handlers are registered
 
@@ -173,12 +174,12 @@ def make_plan(
         steps = _live(graph, _make_steps(graph, model, device))
         assign_roles(graph, steps, attention)
         _place_batch(graph, steps)
-        steps, folded = _fold_batch_norms(steps, graph.output)
+        steps, folded = fold_batch_norms(steps, graph.output)
         input_like = _input_like(graph, steps)
         place_rules(steps, layers_of(graph, steps, input_like), rules)
         layers = layers_of(graph, steps, input_like)
-        _infer_signs(graph, steps)
-        steps, moved = _pool_before_relu(graph, steps)
+        infer_signs(graph, steps)
+        steps, moved = pool_before_relu(graph, steps)
     for step in steps:
         step.reads_input = tuple(name in input_like for name in step.inputs)
     values = {
@@ -306,122 +307,6 @@ def _live(graph: Graph, steps: list[Step]) -> list[Step]:
     return live[::-1]
 
 
-def _readers(steps: Sequence[Step]) -> dict[str, list[Step]]:
-    readers: dict[str, list[Step]] = {}
-    for step in steps:
-        for name in dict.fromkeys(step.refs()):
-            readers.setdefault(name, []).append(step)
-    return readers
-
-
-def _fold_batch_norms(steps: list[Step], output: str) -> tuple[list[Step], dict[str, str]]:
-    """Fold each batch norm that alone reads a conv or linear layer with channels on axis 1 into that layer.
-
-    Returns the steps, and for each value that is not made any more the one that stands for it.
-    """
-    made_by = {step.output: step for step in steps}
-    readers = _readers(steps)
-    folded: dict[str, str] = {}
-    kept: list[Step] = []
-    for step in steps:
-        source = made_by.get(step.inputs[0]) if step.inputs else None
-        if (
-            isinstance(step.handler, BatchNorm)
-            and source is not None
-            and isinstance(source.handler, LinearHandler)
-            and len(readers[source.output]) == 1
-            and source.output != output
-            and source.extra.channel_axis % len(source.node.shape or ()) == 1
-        ):
-            fold_affine(source, *batch_norm_affine(step))
-            # the layer now makes the batch norm's value, under that name
-            folded[source.output] = step.output
-            source.output = source.value_of_output = step.output
-            made_by[step.output] = source
-            continue
-        kept.append(step)
-    return kept, folded
-
-
-def _infer_signs(graph: Graph, steps: Sequence[Step]) -> None:
-    """Work out which values can't be negative, and at which layers no relevance can arrive where the output is <= 0."""
-    nonnegative: dict[str, bool] = {}
-    for step in steps:
-        step.inputs_nonnegative = tuple(nonnegative.get(name, False) for name in step.inputs)
-        step.output_nonnegative = bool(step.inputs) and step.handler.nonnegative(step, step.inputs_nonnegative)
-        nonnegative[step.output] = step.output_nonnegative
-    readers = _readers(steps)
-    by_value: dict[str, bool] = {}
-
-    def vanishes(value: str) -> bool:
-        """Whether no relevance arrives at a value where it is 0."""
-        if value not in by_value:
-            promises = [_promise(reader) for reader in readers.get(value, []) if value in reader.inputs]
-            by_value[value] = all(
-                promise == "always" or (promise == "with output" and vanishes(reader.output))
-                for promise, reader in zip(
-                    promises, (r for r in readers.get(value, []) if value in r.inputs), strict=True
-                )
-            )
-        return by_value[value]
-
-    for step in reversed(steps):  # readers first, so that the recursion stays shallow
-        step.vanishes = vanishes(step.output)
-    for step in steps:
-        reading = [reader for reader in readers.get(step.output, []) if step.output in reader.inputs]
-        if (
-            isinstance(step.handler, LinearHandler)
-            and step.output != graph.output
-            and len(reading) == 1
-            and isinstance(reading[0].handler, Relu)
-            and vanishes(reading[0].output)
-        ):
-            step.gated = True
-            step.value_of_output = reading[0].output
-
-
-def _pool_before_relu(graph: Graph, steps: Sequence[Step]) -> tuple[list[Step], dict[str, str]]:
-    """Reorder layer -> ReLU -> max pool to layer -> max pool -> ReLU, which gives the same values for less.
-
-    The ReLU then runs on the pooled size, and the layer can divide relevance by its outputs there (`Winners`), as
-    nothing arrives anywhere but at winners. A ReLU that follows its layer directly runs in place.
-
-    Returns the steps, and for each ReLU's value that is not made any more the layer's value, of the same relevance.
-    """
-    moved: dict[str, str] = {}
-    made_by = {step.output: step for step in steps}
-    readers = _readers(steps)
-    ordered: list[Step] = []
-    swapped: set[int] = set()
-    for step in steps:
-        if id(step) in swapped:
-            continue
-        source = made_by.get(step.inputs[0]) if step.inputs else None
-        if isinstance(step.handler, Relu) and source is not None and source.gated:
-            reading = readers.get(step.output, [])
-            step.in_place = len(readers[source.output]) == 1  # what is held constant may read the layer's output, too
-            if (
-                len(reading) == 1
-                and isinstance(reading[0].handler, MaxPool)
-                and step.output != graph.output
-                and source.batch is None
-            ):
-                pool = reading[0]
-                source.pooled, pool.extra = True, pool.output
-                relu_value, pooled_value = step.output, pool.output
-                pool.args = renamed(pool.args, {relu_value: source.output})
-                pool.inputs, pool.inputs_nonnegative = (source.output,), (False,)
-                pool.output = pool.value_of_output = relu_value
-                step.args = renamed(step.args, {source.output: relu_value})
-                step.inputs, step.output, step.value_of_output = (relu_value,), pooled_value, pooled_value
-                ordered += [pool, step]
-                swapped.add(id(pool))
-                moved[relu_value] = source.output
-                continue
-        ordered.append(step)
-    return ordered, moved
-
-
 def _values_of_modules(graph: Graph) -> dict[str, str | None]:
     """Return the name of the value that each module makes, and of each call where it is called several times."""
     by_call: dict[str, dict[int, str]] = {}
@@ -436,13 +321,6 @@ def _values_of_modules(graph: Graph) -> dict[str, str | None]:
         if len(calls) > 1:
             values.update({f"{path}@{call}": value for call, value in calls.items()})
     return values
-
-
-def _promise(step: Step) -> str:
-    if isinstance(step.handler, LinearHandler):
-        parts = {term.part for branch in step.extra.branches for term in branch.terms}
-        return "always" if parts <= {"input", "positive", "negative"} else "never"
-    return step.handler.vanishing
 
 
 def _input_like(graph: Graph, steps: Sequence[Step]) -> frozenset[str]:
@@ -482,7 +360,7 @@ def _prune_points(
         while value in made_by and made_by[value].handler.hoists:
             chain.append(made_by[value])
             value = made_by[value].inputs[0]
-        if _promise(step) == "never" and any(isinstance(move.handler, Pad) for move in chain):
+        if not step.extra.gives_coefficients and any(isinstance(move.handler, Pad) for move in chain):
             step.padded_by = tuple(reversed(chain))
         if value in input_like:
             continue
@@ -521,8 +399,3 @@ def _uses(graph: Graph, steps: Sequence[Step]) -> tuple[dict[str, int], dict[str
     for name in (graph.input, graph.output, *graph.fixed_inputs, *sizes):
         backward[name] = 0
     return {name: at for name, at in forward.items() if name not in backward}, backward
-
-
-def known_operations() -> list[str]:
-    """Return the names of the operations that have a handler."""
-    return sorted(str(op) for op in HANDLERS)

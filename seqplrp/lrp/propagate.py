@@ -11,12 +11,14 @@ from torch import Tensor
 from seqplrp.errors import SeqplrpError
 from seqplrp.lrp.batch import BatchAxis, by_sample, from_samples, samples_in
 from seqplrp.lrp.ledger import Ledger, per_sample_sum
-from seqplrp.lrp.ops.linear import LinearHandler, Quotient, propagate_again
+from seqplrp.lrp.ops.branches import Quotient, propagate_again, share_by_rule
+from seqplrp.lrp.ops.linear import LinearHandler
 from seqplrp.lrp.ops.pooling import MaxPool
 from seqplrp.lrp.plan import Plan, PrunePoint
 from seqplrp.lrp.prune import Cut, Pruning, count, count_nonzero, described, find_cut, scaled, shares_of
 from seqplrp.lrp.rules import Relative
-from seqplrp.lrp.steps import Contribution, MoveHandler, Run, Step, Winners, moved
+from seqplrp.lrp.steps import Contribution, MoveHandler, Run, Step, moved
+from seqplrp.lrp.winners import Winners
 
 
 @dataclass(frozen=True)
@@ -296,10 +298,8 @@ class _Backward:
 
         In matrix mode the shares go straight to the prune point, where they are worked out again once it is cut.
         """
-        handler = step.handler
-        assert isinstance(handler, LinearHandler)
         again = self._in_matrix_mode(step)
-        contribution, quotients = handler.share(self._signed(step), relevance, self.run, self.ledger, keep=again)
+        contribution, quotients = share_by_rule(self._signed(step), relevance, self.run, self.ledger, keep=again)
         if not again:
             self._hand_on(step.inputs[0], contribution)
             return

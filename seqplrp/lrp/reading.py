@@ -87,8 +87,8 @@ class GraphReader:
         elif attribute in constants and not self.has(attribute):
             # made in forward, or held by the model in a list, say: shared, so that a change in place is seen
             self.constants[name] = constants[attribute].detach()
-        elif self.path_in_model(attribute) is not None:
-            self.weights[name] = str(self.path_in_model(attribute))
+        elif (path := self.path_in_model(attribute)) is not None:
+            self.weights[name] = path
         else:
             raise SeqplrpError(
                 "target", "is a module with weights of its own", "explain torch.nn.Sequential(model, target) instead"
@@ -103,10 +103,12 @@ class GraphReader:
     def has(self, attribute: str) -> bool:
         """Say whether a name is one of the model's attributes, and not one that the exporter made up."""
         path = self.path_in_model(attribute)
+        if path is None:
+            return False
         value: Any = self.model
-        for name in (path or "").split("."):
+        for name in path.split("."):
             value = getattr(value, name, None)
-        return path is not None and isinstance(value, Tensor)
+        return isinstance(value, Tensor)
 
     @property
     def model_name(self) -> str:
@@ -136,8 +138,8 @@ class GraphReader:
         """Append a node that makes another's value."""
         name = self.mark + node.name
         self.shapes[name] = _shape(node)
-        path = "(target)" if self.mark else _path(node)
-        self.nodes.append(Node(name, op, args, kwargs, path, _shape(node), _sizes(node), _calls(node)))
+        path = "(target)" if self.mark else self.path(node)
+        self.nodes.append(Node(name, op, args, kwargs, path, _shape(node), _sizes(node), self.calls(node)))
 
     def piece(self, node: FxNode, split: FxNode) -> None:
         """Read one piece of a split as the slice (or the index) that it is."""
@@ -246,7 +248,31 @@ class GraphReader:
 
     def place(self, node: FxNode) -> str:
         """Return what errors say where a node stands."""
-        return "target" if self.mark else _path(node) or self.model_name
+        return "target" if self.mark else self.path(node) or self.model_name
+
+    def path(self, node: FxNode) -> str:
+        """Return the path of the module that a node runs in; empty for the model's own forward."""
+        paths = [path for path, _ in _module_stack(node).values()]
+        if not paths or paths[-1] == "_empty_nn_module_stack_from_metadata_hook":  # a size that the exporter asked for
+            return ""
+        return self.module(paths[-1])
+
+    def calls(self, node: FxNode) -> tuple[tuple[str, int], ...]:
+        """Return the modules that a node runs in, outermost first, each with the number of its call."""
+        calls = []
+        for key, (path, _) in _module_stack(node).items():
+            # torch 2.15 writes the number into the stack's key, others into the path: ...conv@1
+            numbers = re.findall(r"@(\d+)$", str(path)) or re.findall(r"@(\d+)$", str(key))
+            name = self.module(path)
+            if name:
+                calls.append((name, int(numbers[-1]) if numbers else 0))
+        return tuple(calls)
+
+    def module(self, path: object) -> str:
+        """Return a module's path in the user's model, given that in the exporter's stack."""
+        name = str(path).partition("@")[0]  # one that is called twice appears as name@1 the second time
+        # a model is traced within `Explained`, which calls it its model; a program was exported by itself
+        return name if isinstance(self.model, Program) else name.removeprefix("model").removeprefix(".")
 
 
 _MEMORY_FORMATS = {
@@ -276,13 +302,22 @@ def _reads_others(node: FxNode) -> bool:
     return any(user.target is operator.getitem and user.args[1] != 0 and user.users for user in node.users)
 
 
-def _shape(node: FxNode) -> tuple[int | None, ...] | None:
+def _module_stack(node: FxNode) -> Mapping[str, tuple[str, Any]]:
+    return node.meta.get("nn_module_stack") or {}
+
+
+def _traced_value(node: FxNode) -> Tensor | None:
+    """Return a node's value as it was traced, the first of several; None where it is no tensor."""
     value = node.meta.get("val")
     if isinstance(value, tuple | list) and value:
         value = value[0]
-    if not isinstance(value, Tensor):
-        return None
-    return tuple(map(_known, value.shape))
+    return value if isinstance(value, Tensor) else None
+
+
+def _shape(node: FxNode) -> tuple[int | None, ...] | None:
+    """Return a value's shape, None for sizes that vary; None where it is no tensor."""
+    value = _traced_value(node)
+    return None if value is None else tuple(map(_known, value.shape))
 
 
 def _known(size: Any) -> int | None:
@@ -293,36 +328,11 @@ def _known(size: Any) -> int | None:
 
 def _sizes(node: FxNode) -> tuple[int, ...] | None:
     """Return a value's sizes as it was traced; None where it is no tensor."""
-    value = node.meta.get("val")
-    if isinstance(value, tuple | list) and value:
-        value = value[0]
-    if not isinstance(value, Tensor):
-        return None
-    return tuple(size_of(size) for size in value.shape)
+    value = _traced_value(node)
+    return None if value is None else tuple(size_of(size) for size in value.shape)
 
 
 def size_of(size: Any) -> int:
     """Return a size as it was traced; 0 where it depends on values."""
     hint = size if isinstance(size, int) else size.node.hint
     return 0 if hint is None else int(hint)
-
-
-def _path(node: FxNode) -> str:
-    stack = node.meta.get("nn_module_stack") or {}
-    paths = [path for path, _ in stack.values()]
-    if not paths or paths[-1] == "_empty_nn_module_stack_from_metadata_hook":  # a size that the exporter asked for
-        return ""
-    # a module that is called twice appears as name@1 the second time
-    return str(paths[-1]).partition("@")[0].removeprefix("model").removeprefix(".")  # of Explained
-
-
-def _calls(node: FxNode) -> tuple[tuple[str, int], ...]:
-    """Return the modules that a node runs in, outermost first, each with the number of its call."""
-    calls = []
-    for key, (path, _) in (node.meta.get("nn_module_stack") or {}).items():
-        # torch 2.15 writes the number into the stack's key, others into the path: ...conv@1
-        numbers = re.findall(r"@(\d+)$", str(path)) or re.findall(r"@(\d+)$", str(key))
-        name = str(path).partition("@")[0].removeprefix("model").removeprefix(".")
-        if name:
-            calls.append((name, int(numbers[-1]) if numbers else 0))
-    return tuple(calls)

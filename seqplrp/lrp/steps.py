@@ -1,20 +1,20 @@
-"""What a plan is made of: steps, the values that flow between them, and the handlers that know each operation."""
+"""What a plan is made of: steps, what flows between them, and what a handler of an operation says."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, TypeGuard
 
 import torch
 from torch import Tensor
 
 from seqplrp.errors import SeqplrpError
 from seqplrp.lrp.batch import BatchAxis
-from seqplrp.lrp.graph import Node, Operation, Ref, op_name, refs_of
+from seqplrp.lrp.graph import Node, Ref, refs_of
 from seqplrp.lrp.ledger import Ledger, per_sample_size, per_sample_sum
 from seqplrp.lrp.rules import Branch, Rule
-from seqplrp.plugins import Plugin, find
+from seqplrp.lrp.winners import Winners
 
 EPS = 1e-6
 """Stabiliser of every denominator that belongs to no rule: sums, averages, lone batch norms (METHODS.md, section 2)."""
@@ -46,86 +46,6 @@ def divided(relevance: Tensor, denominator: Tensor) -> Tensor:
     if denominator.shape == relevance.shape and not torch.is_grad_enabled():
         return torch.div(relevance, denominator, out=denominator)
     return relevance / denominator
-
-
-@dataclass(frozen=True)
-class Winners:
-    """Relevance of a layer's outputs, held at the winners of the max pool that alone reads them.
-
-    Everything else is 0, so the layer can divide by its outputs here, on the pooled size, and spread the quotients out
-    just before its adjoint needs them.
-
-    Attributes
-    ----------
-    relevance : Tensor
-        (N, C, pooled...).
-    value : Tensor
-        The layer's output after its ReLU at the winners; the same shape.
-    indices : Tensor
-        Where each winner stands in the flattened last axes of the layer's output; the same shape, 32 bits wide.
-    shape : torch.Size
-        Of the layer's output.
-    apart : bool
-        Whether the pool's windows lie apart, so that no unit wins twice.
-    """
-
-    relevance: Tensor
-    value: Tensor
-    indices: Tensor
-    shape: torch.Size
-    apart: bool = False
-
-    def parts(self) -> Iterator[tuple[slice, Winners]]:
-        """Take the batch apart, so that the layer's whole output is there for some sequences at a time only."""
-        at_once = _UNITS_AT_ONCE_ON_GPU if self.indices.is_cuda else _UNITS_AT_ONCE
-        rows = max(1, at_once // max(self.shape[1:].numel(), 1))
-        n = self.shape[0]
-        for start in range(0, n, rows):
-            some = slice(start, min(start + rows, n))
-            shape = torch.Size((some.stop - start, *self.shape[1:]))
-            yield some, Winners(self.relevance[some], self.value[some], self.indices[some], shape, self.apart)
-
-    def read(self, whole: Tensor) -> Tensor:
-        """Return a tensor of the layer's output's shape at the winners."""
-        read = [
-            part.flatten(2).gather(2, places.flatten(2).long())
-            for part, places in zip(*_in_parts(self.indices, whole, self.indices), strict=True)
-        ]
-        return torch.cat(read).view_as(self.indices)
-
-    def spread(self, pooled: Tensor) -> Tensor:
-        """Put what stands at the winners into place; windows that share a winner add up."""
-        return spread(pooled, self.indices, self.shape)
-
-    def whole(self, pooled: Tensor) -> Tensor:
-        """Give every winner of several windows an equal part of what it has from all of them."""
-        if self.apart:
-            return pooled
-        found = []
-        for rows, some in self.parts():
-            total, wins = (some.read(some.spread(one)) for one in (pooled[rows], torch.ones_like(pooled[rows])))
-            found.append(total.div_(wins))
-        return torch.cat(found)
-
-
-def spread(pooled: Tensor, indices: Tensor, shape: torch.Size) -> Tensor:
-    """Add each pooled entry to its place in a tensor of zeros (N, C, ...)."""
-    whole = pooled.new_zeros(shape)
-    for part, places, values in zip(*_in_parts(indices, whole, indices, pooled), strict=True):
-        part.flatten(2).scatter_add_(2, places.flatten(2).long(), values.flatten(2))
-    return whole
-
-
-_INDICES_AT_ONCE = 1 << 19
-_UNITS_AT_ONCE, _UNITS_AT_ONCE_ON_GPU = 1 << 21, 1 << 27
-
-
-def _in_parts(indices: Tensor, *tensors: Tensor) -> list[tuple[Tensor, ...]]:
-    """Split tensors along the batch, so that only some of the indices are there in the 64 bits that torch asks for."""
-    if indices.is_cuda:
-        return [(tensor,) for tensor in tensors]
-    rows = max(1, _INDICES_AT_ONCE // max(indices[0].numel(), 1))
-    return [torch.split(tensor, rows) for tensor in tensors]
 
 
 @dataclass(frozen=True)
@@ -219,6 +139,19 @@ class Step:
         """Return the names of the values that the step reads, weights and constants apart."""
         return refs_of((self.args, dict(self.kwargs)))
 
+    def argument(self, place: int, default: Any = None) -> Any:
+        """Return an argument by its place; the operation's default where it was left out."""
+        return self.args[place] if len(self.args) > place else default
+
+    def is_input(self, argument: object) -> TypeGuard[Ref]:
+        """Whether an argument is one of the inputs."""
+        return isinstance(argument, Ref) and argument.name in self.inputs
+
+    def handed_on(self, parts: Sequence[Tensor]) -> Tensor:
+        """Return the sum (N,) of the relevance that is handed to the inputs, one part each."""
+        sums = [per_sample_sum(part, axis) for part, axis in zip(parts, self.input_batches, strict=True)]
+        return torch.stack(sums).sum(0)
+
     def share_out(
         self, place: int, coefficient: Tensor, run: Run, *, is_own: bool = False
     ) -> tuple[Contribution, Tensor]:
@@ -309,6 +242,12 @@ class Run:
         if isinstance(arguments, dict):
             return {key: self.filled(item) for key, item in arguments.items()}
         return arguments
+
+
+def refused(step: Step, what: str, remedy: str = "") -> SeqplrpError:
+    """Return the error for an operation that no handler serves as it is called here; `what` says how that is."""
+    mend = remedy or "register a handler (seqplrp.lrp.register), or explain the model up to the layer before it"
+    return SeqplrpError(step.path, f"{step.op} {what} has no relevance handler", mend)
 
 
 Vanishing = Literal["always", "with output", "never"]
@@ -428,14 +367,12 @@ class MoveHandler(Handler):
         """Enter what falls on constants into the ledger, as a bias; a move that only moves needs no row."""
         constant = self.on_constants(step, relevance, run)
         if constant is not None:
-            parts = self.back(step, relevance, run)
-            handed_on = [per_sample_sum(part, axis) for part, axis in zip(parts, step.input_batches, strict=True)]
             ledger.add(
                 step.path,
                 step.op,
                 self.describe(step),
                 relevance_out=per_sample_sum(relevance, step.batch),
-                relevance_in=torch.stack(handed_on).sum(0),
+                relevance_in=step.handed_on(self.back(step, relevance, run)),
                 size=per_sample_size(relevance, step.batch),
                 **{constants_column(step, step.args): constant},
             )
@@ -462,99 +399,9 @@ def moved(step: Step, values: Tensor, run: Run) -> Tensor:
             run.values[name] = own
 
 
-HANDLERS: dict[Operation, Handler] = {}
-
-
-def register(*operations: Operation) -> Callable[[type[Handler]], type[Handler]]:
-    """Register a handler class for ATen operations.
-
-    Parameters
-    ----------
-    *operations
-        Overloads such as ``torch.ops.aten.relu.default``.
-
-    Raises
-    ------
-    SeqplrpError
-        Where an operation has a handler already.
-    """
-
-    def decorate(handler: type[Handler]) -> type[Handler]:
-        for operation in operations:
-            if operation in HANDLERS:
-                raise SeqplrpError(
-                    f"register({operation})",
-                    f"the operation is handled by {type(HANDLERS[operation]).__name__} already",
-                    "register a custom op of your own, or change that handler",
-                )
-            HANDLERS[operation] = handler()
-        return handler
-
-    return decorate
-
-
 def constants_column(step: Step, arguments: Any) -> str:
     """Return where the ledger enters what falls on constants: as a bias, or on the model's further inputs."""
     return "fixed_inputs" if step.fixed.intersection(refs_of(arguments)) else "bias"
-
-
-class Unknown(Handler):
-    """Stands for an operation without a handler: relevance never passes through what nobody thought about."""
-
-    def prepare(self, step: Step) -> None:
-        raise SeqplrpError(
-            step.path,
-            f"the operation {step.node.op} ({op_name(step.node.op)}) has no relevance handler",
-            "register a handler (seqplrp.lrp.register), install a plug-in that has one, or explain the model up to the "
-            "layer before it",
-        )
-
-
-def handler_of(node: Node) -> Handler:
-    """Return the handler of a node's operation, a plug-in's where we have none; an `Unknown` where nobody has one.
-
-    Raises
-    ------
-    SeqplrpError
-        Where a plug-in says that it has one, and it can't be imported or is none.
-    """
-    if node.op not in HANDLERS:
-        _register_plugin(node.op)
-    return HANDLERS.get(node.op) or Unknown()
-
-
-def _register_plugin(operation: Operation) -> None:
-    """Register the handler that a plug-in has for an operation, if there is one."""
-    plugin = find("handler", str(operation))
-    if plugin is None:
-        return
-    handler = _handler_class(plugin)
-    if operation not in HANDLERS:  # as it is where the plug-in's module registers it by itself
-        register(operation)(handler)
-
-
-def _handler_class(plugin: Plugin) -> type[Handler]:
-    found = plugin.load()
-    if not (isinstance(found, type) and issubclass(found, Handler)):
-        raise plugin.error(f"({plugin.place}) is no handler: it does not extend seqplrp.lrp.Handler")
-    return found
-
-
-def check_handler_plugin(plugin: Plugin) -> None:
-    """Import the handler that a plug-in has for an operation, and check that it can be used.
-
-    Raises
-    ------
-    SeqplrpError
-        Where it can't: we have a handler of that operation, another plug-in has, or it is none.
-    """
-    if not plugin.has_name_to_type:
-        raise plugin.error("names no operation", "write it as torch does: aten.relu.default")
-    handler = next((one for operation, one in HANDLERS.items() if str(operation) == plugin.name), None)
-    if handler is not None and type(handler).__module__.startswith("seqplrp."):
-        raise plugin.error("is of an operation that seqplrp has a handler of, which goes before", "leave it out")
-    find("handler", plugin.name)
-    _handler_class(plugin)
 
 
 def scaled_rows(weight: Tensor, scale: Tensor) -> Tensor:
@@ -590,3 +437,8 @@ class LinearLayer:
     scaled: Callable[[Tensor, Tensor], Tensor] = scaled_rows
     rule: Rule | None = None
     branches: tuple[Branch, ...] = ()
+
+    @property
+    def gives_coefficients(self) -> bool:
+        """Whether its rule's shares are the input times something, so that an input of 0 takes nothing."""
+        return {term.part for branch in self.branches for term in branch.terms} <= {"input", "positive", "negative"}

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import logging
+import traceback
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.fx import Node as FxNode
 from torch.utils._pytree import tree_unflatten
 
 from seqplrp.errors import SeqplrpError, first_line
@@ -64,13 +69,13 @@ def trace(
 def _traced(
     model: nn.Module, example: Tensor, target: Target | None, others: Others, layout: Layout, any_length: bool
 ) -> Graph:
+    if isinstance(model, Program):
+        return _program_graph(model, example, target, others, layout)
     batches = [_batch_of(tensor) for tensor in (example, *others)]
     auto = torch.export.Dim.AUTO
     shapes = [{0: auto} for _ in batches]
     if any_length:
         shapes = [{0: auto, batch.dim() - 1: auto} for batch in batches]
-    if isinstance(model, Program):
-        return _program_graph(model, example, target, others, layout)
     wrapper = Explained(model, target, layout)
     with evaluation_mode(model), torch.no_grad(), warnings.catch_warnings(), _quietly(), recurrent_shapes_only():
         warnings.simplefilter("ignore")
@@ -87,53 +92,89 @@ def _traced(
                 type(model).__name__,
                 f"torch.export can't trace the model with an input {shown}: {first_line(error, kind=True)}",
                 REMEDY,
-            ) from error
-    return _read(exported, model, by_target=target is not None)
+            ) from _within_forward(error)
+    reader = GraphReader(model, prefix="model.", by_target=target is not None)
+    return reader.finish(reader.read(exported))
+
+
+_NOT_THE_USERS = (*(str(Path(file).parent) for file in (torch.__file__, __file__)), contextlib.__file__, "<")
+
+
+def _within_forward(error: BaseException) -> RuntimeError | None:
+    """Return what failed with the lines of the user's own code alone, without the hundreds of the exporter's.
+
+    None where none of the user's code ran when it failed.
+    """
+    found: BaseException | None = error
+    while found is not None:
+        lines: TracebackType | None = None
+        for frame, number in reversed(list(traceback.walk_tb(found.__traceback__))):
+            if not frame.f_code.co_filename.startswith(_NOT_THE_USERS):
+                lines = TracebackType(lines, frame, frame.f_lasti, number)
+        if lines is not None:
+            short = RuntimeError(first_line(found, kind=True)).with_traceback(lines)
+            short.__context__, short.__suppress_context__ = error, True  # not shown, and there for who asks
+            return short
+        found = found.__cause__ or found.__context__
+    return None
 
 
 def _program_graph(program: Program, example: Tensor, target: Target | None, others: Others, layout: Layout) -> Graph:
     """Read a saved program; a callable target is traced by itself and put behind it."""
     given = [tuple(t.shape) for t in (example.transpose(1, 2) if layout == "NLC" else example, *others)]
-    builder = GraphReader(program, prefix="runner.", by_target=target is not None)
+    reader = GraphReader(program, prefix="runner.", by_target=target is not None)
     with warnings.catch_warnings(), _quietly(), recurrent_shapes_only():
         warnings.simplefilter("ignore")
         exported = program.exported.run_decompositions({})
-    results = builder.read(exported)
-    if len(builder.inputs) != len(given):
-        raise SeqplrpError("program", f"takes {len(builder.inputs)} inputs, given are {len(given)}", "give them all")
-    for (_, wanted), found in zip(builder.inputs, given, strict=True):
+    results = reader.read(exported)
+    _check_inputs(reader, given)
+    if layout == "NLC":
+        _take_channels_first(reader)
+    if target is not None:
+        results = reader.read(_exported_target(program, target, results), behind=results)
+    return reader.finish(results)
+
+
+def _check_inputs(reader: GraphReader, given: Sequence[tuple[int, ...]]) -> None:
+    """Raise a SeqplrpError where inputs are not as many, or not of the shapes, that a program was exported for."""
+    if len(reader.inputs) != len(given):
+        raise SeqplrpError("program", f"takes {len(reader.inputs)} inputs, given are {len(given)}", "give them all")
+    for (_, wanted), found in zip(reader.inputs, given, strict=True):
         if len(wanted) != len(found) or any(w not in (None, s) for w, s in zip(wanted[1:], found[1:], strict=True)):
             shown = ", ".join("N" if size is None else str(size) for size in wanted)
             raise SeqplrpError(
                 "X", f"gives the program an input {found}, exported for ({shown})", "give inputs of that shape"
             )
-    if layout == "NLC":
-        name, shape = builder.inputs[0]
-        for at, node in enumerate(builder.nodes):
-            builder.nodes[at] = node.reading({name: f"{name}.NLC"})
-        sizes = builder.input_sizes[0]
-        builder.nodes.insert(0, Node(f"{name}.NLC", aten.transpose.int, (Ref(name), 1, 2), {}, "", shape, sizes))
-        builder.inputs[0] = (name, (shape[0], *reversed(shape[1:])))
-        builder.input_sizes[0] = (sizes[0], *reversed(sizes[1:]))
-    if target is None:
-        return builder.finish(results)
-    values = program.exported.call_spec.out_spec
-    metas = [node.meta["val"] for node in results]
-    examples = [torch.zeros([size_of(size) for size in m.shape], dtype=m.dtype) for m in metas]
-    wrapper = _Target(target, values)
-    free = not isinstance(metas[0].shape[0], int)
+
+
+def _take_channels_first(reader: GraphReader) -> None:
+    """Put a transpose before a program of (N, L, C) that was read, so that its input is (N, C, L)."""
+    name, shape = reader.inputs[0]
+    sizes = reader.input_sizes[0]
+    for at, node in enumerate(reader.nodes):
+        reader.nodes[at] = node.reading({name: f"{name}.NLC"})
+    reader.nodes.insert(0, Node(f"{name}.NLC", aten.transpose.int, (Ref(name), 1, 2), {}, "", shape, sizes))
+    reader.inputs[0] = (name, (shape[0], *reversed(shape[1:])))
+    reader.input_sizes[0] = (sizes[0], *reversed(sizes[1:]))
+
+
+def _exported_target(program: Program, target: Target, results: Sequence[FxNode]) -> torch.export.ExportedProgram:
+    """Export a function of a program's outputs, given the nodes that make them."""
+    values = [node.meta["val"] for node in results]
+    examples = [torch.zeros([size_of(size) for size in value.shape], dtype=value.dtype) for value in values]
+    free = not isinstance(values[0].shape[0], int)
     with torch.no_grad(), warnings.catch_warnings(), _quietly():
         warnings.simplefilter("ignore")
         try:
-            scoring = torch.export.export(
-                wrapper,
+            scoring: torch.export.ExportedProgram = torch.export.export(
+                _Target(target, program.exported.call_spec.out_spec),
                 tuple(examples),
                 dynamic_shapes=(tuple({0: torch.export.Dim.AUTO} if free else {} for _ in examples),),
                 strict=False,
             ).run_decompositions({})
         except Exception as error:  # whatever the target raised
             raise SeqplrpError("target", f"can't be traced: {first_line(error, kind=True)}", REMEDY) from error
-    return builder.finish(builder.read(scoring, behind=results))
+    return scoring
 
 
 class _Target(nn.Module):
@@ -169,12 +210,6 @@ def _quietly() -> Iterator[None]:
             yield
     finally:
         logging.disable(before)
-
-
-def _read(exported: torch.export.ExportedProgram, model: nn.Module, *, by_target: bool) -> Graph:
-    """Turn an exported program into a Graph."""
-    builder = GraphReader(model, prefix="model.", by_target=by_target)
-    return builder.finish(builder.read(exported))
 
 
 _CLOSING = {

@@ -111,7 +111,7 @@ class Attributing:
         if self.method.center is not None:
             if any(one.hypothetical is None for one in found):
                 raise no_hypothetical("center", self.method, obstacle_to_coefficients(self.prepared.plan))
-            found = [centred(one, whole.x, self.method) for one in found]
+            found = [centred(one, whole.x, self.method.center) for one in found]
         return found if n == size else [_first(one, n) for one in found]
 
     def _explanation(self, strands: Sequence[Attribution], x: Tensor, first: int) -> Explanation:

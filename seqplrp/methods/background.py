@@ -7,11 +7,12 @@ from typing import Literal
 
 from torch import Tensor
 
-from seqplrp.errors import SeqplrpError
+from seqplrp.lrp import obstacle_to_coefficients
 from seqplrp.methods.base import Attribution, Batch, Prepared
+from seqplrp.methods.explanation import no_hypothetical
 from seqplrp.methods.maps import brought_to
-from seqplrp.methods.references import References, check_one_hot, check_references, drawn, shown
-from seqplrp.methods.settings import check_choice, check_count, check_seed
+from seqplrp.methods.references import References, check_drawing, check_one_hot, drawn, shown
+from seqplrp.methods.settings import check_choice
 from seqplrp.methods.wrapping import Around, Mean
 
 By = Literal["base", "position"]
@@ -58,10 +59,8 @@ class Background(Around):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_count("n_shuffles", self.n_shuffles)
         check_choice("by", self.by, ("base", "position"))
-        check_references(self.references)
-        check_seed(self.seed)
+        check_drawing(self.n_shuffles, self.references, self.seed)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -74,11 +73,7 @@ class Background(Around):
         check_one_hot(batch.x, self)
         plain = self.inner.attribute(prepared, replace(batch, layers=()))
         if any(found.hypothetical is None for found in plain):
-            raise SeqplrpError(
-                "over",
-                f"{self.inner!r} has no hypothetical contributions to subtract from",
-                "use another first-layer rule",
-            )
+            raise no_hypothetical("over", self.inner, obstacle_to_coefficients(prepared.plan))
         references = drawn(self.references, batch.x, self.n_shuffles, self.seed)
         asked = replace(batch, targets=[found.target for found in plain], layers=())
         means = [Mean() for _ in plain]

@@ -100,6 +100,12 @@ def chosen_of(output: Tensor, target: Chosen) -> Tensor | None:
     return output.argmax(1) if isinstance(target, str) else target
 
 
+def score_of(output: Tensor, target: Tensor | None) -> Tensor:
+    """Return the explained score (N,) of outputs (N,) or (N, outputs)."""
+    score = output if target is None else output.gather(1, target.unsqueeze(1))
+    return score.reshape(len(output))
+
+
 @dataclass(frozen=True, kw_only=True)
 class Method(ABC):
     """Fields that every method has.

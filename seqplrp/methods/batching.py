@@ -23,17 +23,17 @@ CACHED = 96 * 2**20
 LARGEST_BATCH = 256
 
 
-def bytes_for_one(plan: Plan, length_ratio: float, dtype: torch.dtype) -> int:
-    """Estimate the memory that explaining one input takes, in bytes.
+def bytes_for_one(plan: Plan, length: int, dtype: torch.dtype) -> int:
+    """Estimate the memory that explaining one input of a length takes, in bytes.
 
     What the way back needs is stored; beside it about four copies of the largest activation live at the worst moment:
     the value, its relevance, a share and a sum.
     """
-    batch = plan.graph.input_sizes[0]
+    batch, *_, traced_length = plan.graph.input_sizes
     units = {step.output: _units(step.node.sizes) // batch for step in plan.steps}
     stored = sum(units.get(name, 0) for name in plan.first_backward_use)
     largest = max(units.values(), default=0)
-    return int((stored + 4 * largest) * length_ratio) * torch.finfo(dtype).bits // 8
+    return int((stored + 4 * largest) * (length / traced_length)) * torch.finfo(dtype).bits // 8
 
 
 def _units(sizes: tuple[int, ...] | None) -> int:

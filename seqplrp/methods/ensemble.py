@@ -82,19 +82,19 @@ def together(members: Sequence[Explanation]) -> EnsembleExplanation:
     )
     notes = tuple(dict.fromkeys(note for member in members for note in member.notes))
     return EnsembleExplanation(
-        relevance,
-        output,
-        first.target,
-        first.method,
-        (f"mean over {len(members)} models", *notes),
-        _mean_layers(members),
-        hypothetical,
-        accounts,
-        first._turned and len(members) == 1,
-        next((member._obstacle for member in members if not member.has_hypothetical), None),
-        tuple(members),
-        scaled,
+        relevance=relevance,
+        output=output,
+        target=first.target,
+        method=first.method,
+        notes=(f"mean over {len(members)} models", *notes),
+        layers=_mean_layers(members),
         strand_consistency=_mean_consistency(members),
+        members=tuple(members),
+        _scaled=scaled,
+        _hypothetical=hypothetical,
+        _accounts=accounts,
+        _turned=first._turned and len(members) == 1,
+        _obstacle=next((member._obstacle for member in members if not member.has_hypothetical), None),
     )
 
 

@@ -254,8 +254,8 @@ class Explainer:
     def _attributing(self, prepared: Prepared, x: Tensor, batch_size: int | None) -> Attributing:
         """Say how inputs are attributed: as many at a time as a program fixes, or as the user or memory allow."""
         fixed, *_ = prepared.graph.input_shape
-        ratio = x.shape[-1] / prepared.graph.input_sizes[-1]
-        size = fixed or chosen_batch_size(batch_size, bytes_for_one(prepared.plan, ratio, self.dtype), self.device)
+        per_input = bytes_for_one(prepared.plan, x.shape[-1], self.dtype)
+        size = fixed or chosen_batch_size(batch_size, per_input, self.device)
         may_halve = batch_size is None and not fixed
         if may_halve and self.largest_batch is not None:
             size = min(size, self.largest_batch)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from seqplrp.errors import SeqplrpError
 from seqplrp.lrp import output_of, run_forward
-from seqplrp.methods.base import Attribution, Batch, Method, Prepared, chosen_of
+from seqplrp.methods.base import Attribution, Batch, Method, Prepared, chosen_of, score_of
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,8 @@ def score_gradients(prepared: Prepared, batch: Batch) -> list[ScoreGradient]:
         output = output_of(prepared.plan, run)
         for number, asked in enumerate(batch.targets, start=1):
             target = chosen_of(output, asked)
-            score = output if target is None else output.gather(1, target.clone().unsqueeze(1))
-            score = score.reshape(len(batch.x))
+            # autograd keeps the index, which must not have been made in inference mode
+            score = score_of(output, None if target is None else target.clone())
             (gradient,) = torch.autograd.grad(score.sum(), leaf, retain_graph=number < len(batch.targets))
             found.append(ScoreGradient(score.detach(), gradient, target))
     return found
@@ -53,12 +53,8 @@ def plan_scores(prepared: Prepared, batch: Batch) -> list[tuple[Tensor, Tensor |
     """Return the explained score (N,) and the index of the explained output for each target, without gradients."""
     with torch.no_grad():
         output = output_of(prepared.plan, run_forward(prepared.plan, batch.x, batch.others, keep=False))
-    found = []
-    for asked in batch.targets:
-        target = chosen_of(output, asked)
-        score = output if target is None else output.gather(1, target.unsqueeze(1))
-        found.append((score.reshape(len(batch.x)), target))
-    return found
+    targets = [chosen_of(output, asked) for asked in batch.targets]
+    return [(score_of(output, target), target) for target in targets]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -35,9 +35,10 @@ def check_input(x: object, name: str) -> None:
         raise SeqplrpError(name, f"is a {type(x).__name__}, no tensor", "make one with sp.one_hot(sequences)")
     if x.dim() < 2 or len(x) == 0:
         raise SeqplrpError(name, f"has shape {tuple(x.shape)}", "give at least one sequence, as (N, 4, L)")
-    if x.layout is not torch.strided or x.is_meta:
-        kind = "has no values: it is on the device 'meta'" if x.is_meta else f"has layout {x.layout}"
-        raise SeqplrpError(name, kind, "give a dense tensor: X.to_dense()" if not x.is_meta else "give the values")
+    if x.is_meta:
+        raise SeqplrpError(name, "has no values: it is on the device 'meta'", "give the values")
+    if x.layout is not torch.strided:
+        raise SeqplrpError(name, f"has layout {x.layout}", "give a dense tensor: X.to_dense()")
     if x.dtype in (torch.int32, torch.int64):  # tokens, for a model that looks them up
         return
     if x.dtype not in (torch.float32, torch.float64):

@@ -8,8 +8,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from seqplrp.errors import SeqplrpError
-from seqplrp.methods.base import Attribution, Method
+from seqplrp.methods.base import Attribution, Center
 
 
 def weights_of(found: Sequence[Attribution], *, keeps_size: bool) -> list[Tensor]:
@@ -86,18 +85,11 @@ def flipped(found: Attribution) -> Attribution:
     return replace(found, relevance=found.relevance.flip(1, 2), hypothetical=hypothetical)
 
 
-def centred(found: Attribution, x: Tensor, method: Method) -> Attribution:
-    """Subtract a mean over the four bases from the hypothetical contributions (METHODS.md, section 4)."""
-    if method.center is None:
-        return found
-    if found.hypothetical is None:
-        raise SeqplrpError(
-            "center",
-            f"{method!r} has no hypothetical contributions to centre",
-            "leave center out, or use another first-layer rule",
-        )
+def centred(found: Attribution, x: Tensor, center: Center) -> Attribution:
+    """Subtract a mean over the four bases from the hypothetical contributions, which must be there (METHODS.md, 4)."""
+    assert found.hypothetical is not None
     weights = torch.full_like(x[:, :, :1], 0.25)
-    if method.center == "composition":
+    if center == "composition":
         counts = x.sum(2, keepdim=True)
         total = counts.sum(1, keepdim=True)
         weights = torch.where(total > 0, counts / total, weights)

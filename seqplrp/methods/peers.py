@@ -20,21 +20,20 @@ from torch import Tensor, nn
 
 from seqplrp.errors import SeqplrpError
 from seqplrp.lrp import Graph, Plan
-from seqplrp.methods.base import Attribution, Batch, Prepared
+from seqplrp.methods.base import Attribution, Batch, Prepared, score_of
 from seqplrp.methods.batching import batch_size, bytes_for_one
 from seqplrp.methods.deeplift import rules as deeplift_rules
 from seqplrp.methods.deeplift import wrapper_for
 from seqplrp.methods.extras import captum, tangermeme
 from seqplrp.methods.gradients import check_continuous
-from seqplrp.methods.references import References, check_one_hot, check_references, drawn, shown
-from seqplrp.methods.settings import check_choice, check_count, check_seed
+from seqplrp.methods.references import References, check_drawing, check_one_hot, drawn, shown
+from seqplrp.methods.settings import check_choice, check_count
 from seqplrp.methods.traced import (
     PreparedTraced,
     TracedMethod,
     TracedModel,
     Wrap,
     outside_inference,
-    score_of,
     scores_of,
     traced_of,
     with_autograd,
@@ -132,8 +131,7 @@ class Peer(TracedMethod):
 
 def _rows(prepared: Prepared, x: Tensor) -> int:
     """Return how many inputs may run at once: as many as the engine would take by itself."""
-    ratio = x.shape[-1] / prepared.graph.input_sizes[-1]
-    return batch_size(None, bytes_for_one(prepared.plan, ratio, x.dtype), x.device)
+    return batch_size(None, bytes_for_one(prepared.plan, x.shape[-1], x.dtype), x.device)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,9 +167,7 @@ class DeepLIFTSHAP(Peer):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_count("n_shuffles", self.n_shuffles)
-        check_references(self.references)
-        check_seed(self.seed)
+        check_drawing(self.n_shuffles, self.references, self.seed)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -287,9 +283,7 @@ class IntegratedGradients(Peer):
         super().__post_init__()
         check_count("steps", self.steps)
         check_choice("baseline", self.baseline, ("zeros", "shuffles"))
-        check_count("n_shuffles", self.n_shuffles)
-        check_references(self.references)
-        check_seed(self.seed)
+        check_drawing(self.n_shuffles, self.references, self.seed)
         if self.references is not None and self.baseline == "zeros":
             raise SeqplrpError("references", "are given beside a baseline of zeros", "set baseline='shuffles'")
 

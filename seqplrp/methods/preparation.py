@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from seqplrp.errors import SeqplrpError
-from seqplrp.lrp import TRACING, Explained, Graph, Layout, cached_trace, forget
+from seqplrp.lrp import TRACING, Explained, Graph, Layout, Program, cached_trace, evaluation_mode, forget
 from seqplrp.methods.agreement import disagreement
 from seqplrp.methods.base import Method, Prepared
 from seqplrp.methods.inputs import readable
@@ -129,7 +130,7 @@ class Preparations:
                 f"has shape {tuple(x.shape)}, the example had {self._traced_for}, and the model can't be explained at "
                 f"another length ({error.what})",
                 "give inputs of the example's length",
-            ) from error
+            ) from error.__cause__
 
     def _check_agrees(self, prepared: Prepared, x: Tensor, others: tuple[Tensor, ...]) -> None:
         if self._disagreement(prepared, x, others) is not None:
@@ -162,7 +163,7 @@ class Preparations:
 
     def _traced(self, example: Tensor, others: tuple[Tensor, ...], *, any_length: bool) -> Graph:
         one, *more = self._one(example, others)
-        with _mistakes_in_the_input_told(example):
+        with _mistakes_in_the_input_told(example), self._other_layout_told(one, tuple(more)):
             graph = cached_trace(self.model, one, self.target, tuple(more), layout=self.layout, any_length=any_length)
         if any_length and graph.input_shape[-1] is not None:
             raise SeqplrpError(
@@ -172,6 +173,36 @@ class Preparations:
                 "give inputs of that length",
             )
         return graph
+
+    @contextmanager
+    def _other_layout_told(self, one: Tensor, more: tuple[Tensor, ...]) -> Iterator[None]:
+        """Say so where a model that can't be traced does not run in this layout, and runs in the other."""
+        try:
+            yield
+        except SeqplrpError:
+            other: Layout = "NCL" if self.layout == "NLC" else "NLC"
+            if (
+                one.dim() != 3
+                or one.shape[1] != 4
+                or self._runs(one, more, self.layout)
+                or not self._runs(one, more, other)
+            ):
+                raise
+            taken = "(N, 4, L)" if other == "NCL" else "(N, L, 4)"
+            what = f"is {self.layout!r}, and {type(self.model).__name__} takes {taken}"
+            raise SeqplrpError("layout", what, f"give layout={other!r}") from None
+
+    def _runs(self, one: Tensor, more: tuple[Tensor, ...], layout: Layout) -> bool:
+        """Say whether the model itself runs, which takes a thousandth of what tracing it does; it is left as it is."""
+        if isinstance(self.model, Program):
+            return layout == self.layout  # it says itself what it was exported for
+        try:  # a copy, as a forward may write to buffers, or draw random numbers
+            copied = copy.deepcopy(self.model)
+            with torch.no_grad(), torch.random.fork_rng([one.device] if one.is_cuda else []), evaluation_mode(copied):
+                Explained(copied, self.target, layout)(one, *more)
+        except Exception:  # whatever the user's own forward raises
+            return False
+        return True
 
     def _one(self, example: Tensor, others: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         """Return one sample of each input, where the model's weights are."""
@@ -200,9 +231,9 @@ def _mistakes_in_the_input_told(example: Tensor) -> Iterator[None]:
                 "X",
                 f"has shape {tuple(shape)}, which the model does not take as (N, C, L) ({error.what})",
                 "give (N, 4, L): X.transpose(1, 2), and layout='NLC' if the model takes (N, L, 4)",
-            ) from error
+            ) from error.__cause__
         if example.is_floating_point():
             raise
         raise SeqplrpError(
             "X", f"has dtype {example.dtype}, which the model does not take ({error.what})", "give X.float()"
-        ) from error
+        ) from error.__cause__

@@ -11,14 +11,13 @@ from torch import Tensor
 
 from seqplrp.errors import SeqplrpError
 from seqplrp.lrp import BatchAxis, by_sample, from_samples
-from seqplrp.methods.base import Attribution, Batch, Prepared, chosen_of
+from seqplrp.methods.base import Attribution, Batch, Prepared, chosen_of, score_of
 from seqplrp.methods.gradients import check_continuous
 from seqplrp.methods.settings import check_choice, check_count, check_number
 from seqplrp.methods.traced import (
     TracedMethod,
     TracedModel,
     outside_inference,
-    score_of,
     traced_of,
     with_autograd,
 )

@@ -11,6 +11,7 @@ from torch import Tensor
 from seqplrp.errors import SeqplrpError
 from seqplrp.methods.base import Method
 from seqplrp.methods.extras import tangermeme
+from seqplrp.methods.settings import check_count, check_seed
 
 References = Callable[[Tensor, int, int], Tensor]
 """From sequences (N, 4, L), how many references each and a seed to references (N, n, 4, L)."""
@@ -24,6 +25,13 @@ def check_references(references: object) -> None:
             f"is a {type(references).__name__}",
             "give a function of (x, n, seed) that returns (N, n, 4, L), such as sp.shuffled_references",
         )
+
+
+def check_drawing(n_shuffles: object, references: object, seed: object) -> None:
+    """Raise a SeqplrpError unless these fields of a method say how references are drawn."""
+    check_count("n_shuffles", n_shuffles)
+    check_references(references)
+    check_seed(seed)
 
 
 def shown(method: Method) -> str:

@@ -9,7 +9,6 @@ from typing import ClassVar, Literal
 import torch
 from torch import nn
 
-from seqplrp.errors import SeqplrpError
 from seqplrp.lrp import (
     COMPOSITES,
     AttentionWeights,
@@ -26,7 +25,8 @@ from seqplrp.lrp import (
     run_forward,
     start_at,
 )
-from seqplrp.methods.base import Attribution, Batch, Method, Prepared, Rules, chosen_of
+from seqplrp.methods.base import Attribution, Batch, Method, Prepared, Rules, chosen_of, score_of
+from seqplrp.methods.settings import check_choice
 
 
 def turns_with_score(plan: Plan) -> bool:
@@ -57,12 +57,11 @@ def ways_back(plan: Plan, batch: Batch, prunings: Sequence[Pruning | None]) -> l
             start = start_at(output, target)
             is_last = number == len(batch.targets)
             result = propagate(plan, run, start, pruning, layers=batch.layers, free=is_last)
-            score = start if target is None else start.gather(1, target.unsqueeze(1))
             found.append(
                 Attribution(
                     result.relevance,
                     result.coefficient,
-                    score.reshape(len(batch.x)),
+                    score_of(start, target),
                     target,
                     result.ledger,
                     result.layers,
@@ -101,8 +100,7 @@ class LRP(Method):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.attention not in ("constant", "attnlrp"):
-            raise SeqplrpError("attention", f"{self.attention!r} is not known", "use 'constant' or 'attnlrp'")
+        check_choice("attention", self.attention, ("constant", "attnlrp"))
         self.rules()  # a name that is none shows here
 
     @property

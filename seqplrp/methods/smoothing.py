@@ -10,7 +10,7 @@ from torch import Tensor
 from seqplrp.methods.base import Attribution, Batch, Prepared
 from seqplrp.methods.draws import generators_of, normal_like
 from seqplrp.methods.gradients import check_continuous, plan_scores
-from seqplrp.methods.maps import scaled, sign_of
+from seqplrp.methods.maps import per_map, scaled, sign_of
 from seqplrp.methods.settings import check_count, check_number, check_seed
 from seqplrp.methods.wrapping import Around, Mean
 
@@ -75,7 +75,7 @@ class SmoothGrad(Around):
 def _range(x: Tensor) -> Tensor:
     """Return max - min of each input, in a shape that multiplies it."""
     flat = x.flatten(1)
-    return (flat.amax(1) - flat.amin(1)).view(-1, *(1,) * (x.dim() - 1))
+    return per_map(flat.amax(1) - flat.amin(1), x)
 
 
 def _read_out(x: Tensor, mean: Mean, score: Tensor, target: Tensor | None) -> Attribution:

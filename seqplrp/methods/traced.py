@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from seqplrp.lrp import Graph, Plan, Run, make_plan
-from seqplrp.methods.base import Batch, Chosen, Method, Prepared, chosen_of
+from seqplrp.methods.base import Batch, Chosen, Method, Prepared, chosen_of, score_of
 
 Change = Callable[[str, Tensor], Tensor]
 Wrap = Callable[[Any, frozenset[str], Run], nn.Module | None]
@@ -211,12 +211,6 @@ def outside_inference(batch: Batch) -> Batch:
         others=tuple(other.clone() for other in batch.others),
         targets=[copied(target) for target in batch.targets],
     )
-
-
-def score_of(output: Tensor, target: Tensor | None) -> Tensor:
-    """Return the explained score (N,) of outputs (N,) or (N, outputs)."""
-    score = output if target is None else output.gather(1, target.unsqueeze(1))
-    return score.reshape(len(output))
 
 
 def scores_of(traced: TracedModel, batch: Batch) -> list[tuple[Tensor, Tensor | None]]:

@@ -7,16 +7,11 @@ from seqplrp.models.config import KINDS, Advice, Kind, ModelConfig, current_vers
 from seqplrp.models.dataset import SequenceData, make_dataset
 from seqplrp.models.digests import weights_sha256
 from seqplrp.models.external import load_callable_model, load_function, read_weights, take_weights
+from seqplrp.models.labels import check_0_or_1, read_table
 from seqplrp.models.metrics import evaluate_predictions
 from seqplrp.models.programs import load_program, program_inputs
 from seqplrp.models.progress import training_progress
-from seqplrp.models.sources import (
-    ReadOptions,
-    check_0_or_1,
-    read_labelled_directory,
-    read_positives_negatives,
-    read_table,
-)
+from seqplrp.models.sources import ReadOptions, read_labelled_directory, read_positives_negatives
 from seqplrp.models.storage import load_model, save_model
 from seqplrp.models.training import TrainedModel, TrainOptions, save_training, train_model
 from seqplrp.models.zoo import (

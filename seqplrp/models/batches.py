@@ -72,7 +72,7 @@ def choose_device(name: str) -> torch.device:
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     try:
         device = torch.device(name)
-        torch.empty(1, device=device)
+        torch.empty(0, device=device).tolist()  # not on a device without values
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise SeqplrpError(
             "device", f"{name!r} can't be used ({first_line(error)})", "choose auto, cpu or cuda"

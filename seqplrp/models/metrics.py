@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.metrics import average_precision_score, roc_auc_score
 
 from seqplrp.models.config import Advice, Kind
 
@@ -55,6 +54,9 @@ def evaluate_predictions(logits: Array, labels: Array, kind: Kind, classes: Sequ
         one half; for multi-class overall the share whose likeliest class is the right one, and per class that share
         among the class's own sequences.
     """
+    # here, as scikit-learn takes half as long to import as all else that seqplrp needs, and only training asks for it
+    from sklearn.metrics import average_precision_score, roc_auc_score
+
     # Ranked by log odds: probabilities in floating point run together near 0 and 1, and ties cost precision.
     ranking = _log_odds(np.asarray(logits, dtype=np.float64), kind)
     correct = _correct(ranking, labels, kind)

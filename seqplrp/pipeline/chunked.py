@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from seqplrp.pipeline.ahead import read_ahead
+from seqplrp.pipeline.chunk_task import Task
 from seqplrp.pipeline.contents import Contents
-from seqplrp.pipeline.executors import Executing, Task, executing
+from seqplrp.pipeline.executors import Executing, executing
 from seqplrp.pipeline.kept import Kept
 from seqplrp.pipeline.preparing import Prepared, check_unchanged
 

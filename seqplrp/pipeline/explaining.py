@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import shutil
-import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from seqplrp.genomics import Note, tracks
 from seqplrp.methods import PLRP
-from seqplrp.pipeline.chunked import Progress, Result, make_parts, unseen
-from seqplrp.pipeline.executors import Executing, Task, where_it_runs
+from seqplrp.pipeline.chunk_task import Task
+from seqplrp.pipeline.chunked import Progress, Result, unseen
+from seqplrp.pipeline.executors import Executing
 from seqplrp.pipeline.formats import (
     Writing,
     about_run,
@@ -22,11 +20,12 @@ from seqplrp.pipeline.formats import (
     write_formats,
 )
 from seqplrp.pipeline.kept import Kept
-from seqplrp.pipeline.preparing import Prepared, Scan, out_of_memory_told, prepare
-from seqplrp.pipeline.provenance import describe, now
-from seqplrp.pipeline.remark_table import REMARKS, RemarkTable
+from seqplrp.pipeline.preparing import Prepared, Scan
+from seqplrp.pipeline.provenance import now
+from seqplrp.pipeline.remark_table import REMARKS
 from seqplrp.pipeline.request import Request, read_records
 from seqplrp.pipeline.session import chunks_of
+from seqplrp.pipeline.whole_run import MadeParts, made_parts
 from seqplrp.storage import RunDirectory
 
 _LIBRARIES = ("torch", "numpy", "pandas", "h5py", "pybigtools")
@@ -42,51 +41,33 @@ def run(request: Request, place: RunDirectory, progress: Progress = unseen, how:
     SeqplrpError
         For whatever the user can mend. Parts that are finished then stay, and the run can be gone on with.
     """
-    began, result = time.monotonic(), Result()
-    how = how or Executing()
-    how.check()
-    place.check()
-    with out_of_memory_told():
-        prepared = where_it_runs(prepare(request), how)
-        request = prepared.request  # as it suits the model
-        described = describe(request, prepared.models, prepared.session, prepared.contents.sha256)
-        with place.opened(described) as still_there:
-            kept = Kept.of(place.parts, described)
-            with RemarkTable(place.parts / REMARKS) as remarks:
-                tasks = _tasks(prepared, kept, remarks.append)
-                parts = make_parts(prepared, kept, tasks, result, still_there=still_there, progress=progress, how=how)
-            still_there()
-            with place.finishing() as stage, progress("writing", None):
-                begun = prepared.provenance("explain", (*_LIBRARIES, *libraries_of(request.formats)))
-                genome = request.source.sizes()
-                _write(prepared, place, stage, parts, genome, about_run(begun, prepared.session.names), result)
-                if remarks.count:
-                    shutil.copyfile(place.parts / REMARKS, stage / REMARKS)
-                    result.notes[_remarked(prepared.scan)] = None
-                result.wall_seconds = time.monotonic() - began
-                manifest = json.dumps(_manifest(prepared, begun, genome is not None, result), indent=1) + "\n"
-                (stage / "manifest.json").write_text(manifest, encoding="utf-8")
+    result = Result()
+    with made_parts(request, place, _tasks, result, progress=progress, how=how) as made:
+        prepared = made.prepared
+        formats, names = prepared.request.formats, prepared.session.names
+        begun = prepared.provenance("explain", (*_LIBRARIES, *libraries_of(formats)))
+        genome = prepared.request.source.sizes()
+        _write(made, place.out, genome, about_run(begun, names), result)
+        if made.remarks:
+            result.notes[_remarked(prepared.scan)] = None
+        result.wall_seconds = made.seconds()
+        made.write_manifest(_manifest(prepared, begun, genome is not None, result))
     return result
 
 
 def _write(
-    prepared: Prepared,
-    place: RunDirectory,
-    stage: Path,
-    parts: Sequence[Path],
-    genome: Mapping[str, int] | None,
-    about: Mapping[str, Any],
-    result: Result,
+    made: MadeParts, out: Path, genome: Mapping[str, int] | None, about: Mapping[str, Any], result: Result
 ) -> None:
-    """Make the files that were asked for of the parts, and note what is to be told of them."""
-    request, suffixes, index = prepared.request, output_suffixes(prepared.session.names), stage / "index.sqlite"
+    """Make the files that were asked for, and note what is to be told of them as they will stand in `out`."""
+    request, parts, stage = made.prepared.request, made.parts, made.stage
+    suffixes, index = output_suffixes(made.prepared.session.names), stage / "index.sqlite"
     with tracks.joined_parts(parts, index, genome=genome) as spools:
         outputs = [
             Writing(spool, parts, suffix, request.overlaps, about)
             for spool, suffix in zip(spools, suffixes, strict=True)
         ]
         write_formats(request.formats, stage, outputs)
-        result.commands = next_commands(request.formats, place.out, outputs)
+        result.commands = next_commands(request.formats, out, outputs)
         for contig in spools[0].index.doubtful_contigs():
             result.notes[_doubtful(contig)] = None
     index.unlink()

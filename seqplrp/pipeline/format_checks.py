@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import select
+import signal
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -75,7 +78,7 @@ def check_format(form: str | Format, *, read: Reader | None = None) -> None:
 
     Notes
     -----
-    The full disk is a limit on the size of this process's files (``RLIMIT_FSIZE``), for the moment of one call.
+    The full disk is a limit on the size of files (``RLIMIT_FSIZE``) in a copy of this process; not on Windows.
     """
     name = form if isinstance(form, str) else repr(form)
     if isinstance(form, str):
@@ -166,28 +169,58 @@ def _check_values(name: str, case: _Case, out: Path, what: Writing, read: Reader
 def _check_full_disk(name: str, form: Format, out: Path, what: Writing, largest: int) -> None:
     """Check that a file that is cut short is an error, of the kinds that commands tell in one line."""
     out.mkdir()
-    try:
-        with _files_of_at_most(largest // 2):
-            write_format(form, out, [what])
-    except (SeqplrpError, OSError):
+    end = _in_a_child(lambda: _end_of(form, out, what, largest // 2))
+    if end == _TOLD:
         return
-    except Exception as error:  # a traceback for a full disk
-        what_failed = f"is told as {type(error).__name__}, which no user can read"
-        raise _failed(name, "a full disk", what_failed, "let OSError through, or raise SeqplrpError") from error
-    raise _failed(name, "a full disk", "cuts files short without an error", "close what you open in a with block")
+    if end == _SHORT:
+        raise _failed(name, "a full disk", "cuts files short without an error", "close what you open in a with block")
+    raise _failed(name, "a full disk", end, "let OSError through, or raise SeqplrpError")
 
 
-@contextmanager
-def _files_of_at_most(size: int) -> Iterator[None]:
-    """Let no file of this process grow beyond a size: writing on fails as on a full disk."""
+_TOLD, _SHORT = "told", "short"
+_PATIENCE = 120  # seconds for some small files
+
+
+def _end_of(form: Format, out: Path, what: Writing, size: int) -> str:
+    """Write where no file of this process can grow beyond a size, as on a full disk; say how that ended."""
     import resource  # not on every system
 
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
     try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        write_format(form, out, [what])
+    except (SeqplrpError, OSError):
+        return _TOLD
+    except Exception as error:  # a traceback for a full disk
+        return f"is told as {type(error).__name__}, which no user can read"
+    return _SHORT
+
+
+def _in_a_child(call: Callable[[], str]) -> str:
+    """Call in a copy of this process, and return the text that it gives.
+
+    The limit holds for all files of a process, and what a library leaves open when it fails can end the process later.
+    """
+    reading, writing = os.pipe()
+    with warnings.catch_warnings():
+        warnings.simplefilter(
+            "ignore", DeprecationWarning
+        )  # threads of others do not go on in the copy: none is needed
+        child = os.fork()
+    if child == 0:
+        try:
+            os.write(writing, call().encode())
+        finally:
+            os._exit(0)  # nothing of this process's is closed, flushed or told twice
+    os.close(writing)
+    with open(reading, "rb") as answer:
+        came, _, _ = select.select([answer], [], [], _PATIENCE)
+        end = answer.read().decode() if came else ""
+    if not came:
+        os.kill(child, signal.SIGKILL)
+    _, status = os.waitpid(child, 0)
+    if not came:
+        return f"does not end within {_PATIENCE} s"
+    return end or f"ends the process ({os.waitstatus_to_exitcode(status)})"
 
 
 def _parts(folder: Path, case: _Case) -> list[Path]:

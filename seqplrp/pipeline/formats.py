@@ -242,26 +242,50 @@ def about_run(provenance: Mapping[str, Any], names: Sequence[str]) -> dict[str, 
     }
 
 
-def check_one_length(formats: Iterable[str], one: tuple[str, int], other: tuple[str, int]) -> None:
-    """Raise where a format needs records of one length and two records, each an id and its length, differ."""
-    for name in formats:
-        if FORMATS[name].one_length and one[1] != other[1]:
-            raise SeqplrpError(
-                "--formats",
-                f"{name} needs records of one length, {one[0]!r} has {one[1]} bases and {other[0]!r} {other[1]}",
-                f"leave {name} out, or cut the records to one length",
-            )
+def suited_to_lengths(
+    formats: Sequence[str], one: tuple[str, int], other: tuple[str, int], *, given: bool
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Leave out formats that need records of one length where two records, each an id and its length, differ.
+
+    Parameters
+    ----------
+    formats : sequence of str
+        What is to be written.
+    one, other : tuple of str and int
+        A shortest and a longest record.
+    given : bool
+        Whether the user named these formats: then none is left out, but there is an error.
+
+    Returns
+    -------
+    formats : tuple of str
+        What can be written.
+    notes : tuple of str
+        What was left out, and why.
+    """
+    fitting = tuple(name for name in formats if one[1] == other[1] or not FORMATS[name].one_length)
+    why = f"needs records of one length, {one[0]!r} has {one[1]} bases and {other[0]!r} {other[1]}"
+    return _left_out(formats, fitting, why, "cut the records to one length", given=given)
 
 
-def check_hypothetical(formats: Iterable[str], there: bool) -> None:
-    """Raise where a format needs hypothetical contributions and the method has none."""
-    for name in formats:
-        if FORMATS[name].hypothetical and not there:
-            raise SeqplrpError(
-                "--formats",
-                f"{name} holds hypothetical contributions, which this method does not have",
-                f"leave {name} out, or give the first layer a rule such as epsilon or gamma",
-            )
+def suited_to_maps(
+    formats: Sequence[str], has_hypothetical: bool, *, given: bool
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Leave out formats that need hypothetical contributions where the method has none; see `suited_to_lengths`."""
+    fitting = tuple(name for name in formats if has_hypothetical or not FORMATS[name].hypothetical)
+    why = "holds hypothetical contributions, which this method does not have"
+    return _left_out(formats, fitting, why, "give the first layer a rule such as epsilon or gamma", given=given)
+
+
+def _left_out(
+    formats: Sequence[str], fitting: tuple[str, ...], why: str, otherwise: str, *, given: bool
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    unfit = [name for name in formats if name not in fitting]
+    if unfit and given:
+        raise SeqplrpError(
+            "--formats", f"{unfit[0]} {why}", f"write --formats {','.join(fitting or ('npz', 'tsv'))}, or {otherwise}"
+        )
+    return fitting, tuple(f"{name} was left out: it {why}" for name in unfit)
 
 
 def write_formats(formats: Iterable[str], out: Path, outputs: Sequence[Writing]) -> None:

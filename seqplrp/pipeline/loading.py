@@ -9,7 +9,8 @@ from pathlib import Path
 from torch import nn
 
 from seqplrp.errors import SeqplrpError
-from seqplrp.models import ModelConfig, load_callable_model, load_model
+from seqplrp.lrp import Program
+from seqplrp.models import ModelConfig, load_callable_model, load_model, program_inputs
 
 
 @dataclass(frozen=True)
@@ -24,11 +25,27 @@ class Loaded:
         In evaluation mode, on the CPU.
     config : ModelConfig, optional
         Its description, if seqplrp trained it.
+    notes : tuple of str
+        What a reader of its maps must know of it.
     """
 
     name: str
     module: nn.Module
     config: ModelConfig | None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def length(self) -> int | None:
+        """The bases of a sequence that it was trained or exported for; None where it does not say."""
+        if self.config is not None:
+            return self.config.length
+        if not isinstance(self.module, Program):
+            return None
+        sizes = list(program_inputs(self.module)[0][1:])
+        if len(sizes) != 2 or 4 not in sizes:  # no one-hot sequences: running it tells what is wrong
+            return None
+        sizes.remove(4)
+        return sizes[0]
 
 
 def load_models(names: Sequence[str], weights: Sequence[Path], *, trust_pickle: bool) -> tuple[Loaded, ...]:
@@ -55,9 +72,19 @@ def _is_callable(name: str) -> bool:
     return ":" in name and not Path(name).exists()
 
 
+def _means_code(name: str) -> bool:
+    """Say whether a file of Python, or the module in one, is named without what in it makes the model."""
+    if ":" in name or Path(name).is_dir():
+        return False
+    return name.endswith(".py") or (not Path(name).exists() and Path(*name.split(".")).with_suffix(".py").is_file())
+
+
 def _paired(names: Sequence[str], weights: Sequence[Path]) -> list[tuple[str, Path | None]]:
     """Give each callable its weights."""
     callables = [name for name in names if _is_callable(name)]
+    for name in names:
+        if _means_code(name):
+            load_callable_model(name)  # says what to write instead
     if weights and not callables:
         raise SeqplrpError(
             "--weights",
@@ -78,7 +105,8 @@ def _paired(names: Sequence[str], weights: Sequence[Path]) -> list[tuple[str, Pa
 
 def _load(name: str, weights: Path | None, trust_pickle: bool) -> Loaded:
     if _is_callable(name):
-        module = load_callable_model(name, weights, trust_pickle=trust_pickle)
-        return Loaded(name if weights is None else f"{name} {weights}", module, None)
+        notes: list[str] = []
+        module = load_callable_model(name, weights, trust_pickle=trust_pickle, note=notes.append)
+        return Loaded(name if weights is None else f"{name} {weights}", module, None, tuple(notes))
     model = load_model(name, trust_pickle=trust_pickle)
     return Loaded(name, model, getattr(model, "config", None))

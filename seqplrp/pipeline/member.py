@@ -122,12 +122,17 @@ class Member:
         x, others = one_hot([record.sequence]), rows_of(self._further, [row])
         self._check_fits_program(record, x, others, place)
         parameter = next((p for p in self._module.parameters() if p.is_floating_point()), x)
+        inputs = _moved((x, *others), parameter.device, parameter.dtype)
         try:
             with torch.inference_mode():
-                output = self._run(self._module, *_moved((x, *others), parameter.device, parameter.dtype))
+                output = self._run(self._module, *inputs)
         except SeqplrpError:
             raise
         except Exception as error:  # a user's own forward may raise anything
+            if self._takes_the_other_layout(inputs):
+                taken, other = ("(N, 4, L)", "NCL") if self._settings.layout == "NLC" else ("(N, L, 4)", "NLC")
+                what = f"is {self._settings.layout}, and {self.name} takes {taken}"
+                raise SeqplrpError("--layout", what, f"give --layout {other}") from error
             raise self._failed(record, place, error) from error
         leaves = [leaf for leaf in tree_leaves(output) if isinstance(leaf, Tensor)]
         if not all(bool(torch.isfinite(leaf).all()) for leaf in leaves):
@@ -138,6 +143,16 @@ class Member:
             )
         shape = scores_of(output, self._score, self._spec).shape
         return 1 if len(shape) == 1 else shape[1]
+
+    def _takes_the_other_layout(self, inputs: Sequence[Tensor]) -> bool:
+        """Say whether the model runs on inputs that it failed on, their channels on the other axis."""
+        x, *others = inputs
+        try:
+            with torch.inference_mode():
+                self._run(self._module, x.transpose(1, 2), *others)
+        except Exception:  # fails either way: the first failure is what tells
+            return False
+        return True
 
     def _failed(self, record: Record, place: str, error: Exception) -> SeqplrpError:
         given = [

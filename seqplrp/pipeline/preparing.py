@@ -12,10 +12,8 @@ import torch
 
 from seqplrp.errors import SeqplrpError, as_options
 from seqplrp.genomics import tracks
-from seqplrp.lrp import Program
-from seqplrp.models import program_inputs
 from seqplrp.pipeline.contents import Contents
-from seqplrp.pipeline.formats import check_hypothetical, check_one_length
+from seqplrp.pipeline.formats import suited_to_lengths, suited_to_maps
 from seqplrp.pipeline.further import read_further
 from seqplrp.pipeline.loading import Loaded, load_models
 from seqplrp.pipeline.provenance import provenance
@@ -64,7 +62,7 @@ class Prepared:
     contents : Contents
         What the input's files held when all this was found.
     notes : tuple of str
-        What a user must know of how the input is read.
+        What a user must know of the models, and of how the input is read.
     """
 
     request: Request
@@ -93,31 +91,24 @@ def prepare(request: Request) -> Prepared:
     models = load_models(request.models, request.weights, trust_pickle=request.trust_pickle)
     request = replace(request, source=request.source.for_length(_only_length(models)))
     contents = Contents((*request.source.files, *request.further))
-    notes = request.source.notes()
+    notes = (*dict.fromkeys(note for model in models for note in model.notes), *request.source.notes())
     scan = _scan(request)
+    ends = [(one.record.id, len(one.record)) for one in (scan.shortest, scan.longest)]
+    formats, unequal = suited_to_lengths(request.formats, *ends, given=request.formats_given)
+    request = replace(request, formats=formats)
     for model in models:
         _check_model_takes(model, scan)
     session = session_of(request, scan, models)
-    check_hypothetical(request.formats, session.has_hypothetical)
+    formats, unmade = suited_to_maps(formats, session.has_hypothetical, given=request.formats_given)
     contents.hash()
-    return Prepared(request, scan, models, session, contents, notes)
+    request = replace(request, formats=formats)
+    return Prepared(request, scan, models, session, contents, (*notes, *unequal, *unmade))
 
 
 def _only_length(models: Iterable[Loaded]) -> int | None:
     """Return the one length that a model is known to take; None where none is known to take one only."""
-    return next((length for model in models if (length := _length_of(model)) is not None), None)
-
-
-def _length_of(model: Loaded) -> int | None:
-    if model.config is not None:
-        return None if model.config.flexible_length else model.config.length
-    if not isinstance(model.module, Program):
-        return None
-    sizes = list(program_inputs(model.module)[0][1:])
-    if len(sizes) != 2 or 4 not in sizes:  # no one-hot sequences: running it tells what is wrong
-        return None
-    sizes.remove(4)
-    return sizes[0]
+    fixed = (model.length for model in models if model.config is None or not model.config.flexible_length)
+    return next((length for length in fixed if length is not None), None)
 
 
 def _scan(request: Request) -> Scan:
@@ -138,7 +129,6 @@ def _scan(request: Request) -> Scan:
     if shortest is None or longest is None:  # a file without a record is an error, but all may have been left out
         told = ", ".join(f"{number} {kind}" for kind, number in remarks.items())
         raise SeqplrpError(request.source.path, f"leaves no sequence to explain ({told})", "check what it names")
-    check_one_length(request.formats, *((one.record.id, len(one.record)) for one in (shortest, longest)))
     return Scan(count, bases, shortest, longest, places, remarks)
 
 
@@ -156,10 +146,8 @@ def _check_model_takes(model: Loaded, scan: Scan) -> None:
             )
 
 
-def session_of(request: Request, scan: Scan, models: tuple[Loaded, ...] | None = None) -> Session:
-    """Make models ready to explain chunks of an input that was found sound; they are loaded unless given."""
-    if models is None:
-        models = load_models(request.models, request.weights, trust_pickle=request.trust_pickle)
+def session_of(request: Request, scan: Scan, models: tuple[Loaded, ...]) -> Session:
+    """Make models ready to explain chunks of an input that was found sound."""
     further = read_further(request.further, scan.sequences)
     torch.manual_seed(request.seed)
     return Session(

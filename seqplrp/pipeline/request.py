@@ -37,7 +37,7 @@ class Request:
     targets : tuple of str or None
         Each an output's number, a class's name, "predicted" or ``module:function``; None alone where there is one.
     formats : tuple of str
-        Of `seqplrp.pipeline.explaining.FORMATS`.
+        Of `seqplrp.pipeline.FORMATS`.
     batch_size : int, optional
         Sequences at a time.
     device : str
@@ -58,6 +58,8 @@ class Request:
         Sequences (or variants) of a chunk, the unit that is finished or not there.
     overlaps : {"average", "split"}
         What tracks have where records overlap; see `seqplrp.genomics.tracks.along_the_genome`.
+    formats_given : bool
+        Whether the user named the formats; if not, those that the maps can't be written as are left out, with a note.
     """
 
     models: tuple[str, ...]
@@ -78,6 +80,12 @@ class Request:
     further: tuple[Path, ...] = ()
     chunk_size: int = CHUNK_RECORDS
     overlaps: tracks.Overlaps = "average"
+    formats_given: bool = True
+
+    @property
+    def read(self) -> tuple[str | Path, ...]:
+        """All that is read, none of which may be replaced: models (or the names of the user's code), and files."""
+        return (*self.models, *self.weights, *self.source.files, *self.further)
 
     def settings(self) -> Settings:
         """Return how to run the models.
@@ -85,7 +93,7 @@ class Request:
         Raises
         ------
         SeqplrpError
-            For a layout that is none.
+            For a layout or a way to treat overlaps that is none, and for a chunk of no sequence.
         """
         if self.chunk_size < 1:
             raise SeqplrpError("--chunk-size", f"is {self.chunk_size}", "give 1 or more")

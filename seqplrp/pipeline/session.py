@@ -242,9 +242,8 @@ class Session:
         ids = np.array([record.id for record in records], dtype=object)
         in_input = [first + row for row in rows]
         began = time.perf_counter()
-        found = [member.explain(x, self._indices, ids.tolist(), in_input) for member in self.members]
-        of_targets = [list(own) for own in zip(*found, strict=True)]  # for each target, one explanation a model
-        wholes = [own[0] if len(own) == 1 else together(own) for own in of_targets]
+        of_targets = self._by_target(self.members, x, ids.tolist(), in_input)
+        wholes = [_whole(own) for own in of_targets]
         explained = tuple(map(_explained, wholes))
         if self._unpruned:
             explained = self._with_unpruned(explained, x, ids.tolist(), in_input)
@@ -273,13 +272,18 @@ class Session:
             seconds=seconds,
         )
 
+    def _by_target(
+        self, members: Sequence[Member], x: Tensor, ids: Sequence[str], rows: Sequence[int]
+    ) -> list[list[Explanation]]:
+        """Return for each target one explanation a model."""
+        found = [member.explain(x, self._indices, ids, rows) for member in members]
+        return [list(own) for own in zip(*found, strict=True)]
+
     def _with_unpruned(
         self, explained: tuple[Explained, ...], x: Tensor, ids: Sequence[str], rows: Sequence[int]
     ) -> tuple[Explained, ...]:
         """Add what the maps would be without their pruning."""
-        found = [member.explain(x, self._indices, ids, rows) for member in self._unpruned]
-        of_targets = [list(own) for own in zip(*found, strict=True)]
-        wholes = [own[0] if len(own) == 1 else together(own) for own in of_targets]
+        wholes = [_whole(own) for own in self._by_target(self._unpruned, x, ids, rows)]
         return tuple(
             replace(one, unpruned=list(whole.hypothetical.numpy()) if whole.has_hypothetical else None)
             for one, whole in zip(explained, wholes, strict=True)
@@ -296,6 +300,11 @@ class Session:
         every = [all_outputs for _, all_outputs in found if all_outputs is not None]
         predicted = np.mean(every, axis=0).argmax(1) if len(every) == len(found) else None
         return np.mean([explained for explained, _ in found], axis=0), predicted
+
+
+def _whole(members: Sequence[Explanation]) -> Explanation:
+    """Return the mean of several models' explanations; that of a single model as it is."""
+    return members[0] if len(members) == 1 else together(members)
 
 
 def _explained(whole: Explanation) -> Explained:

@@ -110,8 +110,31 @@ class FastaSource:
         return self
 
 
+class OfGenome:
+    """What sources of windows of a genome have in common: the files that they read, and what the genome tells."""
+
+    path: Path
+    genome: Path
+    iupac: Iupac
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """All that is read."""
+        return (self.path, self.genome)
+
+    def sizes(self) -> Mapping[str, int]:
+        """Return the sizes of the genome's contigs."""
+        with Genome(self.genome, iupac=self.iupac) as genome:
+            return dict(genome.sizes)
+
+    def notes(self) -> tuple[str, ...]:
+        """Return what was done about an index of the genome that could not be used."""
+        with Genome(self.genome, iupac=self.iupac) as genome:
+            return genome.notes
+
+
 @dataclass(frozen=True)
-class RegionSource:
+class RegionSource(OfGenome):
     """Windows of a genome, one for each region of a BED or narrowPeak file.
 
     Parameters
@@ -137,11 +160,6 @@ class RegionSource:
     format: RegionFormat = "auto"
     iupac: Iupac = "reject"
 
-    @property
-    def files(self) -> tuple[Path, ...]:
-        """All that is read."""
-        return (self.path, self.genome)
-
     def records(self, note: Note) -> Iterator[Record]:
         """Read the sequences, one at a time."""
         with Genome(self.genome, iupac=self.iupac) as genome:
@@ -154,16 +172,6 @@ class RegionSource:
                 edge=self.edge,
                 unknown=self.unknown,
             )
-
-    def sizes(self) -> Mapping[str, int]:
-        """Return the sizes of the genome's contigs."""
-        with Genome(self.genome, iupac=self.iupac) as genome:
-            return dict(genome.sizes)
-
-    def notes(self) -> tuple[str, ...]:
-        """Return what was done about an index of the genome that could not be used."""
-        with Genome(self.genome, iupac=self.iupac) as genome:
-            return genome.notes
 
     def settings(self) -> dict[str, Any]:
         """Return all but the files that decides the records."""

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from seqplrp.errors import SeqplrpError, as_options
 from seqplrp.genomics import AllelePair, Edge, Genome, Iupac, Note, Record, Unknown, read_vcf, variant_windows
+from seqplrp.pipeline.sources import OfGenome
 
 Mismatch = Literal["error", "skip"]
 
 
 @dataclass(frozen=True)
-class VariantSource:
+class VariantSource(OfGenome):
     """Windows of a genome around the variants of a VCF file, two for each: with the reference and the other allele.
 
     Parameters
@@ -42,11 +43,6 @@ class VariantSource:
     iupac: Iupac = "reject"
     filters: tuple[str, ...] | None = None
 
-    @property
-    def files(self) -> tuple[Path, ...]:
-        """All that is read."""
-        return (self.path, self.genome)
-
     def pairs(self, note: Note) -> Iterator[AllelePair]:
         """Read the variants, one at a time."""
         if self.width is None:
@@ -68,16 +64,6 @@ class VariantSource:
         for pair in self.pairs(note):
             yield pair.reference
             yield pair.alternative
-
-    def sizes(self) -> Mapping[str, int]:
-        """Return the sizes of the genome's contigs."""
-        with Genome(self.genome, iupac=self.iupac) as genome:
-            return dict(genome.sizes)
-
-    def notes(self) -> tuple[str, ...]:
-        """Return what was done about an index of the genome that could not be used."""
-        with Genome(self.genome, iupac=self.iupac) as genome:
-            return genome.notes
 
     def settings(self) -> dict[str, Any]:
         """Return all but the files that decides the records."""

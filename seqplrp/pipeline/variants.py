@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import shutil
-import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -19,19 +17,20 @@ import pandas as pd
 from seqplrp.errors import SeqplrpError
 from seqplrp.genomics import AllelePair, Note, Remark, Variant, encode, tracks
 from seqplrp.genomics.tracks import Explained
-from seqplrp.pipeline.chunked import Progress, Result, make_parts, unseen
-from seqplrp.pipeline.executors import Executing, Task, as_text, where_it_runs
+from seqplrp.pipeline.chunk_task import Task, as_text
+from seqplrp.pipeline.chunked import Progress, Result, unseen
+from seqplrp.pipeline.executors import Executing
 from seqplrp.pipeline.formats import join_tables
 from seqplrp.pipeline.growing_arrays import GrowingArrays
 from seqplrp.pipeline.kept import Kept
-from seqplrp.pipeline.preparing import Prepared, out_of_memory_told, prepare
-from seqplrp.pipeline.provenance import describe
-from seqplrp.pipeline.remark_table import REMARKS, RemarkTable
+from seqplrp.pipeline.preparing import Prepared
+from seqplrp.pipeline.remark_table import REMARKS
 from seqplrp.pipeline.request import Request
 from seqplrp.pipeline.session import Chunk
 from seqplrp.pipeline.variant_effects import ALLELES, NEAR, Effect, effect_rows
 from seqplrp.pipeline.variant_logos import LargestChanges
 from seqplrp.pipeline.variant_source import VariantSource
+from seqplrp.pipeline.whole_run import made_parts
 from seqplrp.storage import RunDirectory, naming
 
 _CHUNK_BASES = 1 << 20  # of both alleles, for each target: maps and contributions of a chunk then take about 50 MB
@@ -118,35 +117,15 @@ def run_variants(
     SeqplrpError
         For whatever the user can mend. Parts that are finished then stay, and the run can be gone on with.
     """
-    began, result = time.monotonic(), VariantResult()
-    how = how or Executing()
-    how.check()
-    place.check()
     if "predicted" in request.targets:
         what = "predicted may be another output for each allele, and their scores are compared"
         raise SeqplrpError("--target", what, "name an output")
-    with out_of_memory_told():
-        prepared = where_it_runs(prepare(request), how)
-        described = describe(prepared.request, prepared.models, prepared.session, prepared.contents.sha256)
-        with place.opened(described) as still_there:
-            kept = Kept.of(place.parts, described)
-            with RemarkTable(place.parts / REMARKS) as remarks:
-
-                def note(remark: Remark) -> None:
-                    remarks.append(remark)
-                    result.add_remark(remark)
-
-                tasks = _tasks(prepared, kept, note)
-                parts = make_parts(prepared, kept, tasks, result, still_there=still_there, progress=progress, how=how)
-            still_there()
-            with place.finishing() as stage, progress("writing", None):
-                result.pictures = _write(stage, kept, parts, prepared.session.names, logos)
-                if remarks.count:
-                    shutil.copyfile(place.parts / REMARKS, stage / REMARKS)
-                    result.notes |= dict.fromkeys(_remarked(result))
-                result.wall_seconds = time.monotonic() - began
-                manifest = json.dumps(_manifest(prepared, result), indent=1) + "\n"
-                (stage / "manifest.json").write_text(manifest, encoding="utf-8")
+    result = VariantResult()
+    with made_parts(request, place, _tasks, result, progress=progress, how=how, note=result.add_remark) as made:
+        result.pictures = _write(made.stage, made.kept, made.parts, made.prepared.session.names, logos)
+        result.notes |= dict.fromkeys(_remarked(result))
+        result.wall_seconds = made.seconds()
+        made.write_manifest(_manifest(made.prepared, result))
     return result
 
 

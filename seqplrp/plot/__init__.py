@@ -17,25 +17,27 @@ from seqplrp.plot.heatmaps import HeatMap, ImagePanel, Show, heat_colours, heat_
 from seqplrp.plot.line_panels import line_panels
 from seqplrp.plot.logos import BASE_COLOURS, Renderer, draw_logo, logo_frame, logo_values
 from seqplrp.plot.motifs import MotifCell, information_frame, motif_grid
-from seqplrp.plot.page import (
+from seqplrp.plot.page.tables import (
+    Explorer,
+    PageBlock,
+    PageHeading,
+    PageList,
+    PagePicture,
+    PageTable,
+    PageText,
+    TablesPage,
+)
+from seqplrp.plot.page.tracks import (
     ACCOUNT_COLUMNS,
     DARK_BASE_COLOURS,
     AccountPattern,
-    Explorer,
     PageAccounts,
-    PageBlock,
     PageCheck,
     PageColumn,
-    PageHeading,
     PageLane,
-    PageList,
     PageMark,
-    PagePicture,
     PagePlaces,
-    PageTable,
-    PageText,
     PageTrack,
-    TablesPage,
     TracksPage,
 )
 from seqplrp.plot.panels import LogoTrack, Mark, SequencePanel, comparison_panel, logo_panel

@@ -61,11 +61,16 @@ def draw_glyphs(ax: Axes, frame: pd.DataFrame, *, colours: dict[str, str], font:
 
 
 @cache
+def outline_of(letter: str, font: str) -> TextPath:
+    """Return a letter's outline as the font has it, in the weight that all letters of logos have."""
+    return TextPath((0, 0), letter, size=1, prop=FontProperties(family=font, weight=_WEIGHT))
+
+
+@cache
 def _letter(base: str, font: str, hanging: bool) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.uint8]]:
     """Return a letter's outline: over 0, as wide as logomaker draws it, from 0 to 1 in height."""
-    style = FontProperties(family=font, weight=_WEIGHT)
-    outline = TextPath((0, 0), base, size=1, prop=style)
-    box, widest = outline.get_extents(), TextPath((0, 0), _WIDEST_STRETCH, size=1, prop=style).get_extents()
+    outline = outline_of(base, font)
+    box, widest = outline.get_extents(), outline_of(_WIDEST_STRETCH, font).get_extents()
     stretch = min(_WIDTH / box.width, _WIDTH / widest.width)
     vertices = np.array(outline.vertices, np.float64)
     found = np.empty_like(vertices)

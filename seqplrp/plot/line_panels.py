@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from seqplrp.errors import SeqplrpError
+from seqplrp.plot.axes import legend_beneath, open_axes
 from seqplrp.plot.figures import plain_text
 from seqplrp.plot.sweeps import COLOURS
 from seqplrp.plot.tables import check_columns
@@ -93,7 +94,7 @@ def line_panels(
             axes.set_ylabel(y_label, fontsize=8.5)
     for axes in grid.ravel()[len(panels) :]:
         axes.set_axis_off()
-    _legend(figure, list(grid.ravel()[: len(panels)]), lines)
+    legend_beneath(figure, list(grid.ravel()[: len(panels)]), list(map(str, lines)), handlelength=3)
     if title:
         plain_text(figure.suptitle(title, fontsize=10, fontweight="bold", x=0.01, ha="left"))
     return figure
@@ -135,25 +136,4 @@ def _place(axes: Axes, spread: str, ticks: tuple[Sequence[float], Sequence[str]]
         slanted = max(map(len, ticks[1]), default=0) > 4
         axes.set_xticks(list(ticks[0]), list(ticks[1]), rotation=90 if slanted else 0)
         axes.minorticks_off()
-    axes.tick_params(labelsize=7.5, color="#777777")
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color("#777777")
-
-
-def _legend(figure: Figure, panels: Sequence[Axes], lines: Sequence[str]) -> None:
-    known: dict[str, Any] = {}
-    for axes in panels:
-        for handle, name in zip(*axes.get_legend_handles_labels()):
-            known.setdefault(str(name), handle)
-    names = [str(line) for line in lines if str(line) in known]
-    legend = figure.legend(
-        [known[name] for name in names],
-        names,
-        loc="outside lower center",
-        ncols=min(4, len(names)),
-        fontsize=8,
-        frameon=False,
-        handlelength=3,
-    )
-    for text in legend.get_texts():
-        plain_text(text)
+    open_axes(axes, labelsize=7.5)

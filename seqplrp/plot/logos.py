@@ -24,7 +24,7 @@ tritanopia, their orange and vermillion under deuteranopia (17 and 18 apart in C
 two bases stay at least 28 apart under protanopia, deuteranopia and tritanopia, and a test keeps it so.
 """
 
-_FONT = "DejaVu Sans"  # ships with matplotlib, so a logo looks the same on every machine
+FONT = "DejaVu Sans"  # ships with matplotlib, so a logo looks the same on every machine
 _FADE_BELOW = 0.35
 _MARGIN = 0.08
 
@@ -133,7 +133,7 @@ def draw_logo(
     shown = frame.loc[(frame != 0).any(axis=1)]
     letters = int((frame != 0).to_numpy().sum())
     if renderer == "paths" or (renderer == "auto" and letters > LETTERS_BY_LOGOMAKER):
-        draw_glyphs(ax, shown, colours=BASE_COLOURS, font=_FONT, fade_below=_FADE_BELOW)
+        draw_glyphs(ax, shown, colours=BASE_COLOURS, font=FONT, fade_below=_FADE_BELOW)
     elif len(shown):
         # Imported here: logomaker takes a second to import, which pictures without letters need not wait for.
         import logomaker
@@ -142,7 +142,7 @@ def draw_logo(
             shown,
             ax=ax,
             color_scheme=BASE_COLOURS,
-            font_name=_FONT,
+            font_name=FONT,
             fade_below=_FADE_BELOW,
             baseline_width=0,
         )

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
@@ -12,6 +11,7 @@ from matplotlib.figure import Figure
 
 from seqplrp.errors import SeqplrpError
 from seqplrp.evaluate import MEASURES, PROTOCOL_MEASURES, Measure
+from seqplrp.plot.axes import legend_beneath, open_axes
 from seqplrp.plot.figures import plain_text
 from seqplrp.plot.tables import check_columns
 
@@ -79,7 +79,7 @@ def sweep_curves(
         _style(ax, str(measure), known, label)
     for ax in axes[len(measures) :]:
         ax.set_axis_off()
-    _legend(figure, axes[: len(measures)])
+    legend_beneath(figure, axes[: len(measures)])
     if title:
         plain_text(figure.suptitle(title, fontsize=10, fontweight="bold", x=0.01, ha="left"))
     return figure
@@ -116,25 +116,5 @@ def _draw_line(ax: Axes, rows: pd.DataFrame, family: str, number: int, *, with_b
 def _style(ax: Axes, measure: str, known: Mapping[str, Measure] | None, label: str) -> None:
     plain_text(ax.set_title(measure_title(measure, known), fontsize=9.5, loc="left"))
     plain_text(ax.set_xlabel(label, fontsize=8.5))
-    ax.tick_params(labelsize=7.5, color="#777777")
-    ax.spines[["top", "right"]].set_visible(False)
-    ax.spines[["left", "bottom"]].set_color("#777777")
+    open_axes(ax, labelsize=7.5)
     ax.margins(y=0.12)
-
-
-def _legend(figure: Figure, axes: Sequence[Axes]) -> None:
-    """One legend for all panels, beneath them."""
-    found: dict[str, Any] = {}
-    for ax in axes:
-        for handle, name in zip(*ax.get_legend_handles_labels()):
-            found.setdefault(str(name), handle)
-    legend = figure.legend(
-        list(found.values()),
-        list(found),
-        loc="outside lower center",
-        ncols=min(4, len(found)),
-        fontsize=8,
-        frameon=False,
-    )
-    for text in legend.get_texts():
-        plain_text(text)

@@ -15,6 +15,7 @@ from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 from matplotlib.transforms import Bbox
 
 from seqplrp.errors import SeqplrpError
+from seqplrp.plot.axes import open_axes
 from seqplrp.plot.figures import plain_text
 from seqplrp.plot.sweeps import COLOURS
 from seqplrp.plot.tables import check_columns
@@ -78,9 +79,7 @@ def trade_off(
     ax.margins(x=0.08, y=0.08)
     plain_text(ax.set_xlabel(x_label, fontsize=9))
     plain_text(ax.set_ylabel(y_label, fontsize=9))
-    ax.tick_params(labelsize=8, color="#777777")
-    ax.spines[["top", "right"]].set_visible(False)
-    ax.spines[["left", "bottom"]].set_color("#777777")
+    open_axes(ax, labelsize=8)
     if log_x:
         ax.xaxis.set_major_locator(LogLocator(base=10, subs=(1.0, 2.0, 5.0)))
         ax.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))

@@ -18,11 +18,12 @@ from seqplrp.recovery.audit import (
     pool_strides,
     run_audit,
 )
+from seqplrp.recovery.best_windows import BestWindows
 from seqplrp.recovery.causal import CausalTruth, causal_truth
 from seqplrp.recovery.discovery import Discovery, compare_with_truth, relatives
 from seqplrp.recovery.explanations import ExplanationSet, read_explanations
 from seqplrp.recovery.filter_report import ALIKE, FilterReport, report_filters
-from seqplrp.recovery.filters import BestWindows, FilterTally, LayerFilter, leading_filters
+from seqplrp.recovery.filters import FilterTally, LayerFilter, leading_filters
 from seqplrp.recovery.first_layers import FirstLayer, first_layers
 from seqplrp.recovery.kmers import peak_kmers
 from seqplrp.recovery.labels import read_labels

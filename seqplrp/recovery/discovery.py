@@ -181,7 +181,7 @@ def _library_with(truth: Sequence[Motif], library: Sequence[Motif]) -> tuple[lis
     known = list(library)
     at: list[int] = []
     for motif in truth:
-        alike = [n for n, one in enumerate(known) if _same(one, motif)]
+        alike = [n for n, one in enumerate(known) if same_matrix(one, motif)]
         if not alike:
             alike = [len(known)]
             known.append(motif)
@@ -226,7 +226,7 @@ def _found_table(
         likely = [m for m in matches[number].values() if m.shared_bits >= FEWEST_SHARED_BITS]
         best = likely[0] if likely else None
         mine = [truth[column] for column in np.flatnonzero(by_family[number]).tolist()]
-        mine.sort(key=lambda t: min((m.p for m in likely if _same(m.target, t)), default=1.0))
+        mine.sort(key=lambda t: min((m.p for m in likely if same_matrix(m.target, t)), default=1.0))
         alike = best is not None and best.q <= level
         kind = "true" if hit[number] else "relative" if mine else "other" if alike else "unknown"
         rows.append(
@@ -247,8 +247,9 @@ def _found_table(
     return pd.DataFrame(rows, columns=[*columns, "truth"])
 
 
-def _same(one: Motif, other: Motif) -> bool:
-    return one.width == other.width and np.allclose(one.probabilities, other.probabilities, rtol=0, atol=SAME_MATRIX)
+def same_matrix(one: Motif, other: Motif, *, within: float = SAME_MATRIX) -> bool:
+    """Say whether two matrices are one but for the digits that a file kept."""
+    return one.width == other.width and np.allclose(one.probabilities, other.probabilities, rtol=0, atol=within)
 
 
 def _seqlets(one: Pattern | Motif) -> float:

@@ -9,24 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import chi2
 
 from seqplrp.errors import SeqplrpError
 from seqplrp.genomics.motifs import Motif
+from seqplrp.recovery.best_windows import Batch, BestWindows, best_of_each, merged, no_windows, whole_windows
+from seqplrp.recovery.informative_cores import background_of, informative_core
 from seqplrp.recovery.layer_reading import Reading
-from seqplrp.recovery.truth import UNINFORMATIVE_BITS
 
 FEWEST_WINDOWS = 10
 """Fewer windows say nothing: random ones agree by 0.2 bit a position then."""
 
-FEWEST_POSITIONS = 3
-"""Positions that must stand out from the background before windows are called a motif."""
-
-_CHANCE = 0.01  # of any position standing out in random windows
 _PSEUDOCOUNT = 1.0  # sites of background composition
 
 Floats = npt.NDArray[np.float64]
@@ -51,39 +47,6 @@ class Geometry(Protocol):
     @property
     def dilation(self) -> int:
         """Input positions from one that is read to the next."""
-
-
-@dataclass(frozen=True)
-class BestWindows:
-    """The windows of a filter with the highest relevance, from the highest down.
-
-    Attributes
-    ----------
-    codes : ndarray of uint8, shape (K, W)
-        Their bases, A = 0 ... T = 3.
-    relevance : ndarray of float64, shape (K,)
-        What the filter carries there, above 0.
-    ids : tuple of str
-        Their sequences.
-    starts : ndarray of int64, shape (K,)
-        Where they start in those, 0-based, from the left whatever the strand.
-    strands : tuple of {"+", "-"}
-        "-" where the layer reads the reverse complement; `codes` are what it reads.
-    """
-
-    codes: Codes
-    relevance: Floats
-    ids: tuple[str, ...]
-    starts: npt.NDArray[np.int64]
-    strands: tuple[Literal["+", "-"], ...]
-
-    def __len__(self) -> int:
-        """Return the number of windows."""
-        return len(self.codes)
-
-    def counts(self) -> npt.NDArray[np.int64]:
-        """Return how often each base stands at each position: (W, 4)."""
-        return np.stack([(self.codes == base).sum(0) for base in range(4)], axis=1)
 
 
 @dataclass(frozen=True)
@@ -203,7 +166,7 @@ class FilterTally:
         self.bases = np.zeros(4, dtype=np.int64)
         self.positive, self.negative, self.left_out = (np.zeros(filters) for _ in range(3))
         self.active, self.leading = (np.zeros(filters, dtype=np.int64) for _ in range(2))
-        self._kept = _no_windows(filters, self.width)
+        self._kept = no_windows(filters, self.width)
 
     def add(self, relevance: Any, codes: npt.ArrayLike, ids: Sequence[str], reading: Reading | None = None) -> None:
         """Count a batch in.
@@ -231,7 +194,7 @@ class FilterTally:
         if reading.reverse:
             letters = np.where(letters < 4, 3 - letters, letters)[:, ::-1]
         starts = np.arange(values.shape[2]) * self.geometry.stride - self.geometry.padding - reading.left
-        whole = _whole_windows(letters, starts, self.width, reading)
+        whole = whole_windows(letters, starts, self.width, reading)
         above = np.maximum(values, 0)
         carried = above.sum(2, dtype=np.float64)
         self.positive += carried.sum(0)
@@ -242,8 +205,8 @@ class FilterTally:
         above = np.where(whole[:, None, :], above, 0)
         self.left_out += (carried - above.sum(2, dtype=np.float64)).sum(0)
         self.bases += np.bincount(letters.ravel(), minlength=5)[:4]
-        found = _best_of_each(above, starts, self.width, self.per_sequence)
-        self._kept = _merged(self._kept, _Batch(letters, ids, reading.reverse, self.sequences), found, self.top)
+        found = best_of_each(above, starts, self.width, self.per_sequence)
+        self._kept = merged(self._kept, Batch(letters, ids, reading.reverse, self.sequences), found, self.top)
         self.sequences += len(letters)
 
     def _check(self, values: npt.NDArray[Any], letters: Codes, ids: Sequence[str], reading: Reading) -> None:
@@ -309,11 +272,6 @@ def leading_filters(tallies: Sequence[FilterTally], *, fewest: int = FEWEST_WIND
     return sorted(found, key=lambda one: (-one.share, -one.absolute_share))
 
 
-def background_of(bases: npt.NDArray[np.int64]) -> Floats:
-    """Return base frequencies from counts, one added to each so that none is 0."""
-    return np.asarray((bases + 1) / (bases.sum() + 4))
-
-
 def _describe(
     tally: FilterTally, index: int, positive: float, absolute: float, background: Floats, fewest: int
 ) -> LayerFilter:
@@ -343,142 +301,4 @@ def _describe(
         windows,
         motif,
         core,
-    )
-
-
-def informative_core(counts: npt.ArrayLike, background: npt.ArrayLike) -> tuple[int, int] | None:
-    """Find the part of a count matrix between its first and last position that stand out from the background.
-
-    A position stands out if its frequencies p differ from the background b by at least 0.1 bit, and by more than random
-    windows do: the likelihood-ratio statistic ``2 n ln(2) sum p log2(p / b)`` of n windows follows a chi-squared
-    distribution of 3 degrees of freedom there, of which the upper hundredth is taken, divided by the number of
-    positions (Bonferroni).
-
-    Parameters
-    ----------
-    counts : array, shape (W, 4)
-        Whole windows: rows of one sum.
-    background : array of 4
-        Base frequencies, above 0.
-
-    Returns
-    -------
-    (start, end) or None
-        0-based, half-open; None if fewer than 3 positions stand out.
-    """
-    table = np.asarray(counts, dtype=np.float64)
-    totals = table.sum(1, keepdims=True)
-    if not totals.all():
-        return None
-    p = table / totals
-    bits = (p * np.log2(np.where(p > 0, p, 1.0) / np.asarray(background))).sum(1)
-    limit = chi2.isf(_CHANCE / len(table), 3) / (2 * np.log(2) * totals[:, 0])
-    clear = np.flatnonzero(bits >= np.maximum(limit, UNINFORMATIVE_BITS))
-    if len(clear) < FEWEST_POSITIONS:
-        return None
-    return int(clear[0]), int(clear[-1]) + 1
-
-
-@dataclass(frozen=True)
-class _Kept:
-    """The best windows of all filters, (C, K) each, from the highest relevance down; 0 where there is none."""
-
-    relevance: Floats
-    order: npt.NDArray[np.int64]  # number of the sequence: the earlier one goes first among equals
-    starts: npt.NDArray[np.int64]
-    codes: Codes  # (C, K, W)
-    ids: npt.NDArray[np.object_]
-    reverse: npt.NDArray[np.bool_]
-
-
-def _no_windows(filters: int, width: int) -> _Kept:
-    integers = np.zeros((filters, 0), dtype=np.int64)
-    return _Kept(
-        np.zeros((filters, 0)),
-        integers,
-        integers,
-        np.zeros((filters, 0, width), dtype=np.uint8),
-        np.zeros((filters, 0), dtype=object),
-        np.zeros((filters, 0), dtype=bool),
-    )
-
-
-def _whole_windows(
-    letters: Codes, starts: npt.NDArray[np.int64], width: int, reading: Reading
-) -> npt.NDArray[np.bool_]:
-    """Tell which windows lie on what is read of the sequence and hold no N: (N, L_out)."""
-    length = letters.shape[1]
-    unknown = np.zeros((len(letters), length + 1), dtype=np.int64)
-    unknown[:, 1:] = (letters > 3).cumsum(1)
-    inside = (starts >= max(0, -reading.left)) & (starts + width <= length + min(0, reading.right))
-    left, right = (np.clip(at, 0, length) for at in (starts, starts + width))
-    return np.asarray(inside & (unknown[:, right] == unknown[:, left]))
-
-
-@dataclass(frozen=True)
-class _Found:
-    """The best windows of each sequence of a batch, one row a sequence and turn, as (N * turns, C)."""
-
-    relevance: npt.NDArray[Any]
-    rows: npt.NDArray[np.int64]
-    starts: npt.NDArray[np.int64]
-
-
-def _best_of_each(above: npt.NDArray[Any], starts: npt.NDArray[np.int64], width: int, turns: int) -> _Found:
-    """Take the highest window of each sequence and filter, then the highest that does not overlap it, and so on.
-
-    What is taken is set to 0 in `above`.
-    """
-    relevance, places = [], []
-    stride = int(starts[1] - starts[0]) if len(starts) > 1 else 1
-    beside = np.arange(1 - width, width)
-    beside = beside[beside % stride == 0] // stride
-    for turn in range(turns):
-        at = above.argmax(2)
-        relevance.append(np.take_along_axis(above, at[:, :, None], 2)[:, :, 0])
-        places.append(starts[at])
-        if turn + 1 < turns:
-            # Clipping can't hit a window that does not overlap: those at the ends are nearer than the ones clipped.
-            overlapping = np.clip(at[:, :, None] + beside, 0, len(starts) - 1)
-            np.put_along_axis(above, overlapping, 0, 2)
-    rows = np.tile(np.arange(len(above)), turns)
-    return _Found(np.concatenate(relevance), rows, np.concatenate(places))
-
-
-@dataclass(frozen=True)
-class _Batch:
-    """Sequences as they are read (turned, if reversed), and how many came before them."""
-
-    letters: Codes
-    ids: Sequence[str]
-    reverse: bool
-    before: int
-
-
-def _merged(kept: _Kept, batch: _Batch, found: _Found, top: int) -> _Kept:
-    """Merge a batch's best windows into those kept so far."""
-    filters, old = kept.relevance.shape
-    width = kept.codes.shape[2]
-    new_starts = batch.letters.shape[1] - width - found.starts if batch.reverse else found.starts
-    relevance = np.concatenate([kept.relevance, found.relevance.T], axis=1)
-    order = np.concatenate([kept.order, np.tile(found.rows + batch.before, (filters, 1))], axis=1)
-    starts = np.concatenate([kept.starts, new_starts.T], axis=1)
-    chosen = np.lexsort((starts, order, -relevance), axis=1)[:, :top]
-    picked = np.take_along_axis(relevance, chosen, 1)
-    most = int((picked > 0).sum(1).max(initial=0))
-    chosen, picked = chosen[:, :most], picked[:, :most]
-
-    codes = np.zeros((*chosen.shape, width), dtype=np.uint8)
-    names, reverse = np.full(chosen.shape, "", dtype=object), np.zeros(chosen.shape, dtype=bool)
-    at = np.nonzero(chosen < old)
-    for into, source in ((codes, kept.codes), (names, kept.ids), (reverse, kept.reverse)):
-        into[at] = source[at[0], chosen[at]]
-    at = np.nonzero((chosen >= old) & (picked > 0))
-    rows = found.rows[chosen[at] - old]
-    first = found.starts.T[at[0], chosen[at] - old]
-    codes[at] = batch.letters[rows[:, None], first[:, None] + np.arange(width)]
-    names[at] = np.array(list(batch.ids), dtype=object)[rows]
-    reverse[at] = batch.reverse
-    return _Kept(
-        picked, np.take_along_axis(order, chosen, 1), np.take_along_axis(starts, chosen, 1), codes, names, reverse
     )

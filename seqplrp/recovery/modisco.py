@@ -17,7 +17,7 @@ import pandas as pd
 from seqplrp.errors import SeqplrpError, first_line
 from seqplrp.genomics.motifs import Motif
 from seqplrp.genomics.tracks import RelevanceArrays
-from seqplrp.recovery.filters import background_of, informative_core
+from seqplrp.recovery.informative_cores import background_of, informative_core
 from seqplrp.recovery.patterns import MEMBER_COLUMNS, Pattern
 from seqplrp.storage import npz_arrays, stored
 

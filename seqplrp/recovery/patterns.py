@@ -16,7 +16,7 @@ from scipy.stats import binom
 from seqplrp.errors import SeqplrpError
 from seqplrp.genomics import dinucleotide_shuffle
 from seqplrp.genomics.motifs import Motif
-from seqplrp.recovery.filters import background_of, informative_core
+from seqplrp.recovery.informative_cores import background_of, informative_core
 
 FEWEST_SEQLETS = 20
 """Seqlets that a pattern must have, as TF-MoDISco's smallest cluster."""

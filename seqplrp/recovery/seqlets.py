@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from seqplrp.errors import SeqplrpError
+from seqplrp.recovery.seqlet_windows import take_windows
 
 SEQLET_WIDTHS = (3, 4, 5, 6, 7, 8, 9, 10, 12, 14, 16, 18, 20, 22, 25)
 """Widths of the windows looked at; what is called is then trimmed, so that it may be of any width up to the last."""
@@ -247,7 +248,9 @@ def _search(tracks: Floats, rates: _Rates, widths: Integers) -> _Found:
         rows_at_once = max(1, _CELLS_AT_ONCE // (tracks.shape[1] * widths.size))
         for first in range(0, len(tracks), rows_at_once):
             part = slice(first, first + rows_at_once)
-            row, start, end, score = _take(_window_scores(tracks[part], rates.rows(part), widths), widths)
+            row, start, end, score = take_windows(
+                _window_scores(tracks[part], rates.rows(part), widths), widths, _LEAST_SCORE
+            )
             found.append((row + first, start, end, score))
     none = np.zeros(0, dtype=np.int64)
     row, start, end, score = (np.concatenate(parts) for parts in zip(*found, (none, none, none, np.zeros(0))))
@@ -279,34 +282,6 @@ def _window_scores(tracks: Floats, rates: _Rates, widths: Integers) -> npt.NDArr
         low = flat[cell]
         scores[:, number, : length - width + 1] = (low + place * (flat[cell + 1] - low)) * (width * beyond)
     return scores
-
-
-def _take(scores: npt.NDArray[np.float32], widths: Integers) -> tuple[Integers, Integers, Integers, Floats]:
-    """Take windows greedily: row, start, end and score of each."""
-    length = scores.shape[2]
-    rows = np.arange(len(scores))
-    starts = np.arange(length)
-    ends = starts[None, :] + widths[:, None]
-    taken: list[tuple[Any, ...]] = []
-    while True:
-        flat = scores.reshape(len(scores), -1)
-        at = flat.argmax(axis=1)
-        score = flat[np.arange(len(flat)), at]
-        keep = score > _LEAST_SCORE
-        if not keep.any():
-            break
-        if not keep.all():
-            scores, rows, at, score = scores[keep], rows[keep], at[keep], score[keep]
-        width, start = widths[at // length], at % length
-        end = start + width
-        taken.append((rows, start, end, score.astype(np.float64)))
-        overlapping = (starts < end[:, None])[:, None, :] & (ends > start[:, None, None])
-        scores[overlapping] = 0.0
-    if not taken:
-        none = np.zeros(0, dtype=np.int64)
-        return none, none, none, np.zeros(0)
-    row, start, end, score = (np.concatenate(parts) for parts in zip(*taken))
-    return row, start, end, score
 
 
 def _trimmed(tracks: Floats, row: Integers, start: Integers, end: Integers, floor: Floats) -> tuple[Integers, Integers]:

@@ -1,12 +1,13 @@
 """What is written is whole or not there: files, directories, locks; and what fails on the way, told in one line.
 
-What is read from outside does no harm: JSON, YAML and npz files of others.
+What is read from outside does no harm: JSON, YAML, npz and HDF5 files of others.
 """
 
 from __future__ import annotations
 
+from seqplrp.storage.deflate import MOST_INFLATED
 from seqplrp.storage.failures import from_os_error, naming
-from seqplrp.storage.files import differences, locked, read_json, sync_directory, write_json, write_whole
+from seqplrp.storage.files import differences, locked, read_json, sync_directory, write_json, write_whole, written_whole
 from seqplrp.storage.hdf5 import stored
 from seqplrp.storage.json_text import parse_json
 from seqplrp.storage.npz import npy_array, npy_header, npz_arrays
@@ -17,6 +18,7 @@ from seqplrp.storage.yaml_text import TAGS, YamlFault, compose_yaml, read_yaml, 
 
 __all__ = [
     "MARKER",
+    "MOST_INFLATED",
     "PARTS",
     "TAGS",
     "LostRunDirectory",
@@ -40,5 +42,6 @@ __all__ = [
     "sync_directory",
     "write_json",
     "write_whole",
+    "written_whole",
     "yaml_value",
 ]

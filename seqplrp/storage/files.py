@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from seqplrp.errors import SeqplrpError, first_line
 from seqplrp.storage.failures import naming
@@ -19,10 +19,24 @@ _PARTIAL = ".partial"
 def write_whole(path: Path, content: bytes) -> None:
     """Write a file under a temporary name, bring it to the disk, rename it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + _PARTIAL)
+    with naming(path), written_whole(path, path.with_name(path.name + _PARTIAL)) as handle:
+        handle.write(content)
+
+
+@contextmanager
+def written_whole(path: Path, partial: Path) -> Iterator[BinaryIO]:
+    """Open a file to write under a temporary name; at the end it is on the disk and has its own, or nothing is left.
+
+    Parameters
+    ----------
+    path : Path
+        The file to be.
+    partial : Path
+        Its name until then, in the same directory.
+    """
     try:
-        with naming(path), open(partial, "wb") as handle:
-            handle.write(content)
+        with open(partial, "wb") as handle:
+            yield handle
             handle.flush()
             os.fsync(handle.fileno())
         os.replace(partial, path)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-_MOST_INFLATED = 1032  # bytes that one stored by HDF5's usual filter (deflate) can stand for
+from seqplrp.storage.deflate import MOST_INFLATED
 
 
 def stored(dataset: Any) -> Any:
@@ -28,6 +28,6 @@ def stored(dataset: Any) -> Any:
     if dataset.dtype.kind not in "biuf":
         raise ValueError(f"{dataset.name} holds {dataset.dtype}, no numbers")
     announced = math.prod(dataset.shape) * dataset.dtype.itemsize
-    if announced > _MOST_INFLATED * (dataset.id.get_storage_size() + 1):
+    if announced > MOST_INFLATED * (dataset.id.get_storage_size() + 1):
         raise ValueError(f"{dataset.name} announces the shape {dataset.shape}, which the file has no content for")
     return dataset[()]

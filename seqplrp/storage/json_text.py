@@ -23,7 +23,7 @@ def parse_json(text: str | bytes) -> Any:
         raise ValueError("it is nested too deeply") from None
     if _is_deep(found):
         raise ValueError("it is nested too deeply")
-    if (b"\\u" if isinstance(text, bytes) else "\\u") in text:  # type: ignore[operator]
+    if b"\\u" in text if isinstance(text, bytes) else "\\u" in text:  # which alone can write such a half
         try:
             json.dumps(found, ensure_ascii=False).encode()
         except UnicodeEncodeError:

@@ -14,13 +14,13 @@ from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING
 
 from seqplrp.errors import whole_message
+from seqplrp.storage.deflate import MOST_INFLATED
 
 if TYPE_CHECKING:
     import numpy as np
 
 _KINDS = "biufcSU"  # numbers, truth values and text; no objects, which are pickles
 _PACKED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # what NumPy writes; the others can make terabytes of a kilobyte
-_MOST_INFLATED = 1032  # bytes that a deflated one can stand for
 _PIECE = 1 << 20
 _LAST_LETTER = 0x10FFFF  # of Unicode
 
@@ -119,7 +119,7 @@ def _check_packing(member: zipfile.ZipInfo, size: int) -> None:
     """Raise where a member says that it unpacks to more than it can."""
     if member.compress_type not in _PACKED:
         raise ValueError("it is packed in a way that NumPy does not write")
-    if member.compress_size > size or member.file_size > _MOST_INFLATED * (member.compress_size + 1):
+    if member.compress_size > size or member.file_size > MOST_INFLATED * (member.compress_size + 1):
         raise ValueError("it announces more than the file has content for")
 
 

@@ -158,6 +158,10 @@ BROKEN = {
         r"protocols.faithfulness.draw: is not a known key; .*did you mean 'draws'",
     ),
     "protocol value": ({"protocols": {"faithfulness": {"draws": 0}}}, r"protocols.faithfulness: draws: is 0"),
+    "protocol seeds": (
+        {"protocols": {"localisation": None, "randomisation": {"seeds": 0}}},
+        r"protocols.randomisation: seeds: is 0; give 1 or more",
+    ),
     "protocol type": ({"protocols": {"faithfulness": {"draws": "many"}}}, r"faithfulness.draws: is 'many'"),
     "protocol method": (
         {"protocols": {"strands": {"methods": ["gxi", "ism"]}}},

@@ -18,6 +18,7 @@ from seqplrp.benchmark.pictures import Picture
 from seqplrp.benchmark.report import report_blocks
 from seqplrp.benchmark.summary import in_words, summary_rows
 from seqplrp.benchmark.written_report import blocks_of
+from seqplrp.evaluate import Measure
 from seqplrp.plot import PageHeading, PageList, PagePicture, PageTable, PageText
 
 DOT = bytes.fromhex(
@@ -112,10 +113,21 @@ def test_the_explorer_holds_every_mean_and_test(run, summary):
     assert data["strong"] == "plrp p=0.5"
 
 
+def test_measures_of_a_kind_of_input_are_called_what_they_are_and_turned_the_right_way(run):
+    for file in ("summary.tsv", "tests.tsv"):
+        path = run / file
+        path.write_text(path.read_text().replace("\trra\t", "\tblur_rra\t"))
+    unknown = benchmark_page(run)
+    assert "blur_rra" not in unknown.explorer.better
+    given = benchmark_page(run, measures=[Measure("blur_rra", "RRA, blurred", "lower", "of blurred images")])
+    assert (given.explorer.labels["blur_rra"], given.explorer.better["blur_rra"]) == ("RRA, blurred", "lower")
+    assert any("Worse: RRA, blurred than" in check.text for check in given.checks)
+
+
 def test_what_is_lost_stands_on_top(run):
     checks = {check.title: check for check in benchmark_page(run).checks}
     assert checks["Models"].state == "good"
-    assert "12 models: 1 tasks, 2 architectures. 12 were scored" in checks["Models"].text
+    assert "12 models: 1 task, 2 architectures. 12 were scored" in checks["Models"].text
     against = checks["plrp p=0.5 against peers"]
     assert against.state == "warn"
     assert "Worse: RRA than gxi, plrp p=0" in against.text

@@ -79,6 +79,24 @@ def test_tests_are_those_of_the_rows_with_holms_correction_over_the_peers_of_a_p
     assert sorted(tests["p_holm"]) == pytest.approx([min(1, 2 * first), min(1, max(2 * first, second))])
 
 
+def test_the_best_of_a_column_is_no_ceiling_and_no_floor_whatever_they_are_called(config) -> None:
+    called = {"truth": "the answer", "random": "a throw"}
+    variants = tuple(replace(one, name=called.get(one.name, one.name)) for one in config.variants)
+    other = replace(config, variants=variants)
+    cells = [replace(one, values=one.values.copy()) for one in invented(other, {}).cells]
+    methods = invented(other, {}).methods
+    for one in cells:
+        one.values[:, methods.index("the answer")] += 0.4
+        one.values[:, methods.index("a throw")] -= 0.4
+    lines = as_markdown(list(report_blocks(summarise_cells(other, cells), []))).splitlines()
+    table = {}
+    for line in lines:
+        table.setdefault(line.split(" | ")[0], line)
+    assert "0.9" in table["| the answer"]
+    assert not any("*0." in table[f"| {name}"] for name in called.values())
+    assert any("*0." in table[f"| {name}"] for name in ("gxi", "plrp p=0", "matrix"))
+
+
 def test_too_few_models_say_nothing_over_models(config) -> None:
     few = replace(config, seeds=(0, 1))
     tests = in_scope(invented(few, {"auprc": 0.3}).tests, "report")

@@ -1,6 +1,6 @@
-"""Let check_format check our own formats; a script: whatever a library does on a full disk ends no process of tests.
+"""Let check_format check our own formats; a script, run in a new process.
 
-The full disk is a limit on the size of all files of the process, those that its standard streams go to among them.
+What HDF5 keeps of files that could not be closed, as tests of full disks leave them, can end a copy of their process.
 """
 
 from __future__ import annotations

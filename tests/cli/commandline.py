@@ -7,6 +7,8 @@ import re
 import numpy as np
 
 LENGTH = 40
+SEQUENCES, CHUNK = 30, 2
+"""Of the runs that are stopped and gone on with: how many records they have, and how many of them go together."""
 
 EXTERNAL_MODULE = '''
 import torch
@@ -60,6 +62,22 @@ def refused(done, *patterns: str) -> str:
     for pattern in patterns:
         assert re.search(pattern, done.err), done.err
     return done.err
+
+
+def stopped_after(monkeypatch, number, error=KeyboardInterrupt):
+    """Let the run be stopped when so many chunks have been explained; return the list of those that were begun."""
+    from seqplrp.pipeline.session import Session
+
+    explain, calls = Session.explain, []
+
+    def stops(self, records, first):
+        calls.append(first)
+        if len(calls) - 1 > number:  # the first call tries the model
+            raise error
+        return explain(self, records, first)
+
+    monkeypatch.setattr(Session, "explain", stops)
+    return calls
 
 
 def run_in_child(arguments, ready):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from commandline import EXTERNAL_MODULE, LENGTH, random_dna
+from commandline import CHUNK, EXTERNAL_MODULE, LENGTH, SEQUENCES, random_dna
 
 from seqplrp.cli import main
 from seqplrp.genomics import write_fasta
@@ -66,6 +66,21 @@ def fasta(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("fasta") / "five.fa"
     write_fasta(path, [(f"s{i}", dna) for i, dna in enumerate(random_dna(5, LENGTH))])
     return path
+
+
+@pytest.fixture(scope="session")
+def many(tmp_path_factory) -> Path:
+    """More records, of three contigs, than go into one chunk of the runs that are stopped and gone on with."""
+    path = tmp_path_factory.mktemp("fasta") / "many.fa"
+    dna = enumerate(random_dna(SEQUENCES, LENGTH))
+    write_fasta(path, [(f"chr{i % 3}:{50 * i}-{50 * i + LENGTH}", text) for i, text in dna])
+    return path
+
+
+@pytest.fixture
+def asked(model_directory, many) -> list[object]:
+    """What explains them chunk by chunk, but for where to."""
+    return ["explain", "--model", model_directory, "--fasta", many, "--target", "1", "--chunk-size", CHUNK]
 
 
 @pytest.fixture

@@ -239,7 +239,10 @@ def test_a_length_that_a_callable_cannot_take(run, external):
 
 def test_mixed_lengths_for_h5_name_both(run, external):
     (external / "x.fa").write_text(f">a\n{DNA[0]}\n>b\n{DNA[0][:-7]}\n")
-    refused(explain(run, "--model", "mynet:Net"), f"'b' has {LENGTH - 7} bases and 'a' {LENGTH}", "leave h5 out")
+    done = explain(run, "--model", "mynet:Net", "--formats", "h5,bigwig,modisco,npz")
+    refused(done, f"'b' has {LENGTH - 7} bases and 'a' {LENGTH}", "write --formats bigwig,npz, or cut")
+    done = explain(run, "--model", "mynet:Net", "--formats", "h5")
+    refused(done, "write --formats npz,tsv, or cut")
 
 
 def test_weights_that_are_not_finite(run, external):
@@ -370,3 +373,20 @@ def test_rows_of_labels_that_are_longer_or_shorter_than_the_header(run, place, r
 )
 def test_options_of_train_are_named_as_options(run, place, arguments, said):
     refused(run("train", "--positives", "x.fa", "--negatives", "shuffle", "--out", "m", *arguments), said)
+
+
+def test_a_layout_that_the_model_does_not_take_is_named(run, external):
+    (external / "x.fa").write_text(GOOD)
+    source = "from mynet import Net\n\n\nclass Last(Net):\n    def forward(self, x):\n"
+    (external / "last.py").write_text(source + "        return super().forward(x.transpose(1, 2))\n")
+    done = explain(run, "--model", "last:Last", "--target", "0")
+    refused(done, r"--layout: is NCL, and last:Last takes \(N, L, 4\); give --layout NLC")
+    done = explain(run, "--model", "mynet:Net", "--target", "0", "--layout", "NLC")
+    refused(done, r"--layout: is NLC, and mynet:Net takes \(N, 4, L\); give --layout NCL")
+
+
+@pytest.mark.parametrize("name", ["mynet", "mynet.py"])
+@pytest.mark.parametrize("weights", [[], ["--weights", "w.pt"]])
+def test_a_module_without_its_callable_is_told_what_to_write(run, external, name, weights):
+    (external / "x.fa").write_text(GOOD)
+    refused(explain(run, "--model", name, *weights), "--model: .*; write mynet:Net or mynet:Fixed")

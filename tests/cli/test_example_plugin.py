@@ -19,6 +19,7 @@ import pytest
 import torch
 from commandline import EXTERNAL_MODULE, LENGTH, random_dna, refused
 from offered import installed_in, offer
+from safetensors.torch import save_file
 from torch import nn
 
 import seqplrp as sp
@@ -104,6 +105,9 @@ e = sp.explain(Net(), sp.one_hot(["ACGTACGTNACGT"]), target=1, method="occlusion
 print("relevance of N:", float(e.per_base[0, 8]))
 """
     (tmp_path / "net.py").write_text(EXTERNAL_MODULE)
+    names: dict = {}
+    exec(EXTERNAL_MODULE, names)
+    save_file(names["Net"]().state_dict(), tmp_path / "weights.safetensors")
     shutil.copyfile(two, tmp_path / "peaks.fa")
     path = os.pathsep.join([str(site), str(tmp_path)])
     done = subprocess.run(

@@ -321,7 +321,7 @@ def test_a_rule_without_hypothetical_contributions_leaves_them_out(run, external
     write_fasta("x.fa", [("a", random_dna(1, 30)[0])])
     arguments = ["--model", "mynet:Net", "--fasta", "x.fa", "--out", "out", "--target", "0"]
     rules = ["--method", "lrp", "--rule", "conv=wsquare", "--rule", "epsilon"]
-    refused = run("explain", *arguments, *rules)
+    refused = run("explain", *arguments, *rules, "--formats", "npz,h5")
     assert refused.code == 2
     assert "h5" in refused.err
     explain(run, *arguments, *rules, "--formats", "npz")
@@ -330,3 +330,50 @@ def test_a_rule_without_hypothetical_contributions_leaves_them_out(run, external
 
 def test_the_example_module_of_these_tests_is_what_users_write():
     assert "seqplrp" not in EXTERNAL_MODULE
+
+
+@pytest.mark.parametrize("command", ["explain", "filters"])
+def test_random_weights_are_noted_and_in_the_manifest(run, external, fasta, command):
+    source = "import torch\nfrom mynet import Net\n\n\nclass Drawn(Net):\n    def __init__(self):\n"
+    source += "        super().__init__()\n        torch.seed()\n        self.conv.reset_parameters()\n"
+    (external / "drawn.py").write_text(source)
+    subject = (
+        ["--model", "drawn:Drawn", "--fasta", fasta] if command == "explain" else ["drawn:Drawn", fasta, "--no-match"]
+    )
+    done = run(command, *subject, "--target", "0", "--out", "out")
+    assert done.code == 0, done.err
+    told = "2 of 4 weights (conv.weight, ...) of drawn:Drawn are random"
+    assert f"note: {told}" in done.out
+    assert any(note.startswith(told) for note in json.loads((external / "out/manifest.json").read_text())["notes"])
+    done = run(
+        command, *(str(one).replace("drawn:Drawn", "mynet:Net") for one in subject), "--target", "0", "--out", "b"
+    )
+    assert "random" not in done.out
+
+
+def test_a_default_format_that_lengths_do_not_allow_is_left_out_and_noted(run, external):
+    write_fasta("x.fa", [("a", random_dna(1, 30)[0]), ("b", random_dna(1, 22)[0])])
+    asked = ["--model", "mynet:Net", "--fasta", "x.fa", "--out", "out", "--target", "0"]
+    done = explain(run, *asked)
+    told = "h5 was left out: it needs records of one length, 'b' has 22 bases and 'a' 30"
+    assert f"note: {told}\n" in done.out
+    assert visible(external / "out") == ALL_FILES - {"relevance.h5"}
+    assert told in json.loads((external / "out/manifest.json").read_text())["notes"]
+    (external / "out/manifest.json").unlink()
+    before = (external / "out/parts/part-00000000.npz").read_bytes()
+    again = explain(run, *asked, "--resume")
+    assert f"note: {told}\n" in again.out
+    assert visible(external / "out") == ALL_FILES - {"relevance.h5"}
+    assert (external / "out/parts/part-00000000.npz").read_bytes() == before
+
+
+def test_a_default_format_that_a_method_does_not_allow_is_left_out_and_noted(run, external):
+    write_fasta("x.fa", [("a", random_dna(1, 30)[0])])
+    asked = ["--model", "mynet:Net", "--fasta", "x.fa", "--out", "out", "--target", "0"]
+    asked += ["--method", "lrp", "--rule", "conv=wsquare", "--rule", "epsilon"]
+    told = "h5 was left out: it holds hypothetical contributions, which this method does not have"
+    assert f"note: {told}\n" in explain(run, *asked).out
+    assert visible(external / "out") == ALL_FILES - {"relevance.h5"}
+    refused = run("explain", *asked, "--overwrite", "--formats", "bedgraph,h5")
+    assert refused.code == 2
+    assert "write --formats bedgraph, or" in refused.err

@@ -12,7 +12,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from commandline import LENGTH, random_dna
+from commandline import CHUNK, LENGTH, SEQUENCES, random_dna
 from mounts import (
     BrittleDisk,
     command,
@@ -28,22 +28,9 @@ from mounts import (
 from seqplrp.genomics import Genome, write_fasta
 from seqplrp.pipeline import FORMATS
 
-SEQUENCES, CHUNK = 30, 2
 LARGE = 64 << 20
 INDEX = 16 << 10
 """What the index of the records takes on the disk while files are made."""
-
-
-@pytest.fixture(scope="module")
-def many(tmp_path_factory):
-    path = tmp_path_factory.mktemp("fasta") / "many.fa"
-    write_fasta(path, [(f"chr{i % 3}:{50 * i}-{50 * i + LENGTH}", dna) for i, dna in enumerate(random_dna(30, LENGTH))])
-    return path
-
-
-@pytest.fixture
-def asked(model_directory, many):
-    return ["explain", "--model", model_directory, "--fasta", many, "--target", "1", "--chunk-size", CHUNK]
 
 
 def contents(out: Path) -> dict[str, bytes]:

@@ -315,7 +315,7 @@ def test_a_handler_that_loses_relevance_is_found_out(run, place, monkeypatch):
     """A user's own operation whose account is wrong: nothing of the ledger's arithmetic is replaced here."""
     from seqplrp.lrp import Contribution, Handler
     from seqplrp.lrp.ledger import per_sample_size, per_sample_sum
-    from seqplrp.lrp.steps import HANDLERS
+    from seqplrp.lrp.registry import HANDLERS
 
     class Loses(Handler):
         def backward(self, step, relevance, run, ledger):
@@ -366,7 +366,10 @@ def test_bad_arguments_are_one_line_and_leave_nothing(run, place, arguments, pat
 def test_a_missing_memelite_is_told_before_any_work(run, place, monkeypatch):
     found = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name, *a: None if name == "memelite" else found(name, *a))
-    refused(run("filters", "motifnets:Known", "x.fa", "--out", "out"), r"memelite: .*pip install 'seqplrp\[modisco\]'")
+    refused(
+        run("filters", "motifnets:Known", "x.fa", "--out", "out"),
+        r"memelite: .*pip install 'seqplrp\[modisco\]', or give --no-match",
+    )
     filters(run, "motifnets:Known", "x.fa", "--out", "out", "--no-match")
 
 

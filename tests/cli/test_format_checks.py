@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import functools
 import importlib.util
+import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -101,6 +103,13 @@ def traceback(out: Path, what: Writing) -> None:
         raise RuntimeError("oh") from error
 
 
+def ends_the_process(out: Path, what: Writing) -> None:
+    try:
+        right(out, what)
+    except OSError:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
 WRONG = [
     (Format(dated), r"\(records of both strands\): are not the same bytes a second time"),
     (Format(placed), r"\(records of both strands\): are not the same bytes a second time"),
@@ -117,6 +126,7 @@ WRONG = [
     (Format(equal), r"\(records of several lengths\): it fails on these \(ValueError: .*; say one_length=True"),
     (Format(cut_short), r"\(a full disk\): cuts files short without an error"),
     (Format(traceback), r"\(a full disk\): is told as RuntimeError"),
+    (Format(ends_the_process), r"\(a full disk\): ends the process \(-9\)"),
     (Format(), r"\(the format itself\): is no Format that writes anything"),
     ("bigwag", r"format bigwag \(the format itself\): is not known; use one of bigwig"),
 ]
@@ -137,11 +147,11 @@ def test_what_is_right_or_says_what_it_needs_passes(form: Format) -> None:
     check_format(form)
 
 
-def test_a_limit_of_files_is_lifted_after_the_check_even_where_it_fails() -> None:
+def test_no_limit_of_files_stays_in_this_process() -> None:
     import resource
 
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    with pytest.raises(SeqplrpError):
+    with pytest.raises(SeqplrpError, match="a full disk"):
         check_format(Format(cut_short))
     assert resource.getrlimit(resource.RLIMIT_FSIZE) == before
 

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from commandline import refused
 from PIL import Image
 
 from seqplrp.cli import image
@@ -110,7 +111,7 @@ def test_simulate_replaces_only_what_it_wrote_and_only_when_asked(run, tmp_path)
         (("--hidden", 0.8), "error: --hidden: is 0.8"),
         (("--contrast", 2), "error: --contrast: is 2"),
         (("--format", "gif"), "error: --format: is 'gif'; give png or jpg"),
-        (("--colour", "red"), "error: seqplrp image simulate: no such option: --colour"),
+        (("--colour", "red"), "error: seqplrp image simulate: no such option:? '?--colour"),
     ],
 )
 def test_what_cannot_be_drawn_is_one_line_and_leaves_nothing_behind(run, tmp_path, arguments, said):
@@ -253,3 +254,20 @@ def test_prunegrad_is_made_as_the_page_says():
     written = re.search(r"`(neuron-mct --option .*?)`", PAGE)[1].split()
     made = image_method(written[0], MethodOptions(option=written[2::2]), IMAGENET)
     assert made == NeuronMCT(readout="gradient", sparsity=0.9)
+
+
+def test_what_an_image_is_explained_by_must_be_named(run):
+    done = run("image", "explain", "--images", "x", "--out", "y")
+    refused(done, "^error: seqplrp image explain: --network is missing; give it")
+
+
+def test_a_composite_beside_a_rule_for_all_layers_is_refused():
+    from seqplrp import SeqplrpError
+    from seqplrp.cli.image_explain import image_method
+    from seqplrp.cli.option_groups import MethodOptions
+    from seqplrp.images import IMAGENET
+
+    with pytest.raises(
+        SeqplrpError, match=r"^--rule: gives 'epsilon-gamma-box' and 'gamma' for all layers; write PATT"
+    ):
+        image_method("lrp", MethodOptions(rule=["epsilon-gamma-box", "gamma"]), IMAGENET)

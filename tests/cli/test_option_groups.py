@@ -48,6 +48,28 @@ def test_fields_of_a_group_are_options_that_arrive_in_it() -> None:
     assert "--depth" not in told
 
 
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    network: Annotated[str, typer.Option(help="Which.")]
+
+
+def test_a_field_without_a_default_is_an_option_that_must_be_given() -> None:
+    seen = []
+
+    @spread
+    def command(*, place: Place) -> None:
+        """Do it."""
+        seen.append(place)
+
+    app = typer.Typer()
+    app.command()(command)
+    runner = CliRunner()
+    assert runner.invoke(app, []).exit_code == 2
+    assert "MISSING" not in runner.invoke(app, ["--help"]).output
+    assert runner.invoke(app, ["--network", "x"]).exit_code == 0
+    assert seen == [Place(network="x")]
+
+
 def test_arguments_are_written_down_as_options_whatever_group_they_came_in() -> None:
     found = spread_values({"out": "o", "depth": Depth(levels=2), "seed": 1})
     assert found == {"out": "o", "levels": 2, "names": None, "seed": 1}

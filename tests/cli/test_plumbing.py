@@ -7,6 +7,7 @@ import errno
 import importlib
 import inspect
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -97,8 +98,8 @@ def test_version_and_bare_call_end_well(run):
     ("arguments", "line"),
     [
         (["explian"], "error: seqplrp: no such command 'explian'"),
-        (["--nothing"], "error: seqplrp: no such option: --nothing"),
-        (["explain", "--mdoel", "x"], "error: seqplrp explain: no such option: --mdoel"),
+        (["--nothing"], "error: seqplrp: no such option:? '?--nothing"),
+        (["explain", "--mdoel", "x"], "error: seqplrp explain: no such option:? '?--mdoel"),
         (["explain"], "error: seqplrp explain: --model is missing"),
         (["explain", "--model"], "error: seqplrp explain: option '--model' requires an argument"),
         (["explain", "--seed", "x"], "error: --seed: "),
@@ -109,7 +110,7 @@ def test_a_wrong_command_line_is_one_line_and_exit_code_2(run, arguments, line):
     done = run(*arguments)
     assert done.code == 2
     assert done.out == ""
-    assert done.err.startswith(line)
+    assert re.match(line, done.err), done.err
     assert done.err.count("\n") == 1
     assert "; " in done.err
 

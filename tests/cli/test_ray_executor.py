@@ -15,8 +15,9 @@ import pandas as pd
 import pytest
 from commandline import LENGTH, random_dna
 
+from seqplrp import SeqplrpError
 from seqplrp.genomics import tracks, write_fasta
-from seqplrp.pipeline import executors
+from seqplrp.pipeline import executors, ray_workers
 
 ray = pytest.importorskip("ray")
 
@@ -50,17 +51,25 @@ def same(one, other):
     assert [line.split("\t")[0] for line in rows[0]] == [line.split("\t")[0] for line in rows[1]]
 
 
-def test_two_workers_find_what_one_process_finds_though_one_of_them_is_killed(
-    run, asked, cluster, tmp_path, monkeypatch
-):
-    assert run(*asked, "--out", tmp_path / "local").code == 0
-    processes, checked = [], executors._checked
+def processes_of_workers(patch) -> list[int]:
+    """A list that fills with the numbers of the workers' processes, as soon as they are known."""
+    processes, checked = [], ray_workers._checked
 
     def seen(ray, get):
         found = checked(ray, get)
         if isinstance(found, list):
             processes.extend(found)
         return found
+
+    patch.setattr(ray_workers, "_checked", seen)
+    return processes
+
+
+def test_two_workers_find_what_one_process_finds_though_one_of_them_is_killed(
+    run, asked, cluster, tmp_path, monkeypatch
+):
+    assert run(*asked, "--out", tmp_path / "local").code == 0
+    processes = processes_of_workers(monkeypatch)
 
     def kill():
         folder = tmp_path / "ray" / "parts"
@@ -70,7 +79,6 @@ def test_two_workers_find_what_one_process_finds_though_one_of_them_is_killed(
         killed.append(len(list(folder.glob("part-*.npz"))))
 
     killed: list[int] = []
-    monkeypatch.setattr(executors, "_checked", seen)
     thread = threading.Thread(target=kill, daemon=True)
     thread.start()
     done = run(*asked, "--out", tmp_path / "ray", "--executor", "ray", "--workers", "2")
@@ -89,14 +97,7 @@ def test_a_worker_that_is_reborn_to_another_model_stops_the_run(run, asked, clus
     model = shutil.copytree(asked[2], tmp_path / "model")
     asked = [*asked[:2], model, *asked[3:]]
     assert run(*asked, "--out", tmp_path / "local").code == 0
-    processes, checked = [], executors._checked
     kept = (model / "model.safetensors").read_bytes()
-
-    def seen(ray, get):
-        found = checked(ray, get)
-        if isinstance(found, list):
-            processes.extend(found)
-        return found
 
     def change_and_kill():
         folder = tmp_path / "ray" / "parts"
@@ -108,7 +109,7 @@ def test_a_worker_that_is_reborn_to_another_model_stops_the_run(run, asked, clus
         os.kill(processes[0], signal.SIGKILL)
 
     with monkeypatch.context() as patch:
-        patch.setattr(executors, "_checked", seen)
+        processes = processes_of_workers(patch)
         thread = threading.Thread(target=change_and_kill, daemon=True)
         thread.start()
         done = run(*asked, "--out", tmp_path / "ray", "--executor", "ray", "--workers", "2")
@@ -154,13 +155,28 @@ def test_what_fitted_into_one_workers_memory_is_told_to_all_and_kept():
                 self.largest_batch = {**self.largest_batch, name: {**known, **smaller}}
 
     workers, session = [Worker(64), Worker(16)], Told()
-    pool = executors._Pool(Ray, workers, session)
+    pool = ray_workers._Pool(Ray, workers, session)
     for number in range(12):
         pool.submit(number)
     pool.finish()
     assert session.largest_batch == {"0": {"40": 16}}
     assert workers[0].told[0] == {}
     assert workers[0].told[-1] == {"0": {"40": 16}}, "the one with the larger memory goes by the other's"
+
+
+@pytest.mark.parametrize("said", ["", "The worker died.\nIts log is elsewhere."])
+def test_a_worker_that_dies_again_and_again_is_told_in_one_line_whatever_ray_says(said):
+    class Ray:
+        class exceptions:
+            RayTaskError = WorkerCrashedError = type("Never", (Exception,), {})
+            RayActorError = type("RayActorError", (Exception,), {})
+
+    def died():
+        raise Ray.exceptions.RayActorError(said)
+
+    told = said.splitlines()[0] if said else "RayActorError"
+    with pytest.raises(SeqplrpError, match=rf"^a Ray worker: died again and again \({told}\); look into Ray's logs"):
+        ray_workers._checked(Ray, died)
 
 
 @pytest.mark.parametrize(

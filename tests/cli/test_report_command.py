@@ -32,7 +32,9 @@ def test_explanations_become_one_page_with_ledger_marks_and_scores(run, explaine
     assert data["tracks"][0]["accounts"]["labels"] == [""]
     assert [lane["title"] for lane in data["lanes"]] == ["known", "matches", "seqlets"]
     assert data["marks"][1][0][:3] == [0, 3, 11]
-    assert next(one for one in data["checks"] if one["title"] == "Conservation")["state"] == "good"
+    conservation = next(one["text"] for one in data["checks"] if one["title"] == "Conservation")
+    assert conservation.startswith("Every account balances: ")
+    assert "What arrived at the bases is the sum of the map. The bases explain " in conservation
 
 
 def test_several_directories_are_stacked_and_regions_of_any_bed_marked(run, explained, model_directory, fasta):
@@ -84,6 +86,21 @@ def test_a_directory_without_a_page_is_refused_in_one_line(run, tmp_path, monkey
             place.write_text(text)
     refused(run("report", "x", "--out", "r.html"), told)
     assert not (tmp_path / "r.html").exists()
+
+
+def test_a_benchmark_knows_the_measures_that_kinds_of_input_bring(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "x").mkdir()
+    (tmp_path / "x" / "benchmark.json").write_text(BENCHMARK)
+    (tmp_path / "x" / "report.md").write_text("# A benchmark\n\nOf two kinds.\n")
+    head = "group\ttask\tarchitecture\tmethod\tmeasure\tmean\n"
+    rows = [f"report\tall\tall\tplrp\t{name}\t0.5\n" for name in ("causal_rma", "blur_abpc", "rma")]
+    (tmp_path / "x" / "summary.tsv").write_text(head + "".join(rows))
+    done = run("report", "x", "--out", "r.html")
+    assert (done.code, done.err) == (0, "")
+    told = data_of(tmp_path / "r.html")["explorer"]
+    assert told["labels"] == {"causal_rma": "RMA, causal", "blur_abpc": "Deletion ABPC, blurred", "rma": "RMA"}
+    assert set(told["better"].values()) == {"higher"}
 
 
 def test_options_that_do_not_fit_are_refused_in_one_line(run, explained):

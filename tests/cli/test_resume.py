@@ -12,27 +12,14 @@ import time
 import numpy as np
 import pytest
 import torch
-from commandline import LENGTH, random_dna, run_in_child
+from commandline import CHUNK, LENGTH, SEQUENCES, random_dna, run_in_child, stopped_after
 
 import seqplrp as sp
 from seqplrp.genomics import tracks, write_fasta
 from seqplrp.storage import locked
 
-SEQUENCES, CHUNK = 30, 2
 MADE = {"relevance.bw", "relevance.bedgraph", "relevance.npz", "relevance.h5", "regions.bed", "chrom.sizes"}
 TABLES = {"summary.tsv", "ledger.tsv"}
-
-
-@pytest.fixture(scope="module")
-def many(tmp_path_factory):
-    path = tmp_path_factory.mktemp("fasta") / "many.fa"
-    write_fasta(path, [(f"chr{i % 3}:{50 * i}-{50 * i + LENGTH}", dna) for i, dna in enumerate(random_dna(30, LENGTH))])
-    return path
-
-
-@pytest.fixture
-def asked(model_directory, many):
-    return ["explain", "--model", model_directory, "--fasta", many, "--target", "1", "--chunk-size", CHUNK]
 
 
 @pytest.fixture
@@ -49,22 +36,6 @@ def contents(out):
 
 def parts(out):
     return sorted((out / "parts").glob("part-*.npz"))
-
-
-def stopped_after(monkeypatch, number, error=KeyboardInterrupt):
-    """Let the run be stopped when so many chunks have been explained."""
-    from seqplrp.pipeline.session import Session
-
-    explain, calls = Session.explain, []
-
-    def stops(self, records, first):
-        calls.append(first)
-        if len(calls) - 1 > number:  # the first call tries the model
-            raise error
-        return explain(self, records, first)
-
-    monkeypatch.setattr(Session, "explain", stops)
-    return calls
 
 
 def test_a_run_that_is_interrupted_goes_on_where_it_was(run, asked, whole, tmp_path, monkeypatch):

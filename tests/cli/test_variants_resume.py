@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from commandline import EXTERNAL_MODULE, random_dna, refused, run_in_child
+from commandline import EXTERNAL_MODULE, random_dna, refused, run_in_child, stopped_after
 from safetensors.torch import save_file
 
 from seqplrp.cli import main
@@ -99,21 +99,6 @@ def parts(out):
 
 def manifest(out):
     return json.loads(Path(out, "manifest.json").read_text())
-
-
-def stopped_after(monkeypatch, number):
-    from seqplrp.pipeline.session import Session
-
-    explain, calls = Session.explain, []
-
-    def stops(self, records, first):
-        calls.append(first)
-        if len(calls) - 1 > number:  # the first call tries the model
-            raise KeyboardInterrupt
-        return explain(self, records, first)
-
-    monkeypatch.setattr(Session, "explain", stops)
-    return calls
 
 
 @pytest.fixture
@@ -206,7 +191,7 @@ def test_a_damaged_part_is_made_anew_and_that_is_told(run, asked, whole):
 @pytest.mark.parametrize(
     ("fails", "kept", "named"),
     [
-        ("seqplrp.pipeline.executors.tracks.write_explained", 3, "out/parts/part-00000003.npz"),
+        ("seqplrp.pipeline.chunk_task.tracks.write_explained", 3, "out/parts/part-00000003.npz"),
         ("seqplrp.pipeline.growing_arrays.GrowingArrays.save", 6, "out/variants.npz"),
         ("seqplrp.pipeline.variants.join_tables", 6, "out/variants.tsv"),
     ],

@@ -35,7 +35,7 @@ def pip(arguments: list[str], root: Path) -> None:
     named = [
         *project["project"]["dependencies"],
         *(one for group in project["project"]["optional-dependencies"].values() for one in group),
-        *(one for group in project["dependency-groups"].values() for one in group),
+        *(one for group in project["dependency-groups"].values() for one in group if isinstance(one, str)),
     ]
     known = {re.split(r"[^\w.-]", one)[0].lower() for one in named}
     if not arguments or arguments[0] != "install":

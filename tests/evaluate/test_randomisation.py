@@ -269,7 +269,7 @@ def test_chosen_layers_a_reset_of_ones_own_and_progress() -> None:
 @pytest.mark.parametrize(
     ("change", "text"),
     [
-        ({"seeds": 0}, "draws: 0"),
+        ({"seeds": 0}, "seeds: 0"),
         ({"mode": "down"}, "mode: is 'down'"),
         ({"layers": ["tail"]}, "layers: no layer matches 'tail'; the layers are head, second, first"),
         ({"layers": "head"}, "layers: 'head' is no list"),

@@ -16,7 +16,7 @@ def test_the_interval_agrees_with_scipys_percentile_bootstrap() -> None:
     values = np.random.default_rng(0).exponential(size=300)
     ours = bootstrap_mean(values, draws=8000)
     theirs = stats.bootstrap(
-        (values,), np.mean, n_resamples=8000, method="percentile", rng=np.random.default_rng(1)
+        (values,), np.mean, n_resamples=8000, method="percentile", random_state=1
     ).confidence_interval
     assert ours.mean == pytest.approx(values.mean())
     spread = theirs.high - theirs.low

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from itertools import pairwise
 
 import numpy as np
 import pandas as pd
 import pytest
+from written_tracks import memory_grown, record, told_of_a_full_disk
 
 from seqplrp.errors import SeqplrpError
-from seqplrp.genomics import Record, codes_to_one_hot, encode, tracks
+from seqplrp.genomics import codes_to_one_hot, encode, tracks
 
 pa = pytest.importorskip("pyarrow")
 pq = pytest.importorskip("pyarrow.parquet")
@@ -22,21 +22,16 @@ LENGTH, N = 60, 11
 ABOUT = {"method": "PLRP()", "models": [{"name": "a", "weights_sha256": "0"}], "targets": ["CTCF", "GATA1"]}
 
 
-def drawn(id, length, contig, start, strand, seed):
-    letters = np.random.default_rng(seed).choice(list("ACGTN"), size=length, p=[0.24] * 4 + [0.04])
-    return Record(id, "".join(letters), contig, start, start + length, strand)
-
-
 @pytest.fixture
 def mixed():
     """Records of several lengths, one of them off its contig's start; contigs whose names look like other things."""
     places = [("NA", -6, "+"), ("1", 40, "-"), ("chr1", 7, "+"), ("NA", 3, "-"), ("nan", 0, "+")]
-    return [drawn(f"r{i}", 5 + 9 * i, *place, seed=i) for i, place in enumerate(places)]
+    return [record(f"r{i}", *place, length=5 + 9 * i, seed=i) for i, place in enumerate(places)]
 
 
 @pytest.fixture
 def windows():
-    return [drawn(f"w{i}", LENGTH, f"chr{1 + i % 2}", 100 * i - 5, "+-"[i % 2], seed=i) for i in range(N)]
+    return [record(f"w{i}", f"chr{1 + i % 2}", 100 * i - 5, "+-"[i % 2], length=LENGTH, seed=i) for i in range(N)]
 
 
 def files(folder):
@@ -273,64 +268,15 @@ def test_a_library_that_is_not_there_is_named_with_its_extra(
 
 def test_columnar_writers_do_not_hold_the_arrays_in_memory(tmp_path):
     """Three times the sequences, 78 MB more of numbers, take no more memory."""
-    script = """
-import resource, sys
-from pathlib import Path
-import numpy as np
-from seqplrp.genomics import Record, tracks
+    smaller = """
 from seqplrp.genomics.tracks import parquet, zarr_store
-out = Path(sys.argv[1])
 parquet._POSITIONS, zarr_store._SHARD = 1 << 18, 1 << 20
-def run(n):
-    (out / str(n)).mkdir()
-    letters, values = "ACGT" * 1000, np.random.default_rng(0).normal(size=(4, 4000)).astype(np.float32)
-    paths = [out / str(n) / f"{i}.npz" for i in range(0, n, 100)]
-    explained = tracks.Explained(100 * [values[0] * (values[0] > 2)], 100 * [values])
-    for i, path in enumerate(paths):
-        of = range(100 * i, 100 * (i + 1))
-        records = [Record(f"r{j}", letters, "c", 4000 * j, 4000 * (j + 1)) for j in of]
-        tracks.write_explained(path, records, [explained])
-    with tracks.joined_parts(paths, out / str(n) / "index") as (spool,):
-        tracks.write_parquet(out / f"{n}.parquet", spool)
-        tracks.write_zarr(out / f"{n}.zarr", spool)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-few = run(400)
-print(run(1300) - few)
 """
-    done = subprocess.run(
-        [sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, check=True, timeout=120
-    )
-    assert float(done.stdout) < 16
+    assert memory_grown(tmp_path, "write_parquet", "write_zarr", settings=smaller) < 16
 
 
 @pytest.mark.parametrize("writer", ["write_parquet", "write_zarr"])
 def test_a_disk_that_fills_up_is_an_error_and_no_crash(tmp_path, writer):
-    script = """
-import resource, sys
-from pathlib import Path
-import numpy as np
-from seqplrp.errors import SeqplrpError
-from seqplrp.genomics import Record, tracks
-from seqplrp.storage import from_os_error
-out, writer = Path(sys.argv[1]), getattr(tracks, sys.argv[2])
-values = np.random.default_rng(0).normal(size=(4, 500)).astype(np.float32)
-records = [Record(f"r{i}", "ACGTA" * 100, "c", 500 * i, 500 * (i + 1)) for i in range(200)]
-tracks.write_explained(out / "part", records, [tracks.Explained(200 * [values[0]], 200 * [values])])
-with tracks.joined_parts([out / "part"], out / "index") as (spool,):
-    whole = out / "whole"
-    writer(whole, spool)
-    size = max(path.stat().st_size for path in [whole, *whole.rglob("*")] if path.is_file())
-    for share in (0, 0.01, 0.3, 0.9, 0.99):
-        resource.setrlimit(resource.RLIMIT_FSIZE, (int(share * size), -1))
-        try:
-            writer(out / f"cut{share}", spool)
-        except OSError as error:
-            print(from_os_error(error, place="out").what)
-"""
-    done = subprocess.run(
-        [sys.executable, "-c", script, str(tmp_path), writer], capture_output=True, text=True, timeout=120, check=False
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == "file too large\n" * 5
+    assert told_of_a_full_disk(tmp_path, writer) == ["file too large"] * 5
     if writer == "write_parquet":
         assert not list(tmp_path.glob("cut*"))

@@ -13,7 +13,8 @@ from simulation_oracle import Instance, holds_for
 
 from seqplrp import SeqplrpError
 from seqplrp.genomics.simulation.document import parse_document
-from seqplrp.genomics.simulation.grammar import Planted, holds, label, parse_rule, plain_rule, support
+from seqplrp.genomics.simulation.grammar import parse_rule, plain_rule
+from seqplrp.genomics.simulation.planted import Planted, holds, label, support
 
 MOTIFS = ("A", "B", "C")
 NUMBER = {name: i for i, name in enumerate(MOTIFS)}

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import errno
-import subprocess
-import sys
 import zipfile
 from collections import defaultdict
 
@@ -15,26 +13,22 @@ import pyBigWig
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from written_tracks import memory_grown, record, told_of_a_full_disk
 
 from seqplrp.errors import SeqplrpError
 from seqplrp.genomics import Record, codes_to_one_hot, encode, tracks
-
-
-def record(id, length, *, contig=None, start=0, strand="+", seed=0):
-    letters = np.random.default_rng(seed).choice(list("ACGTN"), size=length, p=[0.24] * 4 + [0.04])
-    return Record(id, "".join(letters), contig or id, start, start + length, strand)
 
 
 @pytest.fixture
 def mixed(spool_of):
     """Records of several lengths out of order: overlapping, adjacent, on the minus strand, on their own."""
     records = [
-        record("b", 30, contig="chr2", start=100, seed=1),
-        record("a", 20, contig="chr10", start=5, seed=2),
-        record("c", 25, contig="chr2", start=110, strand="-", seed=3),
-        record("own", 12, seed=4),
-        record("d", 7, contig="chr2", start=135, seed=5),
-        record("e", 9, contig="chr2", start=500, strand="-", seed=6),
+        record("b", length=30, contig="chr2", start=100, seed=1),
+        record("a", length=20, contig="chr10", start=5, seed=2),
+        record("c", length=25, contig="chr2", start=110, strand="-", seed=3),
+        record("own", length=12, seed=4),
+        record("d", length=7, contig="chr2", start=135, seed=5),
+        record("e", length=9, contig="chr2", start=500, strand="-", seed=6),
     ]
     spool, expected = spool_of(records)
     return records, spool, expected
@@ -110,9 +104,9 @@ def test_minus_strand_records_put_each_value_on_its_own_base(tmp_path):
 
 def test_blocks_are_cut_without_losing_or_doubling_a_base(spool_of, tmp_path, monkeypatch):
     """Tiled records, cut into many small blocks, give what one big block gives."""
-    records = [record(f"t{i}", 50, contig="chr1", start=17 * i, seed=i) for i in range(40)]
+    records = [record(f"t{i}", length=50, contig="chr1", start=17 * i, seed=i) for i in range(40)]
     spool, expected = spool_of(records)
-    monkeypatch.setattr("seqplrp.genomics.tracks.genome._BLOCK", 20)
+    monkeypatch.setattr("seqplrp.genomics.tracks.overlaps._BLOCK", 20)
     blocks = list(tracks.along_the_genome(spool))
     assert len(blocks) > 5
     found = {(c, s + i): v for c, s, values in blocks for i, v in enumerate(values)}
@@ -122,8 +116,11 @@ def test_blocks_are_cut_without_losing_or_doubling_a_base(spool_of, tmp_path, mo
 
 def test_split_overlaps_take_each_position_from_the_window_whose_middle_is_nearest(spool_of):
     """Windows of one length are cut midway of their overlap; a window within another keeps its own half."""
-    records = [record(f"t{i}", 40, contig="chr1", start=25 * i, seed=i) for i in range(5)]
-    records += [record("whole", 60, contig="chr2", start=0), record("within", 11, contig="chr2", start=5, strand="-")]
+    records = [record(f"t{i}", length=40, contig="chr1", start=25 * i, seed=i) for i in range(5)]
+    records += [
+        record("whole", length=60, contig="chr2", start=0),
+        record("within", length=11, contig="chr2", start=5, strand="-"),
+    ]
     spool, expected = spool_of(records)
     found = {(c, s + i): v for c, s, vs in tracks.along_the_genome(spool, overlaps="split") for i, v in enumerate(vs)}
     for (contig, position), value in found.items():
@@ -145,8 +142,8 @@ def test_other_words_for_overlaps_are_refused(mixed):
 
 def test_windows_that_run_off_their_contig_are_cut_at_its_ends_in_the_tracks(spool_of, tmp_path):
     records = [
-        record("left", 20, contig="chr1", start=-6),
-        record("right", 20, contig="chr1", start=40, strand="-", seed=1),
+        record("left", length=20, contig="chr1", start=-6),
+        record("right", length=20, contig="chr1", start=40, strand="-", seed=1),
     ]
     spool, expected = spool_of(records, genome={"chr1": 52, "chr2": 9})
     tracks.write_bigwig(tmp_path / "x.bw", spool)
@@ -164,14 +161,14 @@ def test_windows_that_run_off_their_contig_are_cut_at_its_ends_in_the_tracks(spo
 
 
 def test_a_contig_that_the_genome_does_not_have_is_named(spool_of):
-    spool, _ = spool_of([record("a", 9, contig="chr7")], genome={"chr1": 100})
+    spool, _ = spool_of([record("a", length=9, contig="chr7")], genome={"chr1": 100})
     with pytest.raises(SeqplrpError, match="'chr7'"):
         spool.sizes()
 
 
 def test_a_contig_named_like_a_format_stands_in_a_bedgraph_as_it_is(spool_of, tmp_path):
     name = "chr%d%s%%"
-    spool, _ = spool_of([record("r", 7, contig=name, start=3)])
+    spool, _ = spool_of([record("r", length=7, contig=name, start=3)])
     tracks.write_bedgraph(tmp_path / "x.bedgraph", spool)
     table = tracks.read_bedgraph(tmp_path / "x.bedgraph")
     assert set(table["contig"]) == {name}
@@ -181,7 +178,7 @@ def test_a_contig_named_like_a_format_stands_in_a_bedgraph_as_it_is(spool_of, tm
 
 def test_what_goes_wrong_while_a_bigwig_is_made_is_raised_as_it_is(spool_of, tmp_path, monkeypatch):
     """The library would print it and tell of an empty file."""
-    spool, _ = spool_of([record(f"r{i}", 50, contig="chr1", start=60 * i) for i in range(9)])
+    spool, _ = spool_of([record(f"r{i}", length=50, contig="chr1", start=60 * i) for i in range(9)])
     read = type(spool.per_base).read
 
     def fails(array, start, stop):
@@ -204,7 +201,7 @@ def test_what_goes_wrong_while_a_bigwig_is_made_is_raised_as_it_is(spool_of, tmp
 )
 def test_any_set_of_places_averages_like_a_dictionary_of_positions(places, spool_of):
     records = [
-        record(f"r{i}", length, contig=contig, start=start, strand=strand, seed=i)
+        record(f"r{i}", length=length, contig=contig, start=start, strand=strand, seed=i)
         for i, (contig, start, length, strand) in enumerate(places)
     ]
     spool, expected = spool_of(records)
@@ -238,20 +235,29 @@ def test_npz_reader_gives_what_numpy_gives(mixed, tmp_path):
     arrays = tracks.read_npz(tmp_path / "x.npz")
     span = arrays.positions(arrays.index("c"))
     np.testing.assert_array_equal(arrays.per_base[span], expected[2][0])
-    with pytest.raises(SeqplrpError, match="'nobody'"):
+    with pytest.raises(SeqplrpError, match=r"^record 'nobody': is not among the explained ones; try 'b'$"):
         arrays.index("nobody")
 
 
 @pytest.mark.parametrize("write", [tracks.write_npz, tracks.write_bigwig, tracks.write_bedgraph, tracks.write_regions])
 def test_the_same_explanations_give_the_same_bytes_however_they_were_cut_into_parts(spool_of, tmp_path, write):
-    records = [record(f"r{i}", 900, contig="chr1", start=i * 800, seed=i) for i in range(60)]
+    records = [record(f"r{i}", length=900, contig="chr1", start=i * 800, seed=i) for i in range(60)]
     for name, in_parts in (("1.bw", 7), ("2.bw", 60)):
         write(tmp_path / name, spool_of(records, in_parts=in_parts)[0])
     assert (tmp_path / "1.bw").read_bytes() == (tmp_path / "2.bw").read_bytes()
 
 
+def test_an_npz_of_no_record_is_read_and_asked_in_vain(tmp_path):
+    empty = {"ids": np.empty(0, "U1"), "codes": np.empty(0, np.uint8), "per_base": np.empty(0, np.float32)}
+    np.savez(tmp_path / "x.npz", offsets=np.zeros(1, np.int64), **empty)
+    arrays = tracks.read_npz(tmp_path / "x.npz")
+    assert len(arrays) == 0
+    with pytest.raises(SeqplrpError, match=r"'s0': is not among the explained ones; give a file that holds a record$"):
+        arrays.index("s0")
+
+
 def test_without_hypothetical_contributions_npz_has_none_and_h5_is_refused(spool_of, tmp_path):
-    spool, _ = spool_of([record("a", 8), record("b", 8)], hypothetical=False)
+    spool, _ = spool_of([record("a", length=8), record("b", length=8)], hypothetical=False)
     tracks.write_npz(tmp_path / "x.npz", spool)
     assert tracks.read_npz(tmp_path / "x.npz").hypothetical is None
     with pytest.raises(SeqplrpError, match="hypothetical contributions"):
@@ -260,7 +266,7 @@ def test_without_hypothetical_contributions_npz_has_none_and_h5_is_refused(spool
 
 def test_h5_has_chrombpnets_layout_and_projected_is_exactly_hypothetical_times_one_hot(spool_of, tmp_path, monkeypatch):
     monkeypatch.setattr("seqplrp.genomics.tracks.equal._BLOCK", 64)  # several blocks of rows
-    records = [record(f"r{i}", 21, seed=i) for i in range(11)]
+    records = [record(f"r{i}", length=21, seed=i) for i in range(11)]
     spool, expected = spool_of(records)
     tracks.write_h5(tmp_path / "x.h5", spool)
     with h5py.File(tmp_path / "x.h5", "r") as file:
@@ -290,24 +296,24 @@ def test_regions_and_sizes_come_back_as_written(mixed, tmp_path):
 
 
 def test_contigs_named_like_numbers_or_missing_values_stay_text(spool_of, tmp_path):
-    spool, _ = spool_of([record("NA", 5), record("1", 6)])
+    spool, _ = spool_of([record("NA", length=5), record("1", length=6)])
     tracks.write_bedgraph(tmp_path / "x.bedgraph", spool)
     assert set(tracks.read_bedgraph(tmp_path / "x.bedgraph")["contig"]) == {"NA", "1"}
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, 1e39])
 def test_relevance_that_no_track_can_hold_is_refused_by_record(tmp_path, value):
-    item = record("bad", 5)
+    item = record("bad", length=5)
     explained = tracks.Explained([np.zeros(5), np.array([0, 0, value, 0, 0])], 2 * [np.zeros((4, 5))])
     with pytest.raises(SeqplrpError, match="'bad'"):
-        tracks.write_explained(tmp_path / "part.npz", [record("good", 5), item], [explained])
+        tracks.write_explained(tmp_path / "part.npz", [record("good", length=5), item], [explained])
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("name", ["#1", "track", "browser"])
 def test_names_that_bed_readers_take_for_comments_are_refused(name):
     with pytest.raises(SeqplrpError, match="comment"):
-        tracks.check_name(record(name, 5))
+        tracks.check_name(record(name, length=5))
 
 
 @pytest.mark.parametrize(
@@ -423,62 +429,13 @@ def test_table_writer_appends_frames_under_one_header(tmp_path):
 
 def test_spooled_writers_do_not_hold_the_arrays_in_memory(tmp_path):
     """Three times the sequences, 78 MB more of numbers, take no more memory."""
-    script = """
-import resource, sys
-from pathlib import Path
-import numpy as np
-from seqplrp.genomics import Record, tracks
-out = Path(sys.argv[1])
-def run(n):
-    (out / str(n)).mkdir()
-    letters, values = "ACGT" * 1000, np.random.default_rng(0).normal(size=(4, 4000)).astype(np.float32)
-    paths = [out / str(n) / f"{i}.npz" for i in range(0, n, 100)]
-    explained = tracks.Explained(100 * [values[0] * (values[0] > 2)], 100 * [values])
-    for i, path in enumerate(paths):
-        of = range(100 * i, 100 * (i + 1))
-        records = [Record(f"r{j}", letters, "c", 4000 * j, 4000 * (j + 1)) for j in of]
-        tracks.write_explained(path, records, [explained])
-    with tracks.joined_parts(paths, out / str(n) / "index") as (spool,):
-        tracks.write_npz(out / f"{n}.npz", spool)
-        tracks.write_h5(out / f"{n}.h5", spool)
-        tracks.write_bedgraph(out / f"{n}.bedgraph", spool)
-        tracks.write_bigwig(out / f"{n}.bw", spool)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-few = run(400)
-print(run(1300) - few)
-"""
-    done = subprocess.run(
-        [sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, check=True, timeout=120
-    )
-    assert (tmp_path / "1300.npz").stat().st_size > 100e6
-    assert float(done.stdout) < 16
+    assert memory_grown(tmp_path, "write_npz", "write_h5", "write_bedgraph", "write_bigwig") < 16
+    assert (tmp_path / "write_npz-1300.bw").stat().st_size > 100e6
 
 
 @pytest.mark.parametrize("writer", ["write_npz", "write_h5", "write_bigwig", "write_bedgraph"])
 def test_a_disk_that_fills_up_is_an_error_and_no_crash(tmp_path, writer):
     """However far the writer gets: C libraries print to standard error, or crash as the process ends."""
-    script = """
-import resource, sys
-from pathlib import Path
-import numpy as np
-from seqplrp.errors import SeqplrpError
-from seqplrp.genomics import Record, tracks
-out, writer = Path(sys.argv[1]), getattr(tracks, sys.argv[2])
-values = np.random.default_rng(0).normal(size=(4, 500)).astype(np.float32)
-records = [Record(f"r{i}", "ACGTA" * 100, "c", 500 * i, 500 * (i + 1)) for i in range(200)]
-tracks.write_explained(out / "part", records, [tracks.Explained(200 * [values[0]], 200 * [values])])
-with tracks.joined_parts([out / "part"], out / "index") as (spool,):
-    writer(out / "whole.bw", spool)
-    size = (out / "whole.bw").stat().st_size
-    for share in (0, 0.01, 0.3, 0.9, 0.99):
-        resource.setrlimit(resource.RLIMIT_FSIZE, (int(share * size), -1))
-        try:
-            writer(out / f"cut{share}.bw", spool)
-        except (OSError, SeqplrpError) as error:
-            print("told")
-"""
-    done = subprocess.run(
-        [sys.executable, "-c", script, str(tmp_path), writer], capture_output=True, text=True, timeout=120, check=False
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == "told\n" * 5
+    told = told_of_a_full_disk(tmp_path, writer)
+    assert len(told) == 5
+    assert set(told) <= {"file too large", "could not be written whole"}

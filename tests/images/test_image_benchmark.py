@@ -19,6 +19,7 @@ from seqplrp.benchmark import Entry
 from seqplrp.cli import main
 from seqplrp.images import Preprocessing
 from seqplrp.images.benchmark import read_config
+from seqplrp.images.benchmark.heat_maps import HEAT_MAPS
 from seqplrp.images.benchmark.networks import ClassifierNetwork, GivenNetwork, read_architecture
 from seqplrp.images.benchmark.perturbing import blurred, mean_colour, other_colours
 from seqplrp.images.benchmark.scenes import ShownImages, scene_of
@@ -98,6 +99,15 @@ def test_a_run_gives_the_tables_and_pictures_of_the_dna_benchmark_in_the_words_o
     capsys.readouterr()
     assert main(["image", "benchmark", "--config", "tiny.yaml", "--out", "run"]) == 0  # nothing is left to do
     assert (place / "run/summary.tsv").read_bytes() == before
+
+
+def test_examples_that_are_damaged_or_gone_are_told_by_their_file(tmp_path) -> None:
+    with pytest.raises(SeqplrpError, match=r"examples\.npz: there is no such file; remove the cell's folder"):
+        HEAT_MAPS.draw([], {}, tmp_path)
+    for content in (b"", b"PK no zip"):
+        (tmp_path / "examples.npz").write_bytes(content)
+        with pytest.raises(SeqplrpError, match=r"examples\.npz: is damaged \("):
+            HEAT_MAPS.draw([], {}, tmp_path)
 
 
 def test_an_image_that_changes_is_another_task_and_its_cell_is_made_anew(place, capsys) -> None:
@@ -234,7 +244,7 @@ def test_the_examples_are_read(place, monkeypatch) -> None:
     assert {variant.family for variant in config.variants} >= {"plrp", "plrp-p-matrix", "r-lrp", "neuron-mct"}
     with pytest.raises(SeqplrpError, match="nowhere"):
         read_config(place / "nowhere.yaml")
-    with pytest.raises(SeqplrpError, match=r"ecssd\.yaml, line \d+.*'\$ECSSD' names a variable .* not set; set it"):
+    with pytest.raises(SeqplrpError, match=r"ecssd\.yaml, line \d+.*the environment variable ECSSD is not set; set it"):
         read_config(examples / "ecssd.yaml")
     monkeypatch.setenv("ECSSD", str(place / "data"))
     monkeypatch.setattr(GivenNetwork, "check", lambda self, training: None)  # which would download the weights

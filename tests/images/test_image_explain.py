@@ -146,6 +146,7 @@ def test_a_stopped_run_goes_on_and_gives_the_same_bytes(place, monkeypatch, caps
     monkeypatch.setattr(explaining, "write_whole", real)
     part = written[0]
     part.write_bytes(part.read_bytes()[:-30])  # damaged: made anew
+    np.savez(written[1], rows=np.frombuffer(b"[" * 100_000, dtype=np.uint8))  # no list that can be read: made anew
     capsys.readouterr()
     assert explain("--batch-size", "1") == 2
     assert "add --resume" in capsys.readouterr().err
@@ -208,6 +209,19 @@ def test_pictures_of_the_first_images_alone_and_arrays_of_all(place) -> None:
     made = {str(path.relative_to(place / "out")) for path in (place / "out").rglob("*.*") if "parts" not in path.parts}
     arrays = {f"arrays/im{number}.npz" for number in range(4)}
     assert made == {".seqplrp.json", "summary.tsv", "overlays/im0.svg", "grid_overlay.svg", *arrays}
+
+
+def test_files_of_arrays_hold_the_arrays_alone_with_any_numpy(place, monkeypatch) -> None:
+    """Before 2.1, numpy.savez_compressed takes every named argument for an array to be saved."""
+    asked = []
+
+    def as_before(file, *args, **arrays) -> None:
+        asked.append(set(arrays))
+        np.savez(file, *args, **arrays)
+
+    monkeypatch.setattr(np, "savez_compressed", as_before)
+    assert explain("--method", "lrp") == 0
+    assert set.union(*asked) == {"rows", "object", "pixels", "relevance_0", "mask", "relevance_lrp"}
 
 
 # ---- what a network expects, and what is said of its maps

@@ -13,7 +13,7 @@ from engine import back_through, graph_of
 from torch import Tensor, nn
 
 from seqplrp.lrp import Graph, Propagated, Rule, make_plan, propagate, run_forward, trace
-from seqplrp.lrp.steps import HANDLERS
+from seqplrp.lrp.registry import HANDLERS
 
 TAKEN = ("bias", "stabiliser", "fixed_inputs", "residue")
 

@@ -28,7 +28,8 @@ from seqplrp.lrp import (
     check_rule,
     register,
 )
-from seqplrp.lrp.steps import HANDLERS, MoveHandler
+from seqplrp.lrp.registry import HANDLERS
+from seqplrp.lrp.steps import MoveHandler
 
 OURS = [Epsilon(), Gamma(), ZPlus(), AlphaBeta(), Flat(), WSquare(), ZBox(-3.0, 3.0), Relative(), ConservingRelative()]
 

@@ -16,7 +16,7 @@ from scipy import special
 from torch import Tensor, nn
 
 import seqplrp as sp
-import seqplrp.lrp.plan as plan_module
+import seqplrp.lrp.shortcuts as shortcuts_module
 from seqplrp.lrp import Gamma, ZPlus, make_plan, propagate, run_forward
 from seqplrp.lrp.ops import pooling, reductions, resampling
 
@@ -411,7 +411,7 @@ def test_pools_behind_a_layer_and_its_relu_add_up_with_it(name: str, rule, monke
     plan = make_plan(graph_of(net, x), net, rule)
     assert any(step.gated for step in plan.steps)
     # the same without promises: a plan whose layers take any relevance
-    monkeypatch.setattr(plan_module, "_promise", lambda step: "never")
+    monkeypatch.setattr(shortcuts_module, "_promise", lambda step: "never")
     plan = make_plan(graph_of(net, x), net, rule)
     assert not any(step.gated for step in plan.steps)
     with torch.inference_mode():

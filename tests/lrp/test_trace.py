@@ -16,7 +16,7 @@ from engine import Calls, one_hot, seeded
 from torch import Tensor, nn
 
 import seqplrp as sp
-from seqplrp.lrp import cached_trace, forget, trace
+from seqplrp.lrp import Program, cached_trace, forget, make_plan, trace
 
 X = one_hot(3, 20)
 LRP = sp.LRP()
@@ -587,3 +587,29 @@ def test_a_trace_has_no_weights_in_it() -> None:
     graph = trace(model, X)
     assert not graph.constants
     assert set(graph.weights.values()) == set(dict(model.named_parameters()))
+
+
+class OfModels(nn.Module):
+    """Names that begin as that by which the engine's own wrapper calls what it traces."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.models = nn.ModuleList(nn.Conv1d(4, 3, 3, padding=1) for _ in range(2))
+        self.model = nn.Conv1d(3, 3, 3)
+        self.model_out = nn.Linear(54, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        both = self.models[0](x) + self.models[1](x)
+        return self.model_out(self.model(both.relu()).flatten(1))
+
+
+def test_a_saved_programs_layers_are_called_as_the_models_are():
+    model = seeded(OfModels)
+    free = ({0: torch.export.Dim.AUTO},)
+    program = Program(torch.export.export(model, (X,), dynamic_shapes=free))
+    wanted = ["models.0", "models.1", "model", "model_out"]
+    for one in (model, program):
+        plan = make_plan(trace(one, X), one, {"models.*": sp.ZPlus(), "*": sp.Epsilon()})
+        assert [layer.path for layer in plan.layers] == wanted
+        assert [layer.rule.partition("(")[0] for layer in plan.layers] == ["ZPlus", "ZPlus", "Epsilon", "Epsilon"]
+        assert set(wanted) <= set(plan.values)

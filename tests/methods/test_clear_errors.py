@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable
 from typing import Any
 
@@ -145,3 +146,44 @@ def test_the_repr_of_an_ensemble_is_as_short_as_that_of_one() -> None:
     assert shown.startswith("Explanation of 3 inputs, relevance (3, 4, 20) by PLRP(")
     assert "note: mean over 2 models" in shown
     assert "tensor(" not in shown
+
+
+class ChannelsLast(nn.Module):
+    """Takes (N, L, 4)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv1d(4, 3, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.conv(x.transpose(1, 2)).mean(2)
+
+
+class Fails(nn.Module):
+    """Fails on whatever it is given."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        raise ValueError("no such batch")
+
+
+def test_the_layout_that_a_model_takes_is_named_and_nothing_follows_it() -> None:
+    for model, given, other in (
+        (seeded(ChannelsLast), "NCL", "NLC"),
+        (nn.Sequential(nn.Conv1d(4, 3, 5), nn.Flatten(), nn.Linear(3 * (X.shape[2] - 4), 1)), "NLC", "NCL"),
+    ):
+        with pytest.raises(sp.SeqplrpError, match=f"^layout: is '{given}', and .*give layout='{other}'") as caught:
+            sp.explain(model, X, 0, "lrp", layout=given)
+        assert len(traceback.format_exception(caught.value)) < 30
+        sp.explain(model, X, 0, "lrp", layout=other)
+
+
+def test_of_a_forward_that_fails_the_users_own_lines_alone_are_shown() -> None:
+    with pytest.raises(sp.SeqplrpError, match="no such batch") as caught:
+        sp.explain(Fails(), X, 0)
+    shown = "".join(traceback.format_exception(caught.value))
+    assert 'raise ValueError("no such batch")' in shown
+    assert "torch/" not in shown
+    assert len(shown.splitlines()) < 60
+    with pytest.raises(sp.SeqplrpError, match="can't trace the model") as caught:
+        sp.explain(nn.Sequential(nn.Conv1d(4, 3, 5), nn.Linear(7, 1)), X, 0)
+    assert len(traceback.format_exception(caught.value)) < 30, "no line of the user's own"

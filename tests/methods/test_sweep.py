@@ -7,7 +7,7 @@ import torch
 from nets import binary, classifier, without_biases
 
 import seqplrp as sp
-from seqplrp.lrp.ops.linear import Parts
+from seqplrp.lrp.ops.branches import Parts
 from seqplrp.methods import Sweep, relevance
 
 PRUNINGS = (

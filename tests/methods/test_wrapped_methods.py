@@ -222,7 +222,9 @@ def test_what_needs_dna_or_numbers_says_so() -> None:
     with pytest.raises(sp.SeqplrpError, match="needs one-hot DNA"):
         sp.explain(classifier(), X / 2, 1, sp.Background(references=sp.shuffled_references))
     flat = sp.LRP(rule={"0": sp.Flat(), "*": sp.Epsilon()})
-    with pytest.raises(sp.SeqplrpError, match="no hypothetical contributions"):
+    with pytest.raises(
+        sp.SeqplrpError, match=r"^over: .*no hypothetical contributions, as under Flat\(.* first layer's \(0\)"
+    ):
         sp.explain(classifier(), X, 1, sp.Background(over=flat, references=sp.shuffled_references))
 
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import random
+import re
 import sys
 import textwrap
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -112,6 +115,18 @@ def test_files_of_torch_versions_that_counted_no_batches_fit(user_code):
         load_callable_model("user_net:make", user_code / "w.pt")
 
 
+@pytest.mark.parametrize("prefix", ["model.", "model.net."])
+def test_a_prefix_of_all_names_is_taken_off_and_told_where_the_rest_fits(user_code, weights, prefix):
+    torch.save({"state_dict": {f"{prefix}{name}": value for name, value in weights.items()}}, user_code / "w.ckpt")
+    notes = []
+    model = load_callable_model("user_net:Net", user_code / "w.ckpt", note=notes.append)
+    assert torch.equal(model.conv.weight, weights["conv.weight"])
+    assert notes == [f"all names of the weights begin with {prefix!r}, which was taken off"]
+    torch.save({f"{prefix}{name}s": value for name, value in weights.items()}, user_code / "w.ckpt")
+    with pytest.raises(SeqplrpError, match=rf"not in the model: {prefix}conv\.weights"):
+        load_callable_model("user_net:Net", user_code / "w.ckpt")
+
+
 def test_a_models_own_module_prefix_is_kept(user_code, weights):
     torch.save({f"module.{name}": value for name, value in weights.items()}, user_code / "w.pt")
     model = load_callable_model("user_net:make", user_code / "w.pt")
@@ -148,7 +163,11 @@ def test_code_in_a_weights_file_runs_only_where_it_is_trusted(user_code):
 @pytest.mark.parametrize(
     ("spec", "said"),
     [
-        ("user_net", "'user_net' is no model directory and not module:callable"),
+        ("user_net", "'user_net' is no model directory and not module:callable; write user_net:Net$"),
+        ("user_net.py", "write user_net:Net$"),
+        ("lab/user_net.py", "go to lab and write user_net:NAME"),
+        ("user_bad", "write user_bad:NAME, the class or function"),
+        ("user_syntax.py", "write user_syntax:NAME"),
         ("user_net:", "not module:callable"),
         (":Net", "not module:callable"),
         ("user_net.py:Net", "'user_net.py' is a file.*write user_net:Net"),
@@ -192,3 +211,95 @@ def test_a_file_that_is_missing_or_no_weights_is_refused(user_code):
         for trust in (False, True):
             with pytest.raises(SeqplrpError, match=name):
                 load_callable_model("user_net:Net", user_code / name, trust_pickle=trust)
+
+
+CALLS = """
+import random
+
+import numpy as np
+import torch
+from torch import nn
+
+made = []
+
+def drawn():
+    made.append(nn.Conv1d(4, 2, 3))
+    random.random(), np.random.rand()
+    return nn.Sequential(made[-1], nn.Flatten())
+
+def seeded():
+    torch.manual_seed(3)
+    return drawn()
+
+def still():
+    made.append(None)
+    return nn.Flatten()
+
+def loads():
+    model = drawn()
+    nn.init.ones_(model[0].weight), nn.init.zeros_(model[0].bias)
+    return model
+
+def half():
+    model = drawn()
+    nn.init.ones_(model[0].weight)
+    return model
+
+def once():
+    if made:
+        raise RuntimeError("no second time")
+    return drawn()
+"""
+
+
+@pytest.fixture
+def calls(user_code):
+    """The module user_net, with callables of which each counts how often it is called."""
+    (user_code / "user_net.py").write_text(CALLS)
+    import importlib
+
+    importlib.invalidate_caches()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(user_code)
+        sys.modules.pop("user_net", None)
+        yield importlib.import_module("user_net")
+
+
+@pytest.mark.parametrize(
+    ("name", "times", "told"),
+    [
+        ("drawn", 2, "the weights of user_net:drawn are random.*--weights FILE"),
+        ("half", 2, r"1 of 2 weights \(0\.bias\) of user_net:half are random"),
+        ("seeded", 2, None),
+        ("loads", 2, None),
+        ("still", 1, None),
+        ("once", 1, None),
+    ],
+)
+def test_random_weights_are_told_and_only_what_draws_is_made_twice(calls, name, times, told):
+    notes = []
+    load_callable_model(f"user_net:{name}", note=notes.append)
+    assert len(calls.made) == times
+    assert len(notes) == (told is not None)
+    if told is not None:
+        assert re.search(told, notes[0])
+
+
+def test_looking_for_random_weights_leaves_randomness_as_one_call_leaves_it(calls):
+    def draws():
+        return torch.rand(1).item(), np.random.rand(), random.random()  # noqa: NPY002
+
+    found = []
+    for note in (None, lambda text: None):
+        torch.manual_seed(7), np.random.seed(7), random.seed(7)  # noqa: NPY002
+        load_callable_model("user_net:drawn", note=note)
+        found.append(draws())
+    assert found[0] == found[1]
+    assert len(calls.made) == 3
+
+
+def test_with_weights_nothing_is_made_twice(calls, user_code):
+    torch.save({"0.weight": torch.zeros(2, 4, 3), "0.bias": torch.zeros(2)}, user_code / "w.pt")
+    notes = []
+    load_callable_model("user_net:drawn", user_code / "w.pt", note=notes.append)
+    assert (len(calls.made), notes) == (1, [])

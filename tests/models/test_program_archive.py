@@ -11,7 +11,20 @@ from pathlib import Path
 
 import pytest
 import torch
-from saved_programs import INPUTS, LENGTH, PROGRAM, WEIGHTS, Marks, Net, in_json, pickled, rewritten, save, seeded
+from saved_programs import (
+    INPUTS,
+    LENGTH,
+    PROGRAM,
+    WEIGHTS,
+    Marks,
+    Net,
+    entries,
+    in_json,
+    pickled,
+    rewritten,
+    save,
+    seeded,
+)
 
 from seqplrp.errors import SeqplrpError
 from seqplrp.models import load_program, program_archive
@@ -87,6 +100,7 @@ def test_an_archive_that_can_not_be_unpacked_says_so(tmp_path, kind):
 
 
 def test_an_entry_that_is_listed_but_not_there_is_named(saved, tmp_path):
+    assert PROGRAM in entries(saved)
     content = bytearray(saved.read_bytes())
     with zipfile.ZipFile(saved) as archive:
         (entry,) = [info for info in archive.infolist() if info.filename.endswith(PROGRAM)]
@@ -100,6 +114,7 @@ def test_an_entry_that_is_listed_but_not_there_is_named(saved, tmp_path):
 )
 def test_an_entry_whose_name_is_no_text_is_a_mendable_error(saved, tmp_path, as_utf8, said):
     """Python's zipfile takes a name for what the entry's flag says, torch takes it for UTF-8."""
+    assert INPUTS in entries(saved)
     content = bytearray(saved.read_bytes().replace(b"data/sample_inputs", b"data/sample\xff\xfe\xfd\xfcuts"))
     header = content.rfind(b"PK\x01\x02", 0, content.rfind(b"data/sample"))
     content[header + 9] = 8 * as_utf8
@@ -144,8 +159,7 @@ def test_every_entry_that_torch_takes_for_a_program_is_looked_through(saved, tmp
     def harmful(content: bytes) -> bytes:
         return in_json(lambda program: program["guards_code"].append(f"__import__('os').mkdir('{mark}') == 0"))(content)
 
-    with zipfile.ZipFile(saved) as archive:
-        names = {name.split("/", 1)[1]: archive.read(name) for name in archive.namelist()}
+    names = entries(saved)
     beside = (
         "data/sample_inputs/{}.pt",
         "data/weights/{}_weights_config.json",
@@ -159,8 +173,7 @@ def test_every_entry_that_torch_takes_for_a_program_is_looked_through(saved, tmp
 
 
 def test_several_programs_none_of_them_the_models_are_said(saved, tmp_path):
-    with zipfile.ZipFile(saved) as archive:
-        program = archive.read(next(name for name in archive.namelist() if name.endswith(PROGRAM)))
+    program = entries(saved)[PROGRAM]
     others = {"models/a.json": program, "models/b.json": program}
     path = rewritten(saved, tmp_path / "x.pt2", {PROGRAM: lambda _: None}, others)
     assert "none named 'model'" in refused(path).what

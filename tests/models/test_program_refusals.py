@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 import torch.utils._sympy.functions
-from saved_programs import LENGTH, PROGRAM, Net, dna, fresh, in_json, pickled, rewritten, seeded
+from saved_programs import LENGTH, PROGRAM, Net, dna, entries, fresh, in_json, pickled, rewritten, seeded
 
 from seqplrp.errors import SeqplrpError
 from seqplrp.models import load_model, load_program
@@ -92,9 +92,7 @@ def test_changed_bytes_load_or_are_a_mendable_error(free, tmp_path):
 
 
 def test_parts_left_out_are_a_mendable_error(free, tmp_path):
-    with zipfile.ZipFile(free) as archive:
-        names = [name.split("/", 1)[1] for name in archive.namelist()]
-    for number, name in enumerate(names):
+    for number, name in enumerate(entries(free)):
         path = rewritten(free, tmp_path / f"{number}.pt2", {name: lambda _: None})
         if name.startswith(".data") or name == "byteorder":
             continue  # the writer makes them

@@ -17,6 +17,7 @@ from saved_programs import (
     CONSTANTS,
     FREE,
     INPUTS,
+    OLD_TORCH,
     PROGRAM,
     WEIGHTS,
     AnyLength,
@@ -24,6 +25,7 @@ from saved_programs import (
     Net,
     Subclassed,
     dna,
+    entries,
     in_json,
     pickled,
     rewritten,
@@ -37,6 +39,7 @@ from seqplrp.errors import SeqplrpError
 from seqplrp.models import load_model, load_program, program_archive
 
 
+@pytest.mark.skipif(OLD_TORCH, reason="torch before 2.8 exports no model whose weights are of a class of their own")
 def test_a_tensor_subclass_asks_for_pickle_and_explains_where_trusted(place):
     path = save(seeded(Subclassed), place / "subclass.pt2")
     with pytest.raises(SeqplrpError) as refused:
@@ -243,8 +246,7 @@ def test_compiled_code_is_refused(free, tmp_path):
 
 def test_what_torch_writes_for_free_sizes_is_let_through(place):
     path = save(seeded(AnyLength), place / "sizes.pt2", free=FREE)
-    with zipfile.ZipFile(path) as archive:
-        text = archive.read(next(name for name in archive.namelist() if name.endswith(PROGRAM))).decode()
+    text = entries(path)[PROGRAM].decode()
     assert all(word in text for word in ("FloorDiv(", "Max(", "Add(", "Mul("))
     assert json.loads(text)["guards_code"]
     assert torch.equal(load_program(path)(dna(2, 50)), seeded(AnyLength)(dna(2, 50)))
@@ -267,7 +269,7 @@ def sizes():
 def test_every_form_of_a_size_is_let_through(size):
     """As torch 2.15 writes it, and as older ones did: the plain text."""
     assert program_archive._is_size(sympy.srepr(size))
-    if not str(size).startswith(("Piecewise", "~")):  # these never were
+    if not str(size).startswith(("Piecewise", "~")) and str(size) != "I":  # these never were; Identity's, by torch 2.6
         assert program_archive._is_size(str(size))
 
 

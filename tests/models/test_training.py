@@ -155,9 +155,10 @@ def test_settings_with_which_nothing_can_be_trained_are_refused(small_binary, na
         train_model(small_binary, options=TINY, training=TrainOptions(**{name: -1}))
 
 
-def test_an_unknown_device_is_refused(small_binary):
-    with pytest.raises(SeqplrpError, match="device: 'warp' can't be used"):
-        train_model(small_binary, options=TINY, training=TrainOptions(device="warp"))
+@pytest.mark.parametrize("device", ["warp", "meta"])  # a device that is none, and one that holds no values
+def test_a_device_on_which_nothing_can_be_trained_is_refused(small_binary, device):
+    with pytest.raises(SeqplrpError, match=f"device: '{device}' can't be used"):
+        train_model(small_binary, options=TINY, training=TrainOptions(device=device))
 
 
 def test_a_length_too_small_for_the_pools_is_refused_before_training(small_binary):

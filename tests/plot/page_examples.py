@@ -24,6 +24,7 @@ NAMES = [
     "__proto__",
     "NA",
     "peak_turned",
+    "a_name_that_does_not_end_" * 12,
 ]
 STEPS = [
     ("head", "linear", "Gamma(gamma=0.25, eps=1e-06)"),

@@ -7,7 +7,7 @@ import io
 import re
 import subprocess
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from html.parser import HTMLParser
 
 import matplotlib.pyplot as plt
@@ -112,6 +112,21 @@ def test_a_method_is_told_by_what_was_set_on_it() -> None:
     assert short_name(sp.LRP(rule=sp.Gamma(0.5))) == "LRP(rule=Gamma(gamma=0.5, eps=1e-06))"
     box = sp.LRP(rule={"@first": sp.ZBox(torch.zeros(4, 1), torch.ones(4, 1)), "*": sp.Gamma()})
     assert short_name(box).startswith("LRP(rule={'@first': ZBox(low=torch.tensor(")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asking(sp.GradientTimesInput):
+    word: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Weighing(sp.GradientTimesInput):
+    weights: Tensor = field(default_factory=lambda: torch.ones(2))
+
+
+def test_a_method_of_others_is_told_also_where_it_asks_for_values_or_holds_arrays() -> None:
+    assert short_name(Asking(word="x")) == "Asking(reverse_complement=False, word='x')"
+    assert short_name(Weighing()) == "Weighing(weights=tensor([1., 1.]))"
 
 
 # ---- a notebook's page

@@ -25,7 +25,7 @@ def explorer() -> Explorer:
     methods = (("plrp", 0.5), ("ism", 0.4), (HOSTILE, 0.7), ("empty", NONE))
     rows = [(task, method, measure, mean + turn * add if method == "plrp" else mean)
             for task, add in (("all", 0.0), ("one", 0.1))
-            for measure, turn in (("auprc", 1), ("distractor_mass", -1))
+            for measure, turn in (("auprc", 1), ("distractor_mass", -1), ("foreign", 1))
             for method, mean in methods]  # fmt: skip
     tested = ["" if method == "plrp" else "plrp" for _, method, *_ in rows]
     means = [row[3] for row in rows]
@@ -118,6 +118,9 @@ def test_the_explorer_shows_each_place_and_measure_the_better_first(shown):
     shown.page.select_option("#explorer select[aria-label=measure]", label="Distractor mass")
     assert cells(shown, "#explorer", 0) == ["plrp", "ism", HOSTILE, "empty"]  # of this one, less is better
     assert "lower is better" in shown.page.locator("#explorer .note").inner_text()
+    shown.page.select_option("#explorer select[aria-label=measure]", label="foreign")
+    assert "which way is better is not known here" in shown.page.locator("#explorer .note").inner_text()
+    shown.page.select_option("#explorer select[aria-label=measure]", label="Distractor mass")
     assert shown.page.locator("#explorer tr.strong td").first.inner_text() == "plrp"
     shown.page.fill("#explorer input", "IS")
     assert cells(shown, "#explorer", 0) == ["ism"]

@@ -14,7 +14,7 @@ from scipy.stats import chi2
 from seqplrp import SeqplrpError
 from seqplrp.genomics import codes_to_one_hot, encode, motifs
 from seqplrp.recovery import FilterTally, Reading, leading_filters
-from seqplrp.recovery.filters import informative_core
+from seqplrp.recovery.informative_cores import informative_core
 
 UNIFORM = np.full(4, 0.25)
 

@@ -7,10 +7,12 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from written import record, truth_table, write_directory
 
+import seqplrp as sp
 from seqplrp import SeqplrpError
-from seqplrp.genomics import motifs
+from seqplrp.genomics import motifs, one_hot
 from seqplrp.recovery import MarkOptions, read_runs, tracks_page
 from seqplrp.recovery.report.accounts import read_account
 
@@ -67,8 +69,65 @@ def test_letters_maps_and_places_are_those_of_the_directory(directory):
     assert column(page, "place") == ["a:0-10 (+)", "chr2:100-110 (-)", "c:0-2 (+)"]
     assert column(page, "length") == [10, 10, 2]
     assert column(page, "score") == [5.0, -1.0, 0.25]
-    assert "1 are negative" in check(page, "Scores").text
+    assert check(page, "Scores").text.startswith("1 of 3 scores are negative")
     page.html()
+
+
+def test_the_line_under_the_title_says_which_output_of_which_model_is_explained(directory, tmp_path):
+    other = write_directory(tmp_path / "other", RECORDS, MAPS, method="lrp")
+    assert tracks_page([directory, other], marks=QUIET).lead == "3 sequences, 22 bases, explained by plrp; lrp"
+    for path, about in (
+        (directory, {"target": 1, "classes": ["USF1", "CTCF"], "models": [{"name": "a.pt"}]}),
+        (other, {"target": "predicted", "models": [{"name": f"{c}.pt"} for c in "abcdef"]}),
+    ):
+        manifest = json.loads((path / "manifest.json").read_text())
+        (path / "manifest.json").write_text(json.dumps({**manifest, **about}))
+    assert tracks_page([directory], marks=QUIET).lead.endswith("explained by plrp; target: 1 (CTCF); model: a.pt")
+    lead = tracks_page([directory, other], marks=QUIET).lead
+    assert lead.endswith("; targets: 1 (CTCF), predicted; models: a.pt, b.pt, c.pt, d.pt and 2 more")
+
+
+def test_places_have_no_column_where_names_are_places(tmp_path):
+    at = [("chr1:5-9", "+"), ("chr2:0-4(-)", "-"), ("chr2:9-13(+)", "+")]
+    spans = [("chr1", 5), ("chr2", 0), ("chr2", 9)]
+    for number, turned in enumerate(("+", "-")):  # a name that hides the other strand tells too little
+        strands = [turned, *[strand for _, strand in at[1:]]]
+        records = [record(id, "ACGT", *spans[i], strands[i]) for i, (id, _) in enumerate(at)]
+        run = write_directory(tmp_path / f"run{number}", records, [np.ones(4)] * 3)
+        found = [one.key for one in tracks_page([run], marks=QUIET).columns]
+        assert ("place" in found) is (turned == "-")
+
+
+def noted(method):
+    """What an explanation notes of negative scores, and whether its map speaks with the score's evidence."""
+    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(8, 1, bias=False))
+    torch.nn.init.constant_(model[1].weight, -1.0)
+    e = sp.explain(model, one_hot(["AC", "GT", "TT"]), method=method)
+    assert (e.output < 0).all()
+    return next(note for note in e.notes if "negative" in note)
+
+
+def test_the_page_tells_of_negative_scores_what_the_explanation_itself_notes(tmp_path):
+    of_all = [-5.0, -1.0, -0.25]
+    plain = write_directory(tmp_path / "plain", RECORDS, MAPS, outputs=of_all)
+    told = check(tracks_page([plain], marks=QUIET), "Scores").text
+    assert told == noted(sp.LRP()) + ". Of all scores the median is -1."
+    assert "positive relevance is the evidence for the output" in told
+    # where signs turn with the score's, both say so: from the arguments, and from the ledger's first layer
+    turned = write_directory(tmp_path / "turned", RECORDS, MAPS, outputs=of_all, method="lrp")
+    (turned / "manifest.json").write_text(
+        json.dumps({"method": repr(sp.LRP(rule="relative")), "arguments": {"method": "lrp"}})
+    )
+    for with_ledger in (False, True):
+        if with_ledger:
+            rows = [row for id, score in zip("abc", of_all) for row in layers(id, score, score)]
+            ledger(turned, [(id, layer, op, "Relative(eps=1e-06)", numbers) for id, layer, op, _, numbers in rows])
+        told = check(tracks_page([turned], marks=QUIET), "Scores").text
+        assert told == noted(sp.LRP(rule="relative")) + ". Of all scores the median is -1."
+        assert "negative relevance is the evidence for the output" in told
+    both = check(tracks_page([plain, turned], marks=QUIET), "Scores").text.split("\n")
+    assert [line.split(":")[0] for line in both] == ["plrp", "lrp"]
+    assert ["positive relevance is the evidence for" in line for line in both] == [True, False]
 
 
 def test_a_page_can_do_without_hypothetical_contributions_and_says_nothing_of_them(directory):
@@ -108,9 +167,46 @@ def test_a_ledger_that_balances_and_a_map_that_is_what_arrived_are_said_to_be_so
     conservation = check(tracks_page([directory], marks=QUIET), "Conservation")
     assert conservation.state == "good"
     assert "of 6, one a layer and sequence" in conservation.text
-    assert "The bases explain 50 % of the score, biases the rest" in conservation.text
+    assert "The bases explain 50 % of the score in the median, 50 % to 50 % from the 5th" in conservation.text
+    assert "; biases make up the rest. Every map sums to the sign of its score." in conservation.text
     ledger(directory, [row for id, end in zip("abc", ends) for row in layers(id, 2 * end, end + 1)])
     assert check(tracks_page([directory], marks=QUIET), "Conservation").state == "warn"
+
+
+@pytest.mark.parametrize("method", ["PLRP()", "PLRP(center='composition')"])
+def test_that_bases_explain_much_of_some_scores_and_less_than_nothing_of_others_is_said_and_is_no_tick(
+    tmp_path, method
+):
+    n = 20
+    ends = np.linspace(-1.0, 2.0, n)  # -100 % to 200 % of a score of 1, and 7 of 20 below 0
+    records = [record(f"s{i}", "ACGT") for i in range(n)]
+    maps = [np.array([end, 0, 0, 0]) for end in ends]
+    run = write_directory(tmp_path / "run", records, maps, outputs=[1.0] * n)
+    (run / "manifest.json").write_text(json.dumps({"method": method, "arguments": {"method": "plrp"}}))
+    moved = 0.25 if "center" in method else 0.0  # what centring takes from no map's sign here
+    ends = ends + moved * (ends > 0)
+    ledger(run, [row for i, end in enumerate(ends) for row in layers(f"s{i}", 1.0, end)])
+    found = check(tracks_page([run], marks=QUIET), "Conservation")
+    assert found.state == "warn"
+    low, high = np.percentile(100 * ends, [5, 95])
+    assert low < 0
+    assert f"in the median, \u2212{-low:.0f} % to {high:.0f} % from the 5th to the 95th percentile" in found.text
+    assert "biases make up the rest (above 100 %, biases take some of it back)" in found.text
+    when = ", before centring," if moved else ""
+    told = (
+        f"7 of 20 maps{when} sum to the other sign than the score: there biases outweigh the bases, and a map does not"
+    )
+    assert told in found.text
+    # a single one is told, and is no cause for a warning
+    ledger(run, [row for i, end in enumerate(ends) for row in layers(f"s{i}", 1.0 if i == 6 else end, end)])
+    found = check(tracks_page([run], marks=QUIET), "Conservation")
+    assert found.state == "good"
+    assert f"1 of 20 maps{when} sum to the other sign than the score" in found.text
+    # what further inputs took is not called biases
+    ledger(run, [row for i, end in enumerate(ends) for row in layers(f"s{i}", 1.0, end, bias=0.0)])
+    text = check(tracks_page([run], marks=QUIET), "Conservation").text
+    assert "where the rest went, the ledgers say" in text
+    assert "there biases and other terms outweigh the bases" in text
 
 
 def test_strands_and_models_have_ledgers_of_their_own(directory):
@@ -148,6 +244,15 @@ def test_the_strands_agreement_is_told_in_words(directory):
     found = check(tracks_page([directory], marks=QUIET), "Reverse complement")
     assert found.state == "warn"
     assert "median cosine of 0.80; 1 of 3 sequences are below 0.5 (the lowest, b, 0.10)" in found.text
+    assert found.text.startswith("The maps")
+
+
+def test_a_method_keeps_its_name_where_it_begins_a_sentence(directory, tmp_path):
+    for path in (directory, write_directory(tmp_path / "other", RECORDS, MAPS, method="lrp")):
+        table = pd.read_csv(path / "summary.tsv", sep="\t")
+        table.assign(strand_consistency=0.9).to_csv(path / "summary.tsv", sep="\t", index=False)
+    text = check(tracks_page([directory, tmp_path / "other"], marks=QUIET), "Reverse complement").text
+    assert [line.split(":")[0] for line in text.split("\n")] == ["plrp", "lrp"]
 
 
 def test_several_directories_are_stacked_and_compared(directory, tmp_path):

@@ -12,7 +12,7 @@ from scipy.stats import false_discovery_control, spearmanr
 from seqplrp import SeqplrpError
 from seqplrp.genomics.motifs import Motif, load, load_all
 from seqplrp.recovery import ALIKE, best_matches, require_memelite
-from seqplrp.recovery.filters import informative_core
+from seqplrp.recovery.informative_cores import informative_core
 from seqplrp.recovery.tomtom import FEWEST_SHARED_BITS
 
 LIBRARY = load_all()

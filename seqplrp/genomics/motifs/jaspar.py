@@ -14,9 +14,8 @@ import numpy.typing as npt
 from seqplrp.errors import SeqplrpError
 from seqplrp.genomics.encoding import ALPHABET
 from seqplrp.genomics.motifs.model import WIDEST, Motif, check_word
-from seqplrp.genomics.textfile import parse_number
+from seqplrp.genomics.textfile import Line, parse_number
 
-Line = tuple[int, str]
 _BASE = re.compile(r"([A-Za-z])\s*[|:]?\s*(?=[\s\[0-9.+-]|$)")
 
 

@@ -17,11 +17,10 @@ import numpy.typing as npt
 
 from seqplrp.errors import SeqplrpError
 from seqplrp.genomics.motifs.model import WIDEST, Motif, check_background, check_word, row_problem
-from seqplrp.genomics.textfile import parse_number, unwritable
+from seqplrp.genomics.textfile import Line, parse_number, unwritable
 
 _ATTRIBUTE = re.compile(r"(\w+)\s*=\s*(\S+)")
 _END_OF_ROWS = re.compile(r"$|URL\b|MOTIF\b|-+$")
-Line = tuple[int, str]
 
 
 def parse_meme(lines: Iterable[Line], path: str | os.PathLike[str]) -> list[Motif]:

@@ -11,14 +11,14 @@ import numpy.typing as npt
 
 from seqplrp.errors import SeqplrpError
 from seqplrp.genomics.encoding import ALPHABET
+from seqplrp.genomics.letters import BASES_OF
 
 WIDEST = 1000
 """Positions of a motif that is read from a file, at most; the MEME suite itself makes none above 300."""
 SUM_TOLERANCE = 0.01  # rows may be off by the rounding of two printed decimals; they are then rescaled
 _ASSUMED_SITES = 20.0  # what the MEME suite assumes where a motif does not state its number of sites
 _UNIFORM = (0.25, 0.25, 0.25, 0.25)
-# IUPAC codes by the set of bases that they stand for
-_IUPAC = {"AC": "M", "AG": "R", "AT": "W", "CG": "S", "CT": "Y", "GT": "K"}
+_CODE_OF_TWO = {bases: code for code, bases in BASES_OF.items() if len(bases) == 2}
 
 
 @dataclass(frozen=True, eq=False)
@@ -223,5 +223,5 @@ def _degenerate(row: npt.NDArray[np.float64]) -> str:
     if first > 0.5 and first > 2 * second:
         return ALPHABET[order[0]]
     if first + second > 0.75 + 1e-9:  # three quarters exactly are not above, whatever the sum rounds to
-        return _IUPAC["".join(sorted(ALPHABET[i] for i in order[:2]))]
+        return _CODE_OF_TWO["".join(sorted(ALPHABET[i] for i in order[:2]))]
     return "N"

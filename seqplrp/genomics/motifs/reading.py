@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator
 
 from seqplrp.errors import SeqplrpError
 from seqplrp.genomics.motifs.jaspar import parse_jaspar
-from seqplrp.genomics.motifs.meme import Line, parse_meme
+from seqplrp.genomics.motifs.meme import parse_meme
 from seqplrp.genomics.motifs.model import Motif
-from seqplrp.genomics.textfile import text_lines
+from seqplrp.genomics.textfile import Line, text_lines
 
 _MOST_LINES, _MOST_LETTERS = 2_000_000, 1 << 27  # far more than any collection has
 _TRANSFAC = re.compile(r"(AC|ID|P0|PO|DE|VV)\b")

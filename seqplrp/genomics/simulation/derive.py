@@ -12,18 +12,9 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import product
 
+from seqplrp.errors import SeqplrpError
 from seqplrp.genomics.simulation.document import Node, Range
-from seqplrp.genomics.simulation.grammar import (
-    And,
-    Count,
-    Not,
-    Or,
-    Orientation,
-    Otherwise,
-    Pair,
-    Rule,
-    atoms,
-)
+from seqplrp.genomics.simulation.grammar import And, Count, Not, Or, Orientation, Otherwise, Pair, Rule, atoms
 from seqplrp.genomics.simulation.planting import strand_choices
 from seqplrp.genomics.simulation.task import Couple, Group, Position, Single, Task
 
@@ -200,5 +191,5 @@ def _with_unique_names(groups: list[Group]) -> tuple[Group, ...]:
     return tuple(named)
 
 
-def _too_many(node: Node, what: str) -> Exception:
+def _too_many(node: Node, what: str) -> SeqplrpError:
     return node.error(f"the rules tell {what} apart", "write 'groups' that say what to plant")

@@ -14,10 +14,10 @@ import yaml
 from seqplrp.errors import SeqplrpError
 from seqplrp.storage import TAGS, YamlFault, compose_yaml, yaml_value
 
+_Word = TypeVar("_Word", bound=str)
 _LABEL = re.compile(r"[A-Za-z0-9_.:()+-]+")
 _RANGE = re.compile(r"\s*(\d{1,9})\s*-\s*(\d{1,9})\s*")
 # short exponents only: 1e999999999 is a number too, but an exact one would fill the memory
-_Word = TypeVar("_Word", bound=str)
 _NUMBER = re.compile(r"[+-]?(\d{1,30}/\d{1,30}|\d{0,30}\.?\d{0,30}([eE][+-]?\d{1,2})?)")
 
 
@@ -97,6 +97,10 @@ class Node:
             raise self.error(f"{text[:60]!r} cannot be a name", "use letters, digits and the signs _ . : ( ) + -")
         return text
 
+    def check_name(self, name: str) -> None:
+        """Refuse the key of this value as a name in output files; see `label`."""
+        Node(name, self.source, self.path, self.line).label()
+
     def choice(self, allowed: Collection[_Word]) -> _Word:
         """Return one of a few texts."""
         text = self.text()
@@ -120,11 +124,21 @@ class Node:
 
     def number(self, low: float, high: float) -> float:
         """Return a number between `low` and `high`, both included; ``1e-4`` and ``1/3`` are numbers too."""
-        return float(self._fraction(low, high))
+        return float(self.fraction(low, high))
 
     def fraction(self, low: float, high: float) -> Fraction:
         """Return an exact number between `low` and `high`, both included."""
-        return self._fraction(low, high)
+        if isinstance(self.value, bool) or not isinstance(self.value, int | float | str):
+            raise self._not("a number")
+        text = str(self.value).strip()
+        try:
+            value = Fraction(text) if _NUMBER.fullmatch(text) else None
+        except (ValueError, ZeroDivisionError):
+            value = None
+        if value is None:
+            raise self._not("a number")
+        self._check_bounds(float(value), low, high)  # as a float: 0.1 itself is a little more than 1/10
+        return value
 
     def range(self, low: int) -> Range:
         """Return a range, written ``2``, ``1-3`` or ``[1, 3]``, that does not go below `low`."""
@@ -141,19 +155,6 @@ class Node:
             raise self.error(f"the range {found.low}-{found.high} is empty", "give the smaller number first")
         self._check_bounds(found.low, low, None)
         return found
-
-    def _fraction(self, low: float, high: float) -> Fraction:
-        if isinstance(self.value, bool) or not isinstance(self.value, int | float | str):
-            raise self._not("a number")
-        text = str(self.value).strip()
-        try:
-            value = Fraction(text) if _NUMBER.fullmatch(text) else None
-        except (ValueError, ZeroDivisionError):
-            value = None
-        if value is None:
-            raise self._not("a number")
-        self._check_bounds(float(value), low, high)  # as a float: 0.1 itself is a little more than 1/10
-        return value
 
     def _check_bounds(self, value: float, low: float, high: float | None) -> None:
         if value < low:

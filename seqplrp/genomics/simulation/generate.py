@@ -13,8 +13,8 @@ import pandas as pd
 from seqplrp.errors import SeqplrpError
 from seqplrp.genomics.simulation.backgrounds import fit_background
 from seqplrp.genomics.simulation.gc_matching import change_gc, gc_count, matched_counts, too_rigid
-from seqplrp.genomics.simulation.grammar import Planted, label, support
 from seqplrp.genomics.simulation.instances import along_strand, check_strength
+from seqplrp.genomics.simulation.planted import Planted, label, support
 from seqplrp.genomics.simulation.planting import plan_group
 from seqplrp.genomics.simulation.sequences import (
     Block,

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from seqplrp.errors import SeqplrpError
+from seqplrp.genomics.letters import BASES_OF
 from seqplrp.genomics.motifs import WIDEST, Motif, load, read_motifs
 from seqplrp.genomics.simulation.document import Node, did_you_mean
 from seqplrp.genomics.simulation.task import INSTANCES, PARTS, STRANDS, MotifUse
@@ -14,10 +15,6 @@ from seqplrp.storage import is_file
 
 _FORMS = ("load", "file", "consensus", "matrix")
 _MOST_MOTIFS = 1000
-_IUPAC = {
-    "A": "A", "C": "C", "G": "G", "T": "T", "U": "T", "R": "AG", "Y": "CT", "S": "CG", "W": "AT", "K": "GT",
-    "M": "AC", "B": "CGT", "D": "AGT", "H": "ACT", "V": "ACG", "N": "ACGT",
-}  # fmt: skip
 
 
 def read_task_motifs(node: Node, folder: Path) -> tuple[MotifUse, ...]:
@@ -31,7 +28,7 @@ def read_task_motifs(node: Node, folder: Path) -> tuple[MotifUse, ...]:
 
 
 def _read_motif(name: str, node: Node, folder: Path) -> MotifUse:
-    Node(name, node.source, node.path, node.line).label()
+    node.check_name(name)
     if not isinstance(node.value, dict):
         return MotifUse(_canonical(name, _library_motif(node)))
     options = ("instances", "strands", "name", "nsites", "accession", "url")
@@ -101,13 +98,13 @@ def _file_motif(node: Node, name: Node | None, folder: Path) -> Motif:
 def _consensus_motif(node: Node) -> Motif:
     letters = node.text().upper()
     for letter in letters:
-        if letter not in _IUPAC:
-            raise node.error(f"{letter!r} is no IUPAC letter of DNA", f"use {''.join(_IUPAC)}")
+        if letter not in BASES_OF:
+            raise node.error(f"{letter!r} is no IUPAC letter of DNA", f"use {''.join(BASES_OF)}")
     if not letters:
         raise node.error("is empty", "give IUPAC letters, as CACGTG")
     if len(letters) > WIDEST:
         raise node.error(f"has {len(letters)} letters", f"give at most {WIDEST}")
-    rows = [[float(base in _IUPAC[letter]) / len(_IUPAC[letter]) for base in "ACGT"] for letter in letters]
+    rows = [[float(base in BASES_OF[letter]) / len(BASES_OF[letter]) for base in "ACGT"] for letter in letters]
     return Motif("consensus", np.array(rows))
 
 

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from seqplrp.errors import SeqplrpError
-from seqplrp.genomics.simulation.grammar import Planted, label
 from seqplrp.genomics.simulation.placement import place
+from seqplrp.genomics.simulation.planted import Planted, label
 from seqplrp.genomics.simulation.task import Couple, Group, Single, Task, expected_label
 
 _ATTEMPTS = 200

@@ -240,7 +240,7 @@ def _read_classes(node: Node, kind: str, motifs: list[str]) -> tuple[dict[str, R
     if len(entries) > _MOST_CLASSES:
         raise node.error(f"names {len(entries)} classes", f"name at most {_MOST_CLASSES}")
     for name, entry in entries.items():
-        Node(name, entry.source, entry.path, entry.line).label()
+        entry.check_name(name)
         if name in (NO_CLASS, "id", "split", "class"):
             raise entry.error(f"{name!r} cannot be a class's name", "choose another")
         rules[name] = parse_rule(entry, motifs)
@@ -321,7 +321,7 @@ def _read_groups(
     shares = _read_shares(node, entries)
     groups = []
     for name, entry in entries.items():
-        Node(name, entry.source, entry.path, entry.line).label()
+        entry.check_name(name)
         inner = entry.mapping(("share", "class", "plant", "pairs"))
         singles = _read_singles(inner["plant"], motifs, position) if "plant" in inner else ()
         couples = _read_couples(inner["pairs"], motifs, position) if "pairs" in inner else ()

@@ -12,8 +12,8 @@ import pandas as pd
 from seqplrp.errors import SeqplrpError
 from seqplrp.genomics.motifs import Motif, scan
 from seqplrp.genomics.simulation.backgrounds import BackgroundModel
-from seqplrp.genomics.simulation.grammar import Planted
 from seqplrp.genomics.simulation.instances import Scorer, along_strand, draw_instances
+from seqplrp.genomics.simulation.planted import Planted
 from seqplrp.genomics.simulation.task import Single, Task
 
 Codes = npt.NDArray[np.uint8]

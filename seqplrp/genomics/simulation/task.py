@@ -14,7 +14,7 @@ import yaml
 from seqplrp._version import __version__
 from seqplrp.genomics.motifs import Motif
 from seqplrp.genomics.simulation.document import Range
-from seqplrp.genomics.simulation.grammar import Orientation, Otherwise, Rule, motifs_of, plain_rule
+from seqplrp.genomics.simulation.grammar import Orientation, Rule, motifs_of, plain_rule
 
 Kind = Literal["binary", "multiclass", "multilabel"]
 KINDS: tuple[Kind, ...] = ("binary", "multiclass", "multilabel")
@@ -307,11 +307,6 @@ def dump_task(task: Task) -> str:
 def expected_label(task: Task, group: Group) -> tuple[bool, ...] | None:
     """Return the row of labels that a group must have, None if it is left open."""
     return None if group.classes is None else tuple(c in group.classes for c in task.rules)
-
-
-def has_otherwise(task: Task) -> bool:
-    """Say whether one class is all that the others are not."""
-    return any(isinstance(rule, Otherwise) for rule in task.rules.values())
 
 
 def _plain_single(single: Single) -> Any:

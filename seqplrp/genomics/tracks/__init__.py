@@ -7,11 +7,10 @@ are joined to a `Spool`, which is what the writers read from, a block at a time.
 from __future__ import annotations
 
 from seqplrp.genomics.tracks.arrays import RelevanceArrays, read_npz, write_modisco, write_npz
+from seqplrp.genomics.tracks.explained import Explained, read_explained, read_records, write_explained
 from seqplrp.genomics.tracks.extras import extra_library
 from seqplrp.genomics.tracks.genome import (
-    OVERLAPS,
-    Overlaps,
-    along_the_genome,
+    check_name,
     read_bedgraph,
     read_bigwig,
     read_chrom_sizes,
@@ -23,10 +22,10 @@ from seqplrp.genomics.tracks.genome import (
 )
 from seqplrp.genomics.tracks.hdf5 import read_h5, write_bpnet_h5, write_h5
 from seqplrp.genomics.tracks.index import Place, RecordIndex
+from seqplrp.genomics.tracks.overlaps import OVERLAPS, Overlaps, along_the_genome
 from seqplrp.genomics.tracks.parquet import Kind, write_parquet, write_parquet_table
 from seqplrp.genomics.tracks.parts import Part, open_part, write_part
-from seqplrp.genomics.tracks.reading import read_explained, read_records
-from seqplrp.genomics.tracks.spool import Explained, Spool, check_name, joined_parts, write_explained
+from seqplrp.genomics.tracks.spool import Spool, joined_parts
 from seqplrp.genomics.tracks.tables import TableWriter
 from seqplrp.genomics.tracks.variant_arrays import VariantArrays, read_variants
 from seqplrp.genomics.tracks.zarr_store import write_zarr

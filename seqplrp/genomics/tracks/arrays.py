@@ -67,10 +67,22 @@ class RelevanceArrays:
         SeqplrpError
             If there is none.
         """
-        found = np.flatnonzero(self.ids == id)
-        if len(found) == 0:
-            raise SeqplrpError(f"record {id!r}", "is not among the explained ones", f"try {self.ids[0]!r}")
-        return int(found[0])
+        return number_of(id, self.ids, "record")
+
+
+def number_of(id: str, ids: np.ndarray, what: str) -> int:
+    """Return the place of a name among those of an npz file.
+
+    Raises
+    ------
+    SeqplrpError
+        If it is not there; `what` says what has such names.
+    """
+    found = np.flatnonzero(ids == id)
+    if len(found) == 0:
+        remedy = f"try {str(ids[0])!r}" if len(ids) else f"give a file that holds a {what}"
+        raise SeqplrpError(f"{what} {id!r}", "is not among the explained ones", remedy)
+    return int(found[0])
 
 
 def write_npz(path: Path, spool: Spool) -> None:

@@ -8,138 +8,26 @@ import sys
 import warnings
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from itertools import chain, repeat
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 import pybigtools
 
 from seqplrp.errors import SeqplrpError, first_line
+from seqplrp.genomics.fasta import Record
 from seqplrp.genomics.tracks.flat import Sliceable
+from seqplrp.genomics.tracks.overlaps import Overlaps, along_the_genome
 from seqplrp.genomics.tracks.spool import Spool
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Overlaps = Literal["average", "split"]
-OVERLAPS: tuple[Overlaps, ...] = ("average", "split")
-
-_BLOCK = 1 << 16
 _BIGWIG_MAGIC = bytes.fromhex("26fc8f88")  # the first word of a bigWig file, and its last once it is whole
 _REGION_COLUMNS = ("contig", "start", "end", "name", "score", "strand")
-
-
-def along_the_genome(
-    spool: Spool, array: Sliceable | None = None, *, overlaps: Overlaps = "average"
-) -> Iterator[tuple[str, int, np.ndarray]]:
-    """Walk along the genome in order and give every covered position once.
-
-    A record of the minus strand is turned first, so that a position's value stands where the base is. What lies before
-    a contig or after its end, as in a window that was padded, is left out. Memory is that of the records which overlap
-    one place.
-
-    Parameters
-    ----------
-    spool : Spool
-        The records.
-    array : Sliceable, optional
-        Which of its arrays; per-base relevance unless given.
-    overlaps : {"average", "split"}
-        What a position has that several records cover: their mean, or the value of the record whose middle is the
-        nearest (of two that are as near the one that begins first), so that windows of one length are split midway.
-
-    Yields
-    ------
-    contig : str
-        Sorted by code points.
-    start : int
-        0-based position of the first value; blocks of a contig follow each other without overlap.
-    values : (n,) float32 array
-        One value a base.
-    """
-    if overlaps not in OVERLAPS:
-        raise SeqplrpError("overlaps", f"is {overlaps!r}", f"give {' or '.join(map(repr, OVERLAPS))}")
-    return _blocks(_on_contigs(spool, array), _Mean() if overlaps == "average" else _Nearest())
-
-
-@dataclass(frozen=True)
-class _Stretch:
-    """A record's values on its contig; `middle` is twice the position of its own."""
-
-    contig: str
-    start: int
-    values: np.ndarray
-    middle: int
-
-    @property
-    def end(self) -> int:
-        return self.start + len(self.values)
-
-
-def _on_contigs(spool: Spool, array: Sliceable | None) -> Iterator[_Stretch]:
-    """Give each record's values along the genome, as far as they lie on its contig."""
-    sizes = spool.sizes()
-    for place in spool.index.along_the_genome():
-        first, last = max(0, -place.start), min(len(place), sizes[place.contig] - place.start)
-        if first < last:
-            values = spool.plus_strand(place, array)[first:last]
-            yield _Stretch(place.contig, place.start + first, values, place.start + place.end - 1)
-
-
-_Held = npt.NDArray[np.float64]  # (2, n): what is kept of each position
-
-
-class _Mean:
-    """Sums and numbers of values."""
-
-    empty = (0.0, 0.0)
-
-    def add(self, held: _Held, one: _Stretch) -> None:
-        held[0] += one.values
-        held[1] += 1
-
-    def values(self, held: _Held) -> np.ndarray:
-        return np.asarray(held[0] / held[1], np.float32)
-
-
-class _Nearest:
-    """Values and how far each is from its record's middle."""
-
-    empty = (0.0, np.inf)
-
-    def add(self, held: _Held, one: _Stretch) -> None:
-        away = np.abs(2 * np.arange(one.start, one.end) - one.middle)
-        nearer = away < held[1]
-        held[0, nearer] = one.values[nearer]
-        held[1, nearer] = away[nearer]
-
-    def values(self, held: _Held) -> np.ndarray:
-        return np.asarray(held[0], np.float32)
-
-
-def _blocks(stretches: Iterable[_Stretch], kept: _Mean | _Nearest) -> Iterator[tuple[str, int, np.ndarray]]:
-    """Hold what overlaps, and give what no later stretch can reach."""
-    contig, base, held = "", 0, np.empty((2, 0))
-    for one in stretches:
-        if one.contig != contig or one.start >= base + held.shape[1]:
-            if held.shape[1]:
-                yield contig, base, kept.values(held)
-            contig, base, held = one.contig, one.start, np.empty((2, 0))
-        done = one.start - base  # no later record reaches back before this one's start
-        if done >= _BLOCK:
-            yield contig, base, kept.values(held[:, :done])
-            base, held = one.start, held[:, done:]
-        grown = np.empty((2, max(0, one.end - base - held.shape[1])))
-        grown[:] = np.reshape(kept.empty, (2, 1))
-        held = np.concatenate([held, grown], axis=1)
-        kept.add(held[:, one.start - base : one.end - base], one)
-    if held.shape[1]:
-        yield contig, base, kept.values(held)
 
 
 def write_bigwig(path: Path, spool: Spool, array: Sliceable | None = None, *, overlaps: Overlaps = "average") -> None:
@@ -169,16 +57,12 @@ def write_bigwig(path: Path, spool: Spool, array: Sliceable | None = None, *, ov
     except BaseException as error:
         if blocks.failure is not None:
             raise blocks.failure from None
-        # the library's writer panics where the disk is full: no Exception, and no reason is given
-        if isinstance(error, Exception) or type(error).__name__ == "PanicException":
+        if _is_a_failure(error):  # as where the disk is full, of which no reason is given
             raise _cut_short(path) from error
         raise
     if blocks.failure is not None:
         raise blocks.failure
-    with open(path, "rb") as file:
-        file.seek(-len(_BIGWIG_MAGIC), os.SEEK_END)
-        whole = file.read() == _BIGWIG_MAGIC
-    if not whole or _bases_covered(path) != blocks.bases:
+    if not _has_its_end(path) or _bases_covered(path) != blocks.bases:
         raise _cut_short(path)
 
 
@@ -205,6 +89,13 @@ class _Watched:
             raise
 
 
+def _has_its_end(path: Path) -> bool:
+    with open(path, "rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - len(_BIGWIG_MAGIC)))  # of a full disk's file there may be nothing
+        return file.read() == _BIGWIG_MAGIC
+
+
 def _bases_covered(path: Path) -> int:
     with _without_words():
         return int(pybigtools.open(str(path)).info()["summary"]["basesCovered"])
@@ -226,6 +117,11 @@ def _without_words() -> Iterator[None]:
             stack.callback(os.close, kept)
             stack.callback(os.dup2, kept, number)
         yield
+
+
+def _is_a_failure(error: BaseException) -> bool:
+    """Whether something failed, and nobody only asked to stop: what panics in Rust is no Exception in Python."""
+    return isinstance(error, Exception) or type(error).__name__ == "PanicException"
 
 
 def _cut_short(path: Path) -> SeqplrpError:
@@ -252,6 +148,22 @@ def write_bedgraph(path: Path, spool: Spool, *, overlaps: Overlaps = "average") 
             line = contig.replace("%", "%%") + "\t%d\t%d\t%.9g\n"
             # a whole block by one formatting: a fifth less time than line by line
             out.write(line * len(starts) % tuple(chain.from_iterable(zip(starts, ends, kept))))
+
+
+def check_name(record: Record) -> None:
+    """Refuse a contig whose name would turn its lines in BED and bedGraph files into comments or headers.
+
+    Raises
+    ------
+    SeqplrpError
+        If the name starts with ``#`` or is ``track`` or ``browser``.
+    """
+    if record.contig.startswith("#") or record.contig in ("track", "browser"):
+        raise SeqplrpError(
+            f"record {record.id!r}",
+            f"its contig's name {record.contig!r} would be read as a comment or a header in BED files",
+            "rename it",
+        )
 
 
 def write_regions(path: Path, spool: Spool) -> None:
@@ -297,8 +209,7 @@ def read_bigwig(path: str | os.PathLike[str], contig: str, start: int, end: int)
                 raise ValueError(f"{contig} ends at {size}")
             return np.asarray(file.values(contig, start, end, fillna=np.nan), np.float32)
     except BaseException as error:
-        # what panics in Rust is no Exception in Python
-        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+        if not _is_a_failure(error):
             raise
         raise SeqplrpError(
             path,

@@ -6,7 +6,6 @@ import io
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,6 @@ import numpy as np
 
 from seqplrp.errors import SeqplrpError, first_line
 from seqplrp.genomics.tracks.equal import equal_records, record_blocks
-from seqplrp.genomics.tracks.index import Place
 from seqplrp.genomics.tracks.spool import Spool
 from seqplrp.storage import stored
 
@@ -69,7 +67,7 @@ def write_bpnet_h5(path: Path, spool: Spool) -> None:
             scores[block.rows] = block.hypothetical.transpose(0, 2, 1)
         chrom = file.create_dataset("coords_chrom", (len(spool),), h5py.string_dtype())
         start, end = (file.create_dataset(f"coords_{side}", (len(spool),), "i8") for side in ("start", "end"))
-        for first, places in _batches(spool.index.in_order(), 4096):
+        for first, places in spool.index.in_batches(4096):
             rows = slice(first, first + len(places))
             chrom[rows] = [place.contig for place in places]
             start[rows] = [place.start for place in places]
@@ -80,13 +78,6 @@ def _packed(rows: int, shape: tuple[int, int]) -> dict[str, Any]:
     """Say how sparse arrays are stored: plain gzip, which every HDF5 reader has, in pieces of some rows."""
     at_once = max(1, min(rows, _ROWS_PACKED, _NUMBERS_PACKED // (shape[0] * shape[1])))
     return {"chunks": (at_once, *shape), "compression": "gzip", "compression_opts": 1, "shuffle": True}
-
-
-def _batches(places: Iterator[Place], size: int) -> Iterator[tuple[int, list[Place]]]:
-    first = 0
-    while batch := list(islice(places, size)):
-        yield first, batch
-        first += len(batch)
 
 
 class _Disk(io.FileIO):

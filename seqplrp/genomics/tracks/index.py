@@ -11,6 +11,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -123,6 +124,13 @@ class RecordIndex:
     def in_order(self) -> Iterator[Place]:
         """Give every record in the order of the input."""
         return self._places(f"SELECT {_COLUMNS} FROM record ORDER BY number")
+
+    def in_batches(self, size: int) -> Iterator[tuple[int, list[Place]]]:
+        """Give so many records at a time, in the order of the input, with the number of their first."""
+        places, first = self.in_order(), 0
+        while batch := list(islice(places, size)):
+            yield first, batch
+            first += len(batch)
 
     def along_the_genome(self) -> Iterator[Place]:
         """Give every record by contig, sorted by code points, and place."""

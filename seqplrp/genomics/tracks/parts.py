@@ -14,7 +14,6 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,7 +24,7 @@ from seqplrp.errors import SeqplrpError
 from seqplrp.genomics.fasta import Record
 from seqplrp.genomics.tracks.flat import FlatArray
 from seqplrp.genomics.tracks.index import Place
-from seqplrp.storage import naming, npy_header, parse_json, sync_directory
+from seqplrp.storage import naming, npy_header, parse_json, written_whole
 
 _LOCAL_HEADER = struct.Struct("<4s5H3I2H")  # of a zip member: its last two fields are the lengths of name and extra
 _ABOUT, _RECORDS = "about.json", "records.json"
@@ -98,26 +97,18 @@ def write_part(
     about : dict, optional
         What can be JSON.
     """
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with open(unfinished, "wb") as file:
-            with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
-                places = [[one.id, one.contig, one.start, one.end, one.strand] for one in records]
-                _put(archive, _ABOUT, json.dumps(dict(about or {})).encode())
-                _put(archive, _RECORDS, json.dumps(places).encode())
-                for name, values in arrays.items():
-                    with archive.open(_member(f"{name}.npy"), "w", force_zip64=True) as out:
-                        np.lib.format.write_array(out, np.ascontiguousarray(values), allow_pickle=False)
-                for name, text in (texts or {}).items():
-                    _put(archive, name, text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(unfinished, path)
-        sync_directory(path.parent)
-    except BaseException:
-        with suppress(FileNotFoundError):
-            os.unlink(unfinished)
-        raise
+    places = [[one.id, one.contig, one.start, one.end, one.strand] for one in records]
+    with (
+        written_whole(path, path.with_name(f".{path.name}.{os.getpid()}")) as file,
+        zipfile.ZipFile(file, "w", zipfile.ZIP_STORED, allowZip64=True) as archive,
+    ):
+        _put(archive, _ABOUT, json.dumps(dict(about or {})).encode())
+        _put(archive, _RECORDS, json.dumps(places).encode())
+        for name, values in arrays.items():
+            with archive.open(_member(f"{name}.npy"), "w", force_zip64=True) as out:
+                np.lib.format.write_array(out, np.ascontiguousarray(values), allow_pickle=False)
+        for name, text in (texts or {}).items():
+            _put(archive, name, text)
 
 
 def _member(name: str) -> zipfile.ZipInfo:

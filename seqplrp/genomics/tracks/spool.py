@@ -2,45 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from seqplrp.errors import SeqplrpError, first_line
-from seqplrp.genomics.encoding import encode
-from seqplrp.genomics.fasta import Record
+from seqplrp.genomics.tracks.explained import outputs_in
 from seqplrp.genomics.tracks.flat import FlatArray, JoinedArray, Sliceable
 from seqplrp.genomics.tracks.index import Place, RecordIndex
-from seqplrp.genomics.tracks.parts import open_part, write_part
-
-_BASES = 4
-_LARGEST = float(np.finfo(np.float32).max)
-
-
-@dataclass(frozen=True)
-class Explained:
-    """What was found for some records, in their order.
-
-    Parameters
-    ----------
-    per_base : sequence of (L,) arrays
-        Relevance of each position, in the order of the record's letters.
-    hypothetical : sequence of (4, L) arrays, or None
-        What each of ACGT would contribute, likewise. None if the rule has no such thing.
-    spread : sequence of (L,) arrays, or None
-        Standard deviation of each position's relevance over several models. None where there is one model.
-    unpruned : sequence of (4, L) arrays, or None
-        Hypothetical contributions of the same map without pruning, where somebody needs them beside pruned ones.
-    """
-
-    per_base: Sequence[np.ndarray]
-    hypothetical: Sequence[np.ndarray] | None = None
-    spread: Sequence[np.ndarray] | None = None
-    unpruned: Sequence[np.ndarray] | None = None
+from seqplrp.genomics.tracks.parts import open_part
 
 
 @dataclass(frozen=True)
@@ -104,65 +77,6 @@ class Spool:
         return {contig: self.genome[contig] for contig in ends}
 
 
-def write_explained(
-    path: Path,
-    records: Sequence[Record],
-    explained: Sequence[Explained],
-    *,
-    texts: Mapping[str, bytes] | None = None,
-    about: Mapping[str, Any] | None = None,
-) -> None:
-    """Write the explanations of some records as a part file, whole or not at all.
-
-    Parameters
-    ----------
-    path : Path
-        The file to be.
-    records : sequence of Record
-        What was explained.
-    explained : sequence of Explained
-        What was found for them: one for each of the model's outputs that was explained.
-    texts, about
-        See `write_part`.
-
-    Raises
-    ------
-    SeqplrpError
-        If a relevance is not a finite number; it names the record.
-    """
-    lengths = [len(record) for record in records]
-    arrays = {"codes": np.concatenate([encode([record.sequence])[0] for record in records])}
-    for number, one in enumerate(explained):
-        arrays[f"per_base.{number}"] = _joined("per_base", records, lengths, one.per_base)
-        if one.hypothetical is not None:
-            arrays[f"hypothetical.{number}"] = _joined("hypothetical", records, lengths, one.hypothetical, rows=_BASES)
-        if one.spread is not None:
-            arrays[f"spread.{number}"] = _joined("spread", records, lengths, one.spread)
-        if one.unpruned is not None:
-            arrays[f"unpruned.{number}"] = _joined("unpruned", records, lengths, one.unpruned, rows=_BASES)
-    write_part(path, records, arrays, texts=texts, about=about)
-
-
-def _joined(
-    name: str, records: Sequence[Record], lengths: Sequence[int], values: Sequence[np.ndarray], rows: int = 0
-) -> np.ndarray:
-    """Put the records' arrays side by side, as float32; refuse what no track can hold."""
-    for record, length, found in zip(records, lengths, values, strict=True):
-        wanted = (rows, length) if rows else (length,)
-        if found.shape != wanted:
-            raise ValueError(f"{name} of record {record.id!r} has shape {found.shape}, not {wanted}")
-    joined = np.concatenate(values, axis=-1)
-    # not (<=) and no cast: true for what is not a number, and quiet
-    if not (np.abs(joined) <= _LARGEST).all():
-        bad = next(r for r, found in zip(records, values, strict=True) if not (np.abs(found) <= _LARGEST).all())
-        raise SeqplrpError(
-            f"record {bad.id!r}",
-            "its relevance holds values that are not finite float32 numbers",
-            "check the model's weights, or try another rule",
-        )
-    return joined.astype("<f4", copy=False)
-
-
 @contextmanager
 def joined_parts(
     paths: Iterable[Path], index: Path, *, genome: Mapping[str, int] | None = None, verify: bool = False
@@ -205,14 +119,10 @@ def _spools(
 ) -> tuple[Spool, ...]:
     try:
         arrays = {name: tuple(map(JoinedArray, rows)) for name, rows in pieces.items()}
-        return tuple(_spool(records, arrays, number, genome) for number in range(_outputs(arrays)))
+        return tuple(_spool(records, arrays, number, genome) for number in range(outputs_in(arrays)))
     except (KeyError, IndexError, ValueError) as error:  # of parts that somebody else made
         what = f"its arrays are not those of an explanation ({first_line(error)})"
         raise SeqplrpError(path, what, "run the command again with --resume") from error
-
-
-def _outputs(arrays: Mapping[str, Any]) -> int:
-    return sum(name.startswith("per_base.") for name in arrays)
 
 
 def _spool(
@@ -231,19 +141,3 @@ def _spool(
         unpruned=arrays.get(f"unpruned.{number}"),
         genome=genome,
     )
-
-
-def check_name(record: Record) -> None:
-    """Refuse a contig whose name would turn its lines in BED and bedGraph files into comments or headers.
-
-    Raises
-    ------
-    SeqplrpError
-        If the name starts with ``#`` or is ``track`` or ``browser``.
-    """
-    if record.contig.startswith("#") or record.contig in ("track", "browser"):
-        raise SeqplrpError(
-            f"record {record.id!r}",
-            f"its contig's name {record.contig!r} would be read as a comment or a header in BED files",
-            "rename it",
-        )

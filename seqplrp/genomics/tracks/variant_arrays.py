@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from seqplrp.errors import SeqplrpError
-from seqplrp.genomics.tracks.arrays import read_arrays
+from seqplrp.genomics.tracks.arrays import number_of, read_arrays
 
 _ALPHABET, _UNKNOWN = 4, 4
 _ALLELES = ("reference", "alternative")
@@ -72,10 +72,7 @@ class VariantArrays:
         SeqplrpError
             If there is none.
         """
-        found = np.flatnonzero(self.ids == id)
-        if len(found) == 0:
-            raise SeqplrpError(f"variant {id!r}", "is not among the explained ones", f"try {str(self.ids[0])!r}")
-        return int(found[0])
+        return number_of(id, self.ids, "variant")
 
     def columns(self, index: int) -> np.ndarray:
         """Return the rows of `alignment` of variant number ``index``: (columns, 2)."""
@@ -117,7 +114,8 @@ def read_variants(path: str | os.PathLike[str]) -> VariantArrays:
     fault = _fault(arrays)
     if fault:
         raise SeqplrpError(path, fault, _REMEDY)
-    return VariantArrays(**{field.name: arrays.get(field.name) for field in known})  # type: ignore[arg-type]
+    found: dict[str, Any] = {field.name: arrays.get(field.name) for field in known}
+    return VariantArrays(**found)
 
 
 def _fault(arrays: dict[str, np.ndarray]) -> str:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,6 @@ import numpy as np
 from seqplrp.genomics.tracks.equal import equal_length, one_hot_rows, stacked_rows
 from seqplrp.genomics.tracks.extras import extra_library
 from seqplrp.genomics.tracks.flat import Sliceable
-from seqplrp.genomics.tracks.index import Place
 from seqplrp.genomics.tracks.spool import Spool
 
 _BASES = "ACGT"
@@ -97,17 +95,10 @@ def _write_places(group: Any, spool: Spool) -> None:
     bases[:] = np.array(list(_BASES), object)
     kinds = {"id": "string", "contig": "string", "start": "int64", "end": "int64", "strand": "string"}
     arrays = {name: _array(group, name, (len(spool),), kind, (), chunk=_PLACES) for name, kind in kinds.items()}
-    for first, places in _batches(spool.index.in_order()):
+    for first, places in spool.index.in_batches(_PLACES):
         for name, array in arrays.items():
             values = [getattr(place, name) for place in places]
             array[first : first + len(places)] = np.array(values, object if kinds[name] == "string" else np.int64)
-
-
-def _batches(places: Iterator[Place]) -> Iterator[tuple[int, list[Place]]]:
-    first = 0
-    while batch := list(islice(places, _PLACES)):
-        yield first, batch
-        first += len(batch)
 
 
 def _array(

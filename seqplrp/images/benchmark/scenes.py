@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -64,7 +64,10 @@ class ImageScene(Scene):
         if isinstance(method, LRP) and isinstance(method.rule, str) and method.rule.endswith("-box"):
             return replace(method, rule=image_composite(method.rule, self.preprocessing))
         over = getattr(method, "over", None)
-        return replace(method, over=self.suited(over)) if isinstance(over, Method) else method  # type: ignore[call-arg]
+        if not isinstance(over, Method):
+            return method
+        around: dict[str, Any] = {"over": self.suited(over)}  # a field of those alone that go around another one
+        return replace(method, **around)
 
 
 def _check_labels(candidates: ShownImages, outputs: int) -> None:

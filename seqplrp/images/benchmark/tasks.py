@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields, replace
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -182,12 +179,8 @@ class FolderTask(BenchmarkTask):
 
     def recipe(self) -> dict[str, Any]:
         """Return all that decides the images, as plain values."""
-        digest = hashlib.sha256()
-        for record in self.images:
-            digest.update(f"{record.name}\0{record.label}\0{record.mask_identifier}\0".encode())
-            for path in (record.image, record.mask):
-                digest.update(b"-" if path is None else hashlib.sha256(path.read_bytes()).digest())
-        return {"kind": "folder", "images": digest.hexdigest(), "geometry": self.geometry.as_dict(), "seed": self.seed}
+        images, geometry = self.images.digest(), self.geometry.as_dict()
+        return {"kind": "folder", "images": images, "geometry": geometry, "seed": self.seed}
 
     @property
     def says(self) -> str:
@@ -230,20 +223,20 @@ def _shapes(name: str, entry: Entry) -> ShapesTask:
 def _folder(name: str, entry: Entry) -> FolderTask:
     given = entry.mapping(FolderTask.keys, required=("group", "directory"))
     layout = given["layout"].choice(("ecssd", "imagenet-s", "masks")) if "layout" in given else "ecssd"
-    place = _path(given["directory"])
-    classes = read_classes(_path(given["classes"])) if "classes" in given else None
+    place = given["directory"].location()
+    classes = read_classes(given["classes"].location()) if "classes" in given else None
     split = given["split"].text() if "split" in given else None
     if (layout == "masks") != ("masks" in given):
         raise given.get("masks", entry).error(f"the layout {layout} and masks don't go together", "give both, or none")
     for key, whose in (("labels", "masks"), ("categories", "imagenet-s")):
         if key in given and layout != whose:
             raise given[key].error(f"has no use with the layout {layout}", f"leave it out, or choose {whose}")
-    categories = _path(given["categories"]) if "categories" in given else None
+    categories = given["categories"].location() if "categories" in given else None
 
     def found() -> ImageCollection:
         if layout == "masks":
-            labels = _path(given["labels"]) if "labels" in given else None
-            return read_images_and_masks(place, _path(given["masks"]), labels=labels, classes=classes, split=split)
+            labels = given["labels"].location() if "labels" in given else None
+            return read_images_and_masks(place, given["masks"].location(), labels=labels, classes=classes, split=split)
         if layout == "imagenet-s":
             return read_imagenet_s(place, split=split or "validation", classes=classes, categories=categories)
         return read_ecssd(place, classes=classes, split=split)
@@ -256,15 +249,6 @@ def _folder(name: str, entry: Entry) -> FolderTask:
     resize = given["resize"].whole(1) if "resize" in given else round(crop * 8 / 7)
     geometry = Preprocessing(resize=resize, crop=crop, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
     return FolderTask(*task_head(name, given), images, geometry, place.name)
-
-
-def _path(entry: Entry) -> Path:
-    """Return a path with variables of the environment filled in; of a relative one, seen from the configuration."""
-    text = os.path.expandvars(entry.text())
-    if "$" in text:
-        raise entry.error(f"{text!r} names a variable of the environment that is not set", "set it, or write the path")
-    path = Path(text).expanduser()
-    return path if path.is_absolute() else Path(entry.file).parent / path
 
 
 def _settled(value: Any) -> Any:

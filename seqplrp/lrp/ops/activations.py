@@ -17,7 +17,8 @@ from torch import Tensor
 from seqplrp.errors import SeqplrpError
 from seqplrp.lrp.ledger import Ledger, per_sample_size, per_sample_sum, taken_by_stabiliser
 from seqplrp.lrp.ops.elementwise import Relu
-from seqplrp.lrp.steps import EPS, Contribution, Handler, Run, Step, Vanishing, lowest_level, register, stabilised
+from seqplrp.lrp.registry import register
+from seqplrp.lrp.steps import EPS, Contribution, Handler, Run, Step, Vanishing, lowest_level, refused, stabilised
 
 aten = torch.ops.aten
 
@@ -39,11 +40,7 @@ class Activation(Handler):
 
     def prepare(self, step: Step) -> None:
         if len(step.inputs) != 1:
-            raise SeqplrpError(
-                step.path,
-                f"{step.op} whose bounds, slopes or exponents depend on the input has no relevance handler",
-                "register a handler (seqplrp.lrp.register), or explain the model up to the layer before it",
-            )
+            raise refused(step, "whose bounds, slopes or exponents depend on the input")
         at_zero = self.at_zero(step)
         if not bool(at_zero.isfinite().all()):
             raise SeqplrpError(
@@ -105,11 +102,7 @@ def value_at(step: Step, point: float) -> Tensor:
         Where an argument is known at run time alone.
     """
     if set(step.refs()) != set(step.inputs):
-        raise SeqplrpError(
-            step.path,
-            f"{step.op} by a number that is only known at run time has no relevance handler",
-            "use a constant",
-        )
+        raise refused(step, "by a number that is only known at run time", "use a constant")
     like = next((a for a in step.args if isinstance(a, Tensor)), torch.zeros((), dtype=torch.float64))
     shape = [1 if size is None else size for size in step.node.shape or ()]
     values = torch.full(shape, point, dtype=like.dtype, device=like.device)
@@ -174,7 +167,7 @@ class RandomizedLeakyRelu(SignKept):
     """RReLU in evaluation mode: a leaky ReLU with the mean of its slopes."""
 
     def prepare(self, step: Step) -> None:
-        if len(step.args) > 3 and step.args[3]:
+        if step.argument(3):
             raise SeqplrpError(
                 step.path,
                 "rrelu draws its slopes at random in evaluation mode, too, so the model's output is random",

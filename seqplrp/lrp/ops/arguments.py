@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
+
+import torch
+from torch import Tensor
 
 from seqplrp.lrp.steps import Step
 
@@ -12,6 +15,11 @@ def filled(step: Step, *defaults: Any) -> list[Any]:
     """Return the arguments after the input, with the operation's defaults for those left out; none by keyword."""
     given = list(step.args[1:])
     return given + list(defaults[len(given) :])
+
+
+def are_nonnegative(constants: Iterable[Any]) -> bool:
+    """Whether arguments are numbers, or tensors of them, none of which is below 0."""
+    return all(isinstance(c, Tensor | int | float) and bool(torch.as_tensor(c >= 0).all()) for c in constants)
 
 
 def sizes(value: Any, dims: int, default: int | Sequence[int] = 0) -> list[int]:

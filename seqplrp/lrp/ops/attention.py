@@ -19,7 +19,8 @@ from seqplrp.lrp.batch import BatchAxis
 from seqplrp.lrp.graph import Ref
 from seqplrp.lrp.ledger import Ledger, per_sample_size, per_sample_sum, taken_by_stabiliser
 from seqplrp.lrp.ops.sharing import SharedByContribution
-from seqplrp.lrp.steps import EPS, Contribution, Handler, Run, Step, Vanishing, lowest_level, register, stabilised
+from seqplrp.lrp.registry import register
+from seqplrp.lrp.steps import EPS, Contribution, Handler, Run, Step, Vanishing, lowest_level, stabilised
 
 aten = torch.ops.aten
 
@@ -282,19 +283,19 @@ class Attention(Handler):
 
     def receivers(self, step: Step, levels: Mapping[str, int]) -> tuple[str, ...]:
         value = _arguments(step).value
-        if isinstance(value, Ref) and value.name in step.inputs:
+        if step.is_input(value):
             return (value.name,)
         return self._all(step)  # attention to constants: there is nothing but the weights
 
     @staticmethod
     def _all(step: Step) -> tuple[str, ...]:
-        return tuple(a.name for a in _arguments(step).parts if isinstance(a, Ref) and a.name in step.inputs)
+        return tuple(a.name for a in _arguments(step).parts if step.is_input(a))
 
     @staticmethod
     def _receives(step: Step) -> list[bool]:
         """Say which of queries, keys and values are handed relevance."""
         given = _arguments(step)
-        every = [isinstance(a, Ref) and a.name in step.inputs for a in given.parts]
+        every = [step.is_input(a) for a in given.parts]
         return every if len(step.inputs) == sum(every) else [False, False, True]  # one value may be all three
 
     def nonnegative(self, step: Step, inputs: Sequence[bool]) -> bool:

@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 
 from seqplrp.errors import SeqplrpError
-from seqplrp.lrp.graph import Ref
 from seqplrp.lrp.ledger import Ledger, per_sample_sum
+from seqplrp.lrp.ops.arguments import are_nonnegative
 from seqplrp.lrp.ops.sharing import SharedByContribution
-from seqplrp.lrp.steps import Contribution, Handler, MoveHandler, Run, Step, Vanishing, lowest_level, register
+from seqplrp.lrp.registry import register
+from seqplrp.lrp.steps import Contribution, Handler, MoveHandler, Run, Step, Vanishing, lowest_level, refused
 
 aten = torch.ops.aten
 
@@ -45,20 +46,15 @@ class Add(SharedByContribution):
 
     def prepare(self, step: Step) -> None:
         if step.kwargs.get("alpha", 1) != 1:
-            raise SeqplrpError(
-                step.path,
-                f"{step.op} with alpha={step.kwargs['alpha']} has no relevance handler",
-                "scale first, then add",
-            )
+            raise refused(step, f"with alpha={step.kwargs['alpha']}", "scale first, then add")
 
     def nonnegative(self, step: Step, inputs: Sequence[bool]) -> bool:
         if step.op == "sub" or not all(inputs):
             return False
-        constants = [a for a in step.args if getattr(a, "name", None) not in step.inputs]
-        return all(isinstance(c, Tensor | int | float) and bool(torch.as_tensor(c >= 0).all()) for c in constants)
+        return are_nonnegative(a for a in step.args if not step.is_input(a))
 
     def is_plain_sum(self, step: Step) -> bool:
-        return step.op == "add" and all(isinstance(a, Ref) and a.name in step.inputs for a in step.args)
+        return step.op == "add" and all(step.is_input(a) for a in step.args)
 
     @staticmethod
     def _summands(step: Step) -> list[tuple[Any, int]]:
@@ -69,12 +65,12 @@ class Add(SharedByContribution):
         return [
             (share if sign > 0 else -share).sum_to_size(run.shapes[argument.name])
             for argument, sign in self._summands(step)
-            if isinstance(argument, Ref) and argument.name in step.inputs
+            if step.is_input(argument)
         ]
 
     def taken_by_constants(self, step: Step, share: Tensor, run: Run) -> Tensor | None:
         for argument, sign in self._summands(step):
-            if not (isinstance(argument, Ref) and argument.name in step.inputs):
+            if not step.is_input(argument):
                 constant = run.filled(argument)
                 if isinstance(constant, Tensor):  # a mask adds minus infinity, where nothing arrives
                     constant = constant.masked_fill(constant.isinf(), 0)
@@ -90,7 +86,7 @@ class Affine(SharedByContribution, ABC):
         """Return the constants, broadcast to the input's shape."""
 
     def nonnegative(self, step: Step, inputs: Sequence[bool]) -> bool:
-        return all(inputs) and all(bool(torch.as_tensor(c >= 0).all()) for c in self.scale_and_shift(step))
+        return all(inputs) and are_nonnegative(self.scale_and_shift(step))
 
     def coefficients(self, step: Step, share: Tensor, run: Run) -> list[Tensor]:
         return [(share * self.scale_and_shift(step)[0]).sum_to_size(run.shapes[step.inputs[0]])]
@@ -178,7 +174,7 @@ class Product(Affine):
                 "a constant divided by what depends on the input has no relevance handler",
                 "register a handler (seqplrp.lrp.register), or explain the model up to the layer before it",
             )
-        others = [a for a in step.args if not (isinstance(a, Ref) and a.name in step.inputs)]
+        others = [a for a in step.args if not step.is_input(a)]
         step.extra = None
         if others and isinstance(others[0], Tensor | int | float):
             step.extra = 1 / others[0] if step.op == "div" else others[0]
@@ -213,7 +209,7 @@ class GatedLinearUnit(Handler):
     vanishing: ClassVar[Vanishing] = "with output"
 
     def backward(self, step: Step, relevance: Tensor, run: Run, ledger: Ledger) -> list[Contribution]:
-        axis = step.args[1] if len(step.args) > 1 else -1
+        axis = step.argument(1, -1)
         return [Contribution(relevance=torch.cat([relevance, torch.zeros_like(relevance)], axis), is_own=True)]
 
     def describe(self, step: Step) -> str:

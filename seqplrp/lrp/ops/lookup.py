@@ -11,7 +11,8 @@ from torch import Tensor
 
 from seqplrp.errors import SeqplrpError
 from seqplrp.lrp.ledger import Ledger, per_sample_size, per_sample_sum
-from seqplrp.lrp.steps import Contribution, Handler, MoveHandler, Run, Step, register
+from seqplrp.lrp.registry import register
+from seqplrp.lrp.steps import Contribution, Handler, MoveHandler, Run, Step, refused
 
 aten = torch.ops.aten
 
@@ -24,13 +25,8 @@ class Lookup(Handler, ABC):
         """Return the argument that says where to look."""
 
     def prepare(self, step: Step) -> None:
-        index = self.index(step)
-        if step.inputs != (getattr(index, "name", None),):
-            raise SeqplrpError(
-                step.path,
-                f"{step.op} in a table that depends on the input has no relevance handler",
-                "register a handler (seqplrp.lrp.register), or explain the model up to the layer before it",
-            )
+        if len(step.inputs) != 1 or not step.is_input(self.index(step)):
+            raise refused(step, "in a table that depends on the input")
 
     def backward(self, step: Step, relevance: Tensor, run: Run, ledger: Ledger) -> list[Contribution]:
         return [Contribution(relevance=relevance.flatten(len(run.shapes[step.inputs[0]])).sum(-1))]
@@ -133,9 +129,9 @@ def check_indices(explained: str, steps: Sequence[Step]) -> None:
         if moves or isinstance(step.handler, ArgMax):
             indices.add(step.output)
         if step.inputs and isinstance(step.handler, Lookup) and not indices.issuperset(step.inputs):
-            raise SeqplrpError(
-                step.path,
-                f"{step.op} by an index that is computed from others has no relevance handler",
+            raise refused(
+                step,
+                "by an index that is computed from others",
                 "look up by the input itself or by its argmax, or explain the embedded values: "
                 "a model that takes them as its input",
             )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -13,13 +13,10 @@ from seqplrp.errors import SeqplrpError
 from seqplrp.lrp.batch import SAME_ORDER
 from seqplrp.lrp.ledger import Ledger, per_sample_sum
 from seqplrp.lrp.ops.rearranging import COPIED, batch_at, check_sequences
-from seqplrp.lrp.steps import Contribution, Handler, MoveHandler, Run, Step, register
+from seqplrp.lrp.registry import register
+from seqplrp.lrp.steps import Contribution, Handler, MoveHandler, Run, Step
 
 aten = torch.ops.aten
-
-
-def _argument(step: Step, index: int, default: Any = None) -> Any:
-    return step.args[index] if len(step.args) > index else default
 
 
 @register(
@@ -37,7 +34,7 @@ class Reshape(MoveHandler):
     conserves: ClassVar[bool] = True
 
     def prepare(self, step: Step) -> None:
-        if step.op in ("dropout", "feature_dropout") and _argument(step, 2):
+        if step.op in ("dropout", "feature_dropout") and step.argument(2):
             raise _random(step)
 
     def forward(self, step: Step, run: Run) -> Tensor:
@@ -145,7 +142,7 @@ class Pad(MoveHandler):
     hoists: ClassVar[bool] = True
 
     def prepare(self, step: Step) -> None:
-        mode = _argument(step, 2, "constant") if step.op == "pad" else "constant"
+        mode = step.argument(2, "constant") if step.op == "pad" else "constant"
         if mode != "constant":
             step.handler = COPIED
         elif _fill_value(step) != 0:
@@ -168,7 +165,7 @@ class Pad(MoveHandler):
 
 
 def _fill_value(step: Step) -> float:
-    return float(_argument(step, 3 if step.op == "pad" else 2) or 0)
+    return float(step.argument(3 if step.op == "pad" else 2) or 0)
 
 
 class FilledPad(Pad):
@@ -186,8 +183,7 @@ class FilledPad(Pad):
         return (step.output,)
 
     def on_constants(self, step: Step, relevance: Tensor, run: Run) -> Tensor:
-        inside = self.back(step, relevance, run)[0]
-        return per_sample_sum(relevance, step.batch) - per_sample_sum(inside, step.input_batches[0])
+        return per_sample_sum(relevance, step.batch) - step.handed_on(self.back(step, relevance, run))
 
 
 FILLED_PAD = FilledPad()
@@ -267,10 +263,10 @@ class Concatenate(MoveHandler):
     def _pieces(step: Step, moved: Tensor, run: Run) -> list[tuple[Tensor, bool]]:
         """Return each part's piece, and whether the part is an input (a constant may depend on the batch size)."""
         parts = step.args[0]
-        axis = _argument(step, 1, 0)
+        axis = step.argument(1, 0)
         sizes = [part.shape[axis] if isinstance(part, Tensor) else run.shapes[part.name][axis] for part in parts]
         split = torch.split(moved, sizes, axis)
-        return [(piece, getattr(part, "name", None) in step.inputs) for piece, part in zip(split, parts, strict=True)]
+        return [(piece, step.is_input(part)) for piece, part in zip(split, parts, strict=True)]
 
     def back(self, step: Step, moved: Tensor, run: Run) -> list[Tensor]:
         return [piece for piece, is_input in self._pieces(step, moved, run) if is_input]
@@ -279,7 +275,6 @@ class Concatenate(MoveHandler):
         if not self._has_constants(step):
             return None
         if step.batch is not None:
-            parts = zip(self.back(step, relevance, run), step.input_batches, strict=True)
-            return per_sample_sum(relevance, step.batch) - torch.stack([per_sample_sum(*part) for part in parts]).sum(0)
+            return per_sample_sum(relevance, step.batch) - step.handed_on(self.back(step, relevance, run))
         constant = [per_sample_sum(piece) for piece, is_input in self._pieces(step, relevance, run) if not is_input]
         return torch.stack(constant).sum(0)

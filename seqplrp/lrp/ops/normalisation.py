@@ -13,12 +13,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from seqplrp.errors import SeqplrpError
 from seqplrp.lrp.ledger import per_sample_sum
 from seqplrp.lrp.ops.arguments import filled
 from seqplrp.lrp.ops.elementwise import BATCH_NORM
 from seqplrp.lrp.ops.sharing import SharedByContribution
-from seqplrp.lrp.steps import Run, Step, register
+from seqplrp.lrp.registry import register
+from seqplrp.lrp.steps import Run, Step, refused
 
 aten = torch.ops.aten
 
@@ -44,9 +44,9 @@ class Normalisation(SharedByContribution, ABC):
 
     def prepare(self, step: Step) -> None:
         if step.has_items:
-            raise SeqplrpError(
-                step.path,
-                f"{step.op} whose mean or deviation is read, too, has no relevance handler",
+            raise refused(
+                step,
+                "whose mean or deviation is read, too,",
                 "work them out by themselves, or register a handler (seqplrp.lrp.register)",
             )
 

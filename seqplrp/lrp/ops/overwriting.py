@@ -8,11 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seqplrp.lrp.graph import Ref
 from seqplrp.lrp.ledger import Ledger, per_sample_size, per_sample_sum
+from seqplrp.lrp.ops.arguments import are_nonnegative
 from seqplrp.lrp.ops.rearranging import applied, transposed
 from seqplrp.lrp.ops.sharing import SharedByContribution
-from seqplrp.lrp.steps import Contribution, MoveHandler, Run, Step, constants_column, register
+from seqplrp.lrp.registry import register
+from seqplrp.lrp.steps import Contribution, MoveHandler, Run, Step, constants_column
 
 aten = torch.ops.aten
 
@@ -39,18 +40,17 @@ def _values(step: Step) -> list[Any]:
 
 
 def _are_inputs(step: Step) -> list[bool]:
-    return [isinstance(value, Ref) and value.name in step.inputs for value in _values(step)]
+    return [step.is_input(value) for value in _values(step)]
 
 
 def _receivers(step: Step) -> tuple[str, ...]:
-    chosen = {value.name for value, is_input in zip(_values(step), _are_inputs(step), strict=True) if is_input}
+    chosen = {value.name for value in _values(step) if step.is_input(value)}
     # a value that is overwritten as a whole by a constant: all falls on the constant
     return tuple(name for name in step.inputs if name in chosen) or step.inputs
 
 
 def _constants_are_nonnegative(step: Step) -> bool:
-    constants = [value for value, is_input in zip(_values(step), _are_inputs(step), strict=True) if not is_input]
-    return all(isinstance(c, Tensor | int | float) and bool(torch.as_tensor(c >= 0).all()) for c in constants)
+    return are_nonnegative(value for value in _values(step) if not step.is_input(value))
 
 
 @register(
@@ -99,8 +99,7 @@ class Overwritten(MoveHandler):
         if all(_are_inputs(step)):
             return
         whole = per_sample_sum(relevance, step.batch)
-        sums = [per_sample_sum(part, axis) for part, axis in zip(parts, step.input_batches, strict=True)]
-        handed_on = torch.stack(sums).sum(0)
+        handed_on = step.handed_on(parts)
         ledger.add(
             step.path,
             step.op,
@@ -151,5 +150,5 @@ class Put(Overwritten):
     """``x[index] = values``, or ``+=``."""
 
     def prepare(self, step: Step) -> None:
-        if len(step.args) > 3 and step.args[3]:
+        if step.argument(3):
             step.handler = ACCUMULATED

@@ -8,11 +8,12 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from seqplrp.errors import SeqplrpError
 from seqplrp.lrp.ledger import Ledger
 from seqplrp.lrp.ops.arguments import filled, sizes
 from seqplrp.lrp.ops.sharing import SharedByContribution
-from seqplrp.lrp.steps import Contribution, Handler, Run, Step, Vanishing, Winners, register, spread
+from seqplrp.lrp.registry import register
+from seqplrp.lrp.steps import Contribution, Handler, Run, Step, Vanishing, refused
+from seqplrp.lrp.winners import Winners, spread
 
 aten = torch.ops.aten
 
@@ -81,9 +82,9 @@ class MaxPool(Handler):
 
     def prepare(self, step: Step) -> None:
         if step.has_items:
-            raise SeqplrpError(
-                step.path,
-                f"{step.op} whose winners' places are read, too, has no relevance handler",
+            raise refused(
+                step,
+                "whose winners' places are read, too,",
                 "read the pooled values alone, or register a handler (seqplrp.lrp.register)",
             )
         if len(step.node.shape or ()) == _dims(step) + 1:

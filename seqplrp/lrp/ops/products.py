@@ -18,7 +18,8 @@ from seqplrp.lrp.graph import Ref
 from seqplrp.lrp.ledger import per_sample_sum
 from seqplrp.lrp.ops.linear import LinearHandler, adjoint_linear, apply_linear
 from seqplrp.lrp.ops.sharing import SharedByContribution
-from seqplrp.lrp.steps import LinearLayer, MoveHandler, Run, Step, Vanishing, register
+from seqplrp.lrp.registry import register
+from seqplrp.lrp.steps import LinearLayer, MoveHandler, Run, Step, Vanishing
 
 aten = torch.ops.aten
 
@@ -144,7 +145,7 @@ def _terms(step: Step) -> _Terms:
         added, one, other = step.args
         return _Terms((one, other), added, step.kwargs.get("alpha", 1), step.kwargs.get("beta", 1))
     if step.op == "bilinear":
-        return _Terms(tuple(step.args[:3]), step.args[3] if len(step.args) > 3 else None)
+        return _Terms(tuple(step.args[:3]), step.argument(3))
     return _Terms(tuple(step.args[:2]))
 
 
@@ -174,7 +175,7 @@ def _contraction(step: Step, dims: Sequence[int]) -> Contraction:
     aten.baddbmm.default,
     aten.bilinear.default,
 )
-class Product(SharedByContribution):
+class TensorProduct(SharedByContribution):
     """A product of tensors, of which at least one depends on the input.
 
     With constants alone beside it, it is a linear layer, where the rules act. Of several factors that depend on the
@@ -188,9 +189,9 @@ class Product(SharedByContribution):
 
     def receivers(self, step: Step, levels: Mapping[str, int]) -> tuple[str, ...]:
         terms = _terms(step)
-        of_factors = {f.name: levels.get(f.name, 0) for f in terms.factors if _is_one_of(f, step.inputs)}
+        of_factors = {f.name: levels.get(f.name, 0) for f in terms.factors if step.is_input(f)}
         chosen = {name for name, level in of_factors.items() if level == min(of_factors.values())}
-        if _is_one_of(terms.added, step.inputs):
+        if step.is_input(terms.added):
             chosen.add(terms.added.name)
         return tuple(name for name in step.inputs if name in chosen)
 
@@ -213,37 +214,33 @@ class Product(SharedByContribution):
     def nonnegative(self, step: Step, inputs: Sequence[bool]) -> bool:
         terms = _terms(step)
         each = (*terms.factors, *([] if terms.added is None else [terms.added]))
-        return all(inputs) and all(_is_one_of(f, step.inputs) for f in each) and min(terms.alpha, terms.beta) >= 0
+        return all(inputs) and all(step.is_input(f) for f in each) and min(terms.alpha, terms.beta) >= 0
 
     def coefficients(self, step: Step, share: Tensor, run: Run) -> list[Tensor]:
         terms = _terms(step)
         factors = [run.filled(factor) for factor in terms.factors]
         product = _contraction(step, [factor.dim() for factor in factors])
-        places = [place for place, factor in enumerate(terms.factors) if _is_one_of(factor, step.inputs)]
+        places = [place for place, factor in enumerate(terms.factors) if step.is_input(factor)]
         part = share * (terms.alpha / max(len(places), 1))
         found = [product.adjoint(place, part, factors) for place in places]
-        if not _is_one_of(terms.added, step.inputs):
+        if not step.is_input(terms.added):
             return found
         added = (share * terms.beta).sum_to_size(run.shapes[terms.added.name])
         return [added, *found] if step.op == "baddbmm" else [*found, added]  # in the order of the arguments
 
     def taken_by_constants(self, step: Step, share: Tensor, run: Run) -> Tensor | None:
         terms = _terms(step)
-        if terms.added is None or _is_one_of(terms.added, step.inputs):
+        if terms.added is None or step.is_input(terms.added):
             return None
         added = run.filled(terms.added) * terms.beta
         # a mask adds minus infinity, where nothing arrives
         return per_sample_sum(torch.where(added.isinf(), 0, added) * share, step.batch)
 
     def describe(self, step: Step) -> str:
-        factors = sum(_is_one_of(factor, step.inputs) for factor in _terms(step).factors)
+        factors = sum(step.is_input(factor) for factor in _terms(step).factors)
         if factors < 2:
             return super().describe(step)
         return f"{super().describe(step)}, {'half' if factors == 2 else f'1/{factors}'} to each factor"
-
-
-def _is_one_of(argument: Any, names: Sequence[str]) -> bool:
-    return isinstance(argument, Ref) and argument.name in names
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,8 @@ from seqplrp.lrp.batch import by_sample, from_samples, samples_in
 from seqplrp.lrp.graph import Ref
 from seqplrp.lrp.ledger import per_sample_sum
 from seqplrp.lrp.ops.lookup import INDEXED_TABLE
-from seqplrp.lrp.steps import MoveHandler, Run, Step, register
+from seqplrp.lrp.registry import register
+from seqplrp.lrp.steps import MoveHandler, Run, Step, refused
 
 aten = torch.ops.aten
 
@@ -136,8 +137,7 @@ class Copied(Rearranged):
     def on_constants(self, step: Step, relevance: Tensor, run: Run) -> Tensor | None:
         if not self._has_constants(step):
             return None
-        parts = zip(transposed(step, relevance, run), step.input_batches, strict=True)
-        return per_sample_sum(relevance, step.batch) - torch.stack([per_sample_sum(*part) for part in parts]).sum(0)
+        return per_sample_sum(relevance, step.batch) - step.handed_on(transposed(step, relevance, run))
 
 
 _AMONG_ZEROS = ("diag_embed", "tril", "triu")
@@ -162,7 +162,7 @@ class Rolled(Shuffled):
     """Values shifted along axes, those that fall off at one end put to the other."""
 
     def along(self, step: Step, dims: int) -> Sequence[int] | None:
-        return (step.args[2] if len(step.args) > 2 else ()) or None
+        return step.argument(2) or None
 
 
 @register(aten.rot90.default, aten.fliplr.default)
@@ -172,25 +172,19 @@ class Turned(Shuffled):
     def along(self, step: Step, dims: int) -> Sequence[int] | None:
         if step.op == "fliplr":
             return (1,)
-        return tuple(step.args[2]) if len(step.args) > 2 else (0, 1)
-
-
-def _is_input(step: Step, argument: Any) -> bool:
-    return isinstance(argument, Ref) and argument.name in step.inputs
+        return tuple(step.argument(2, (0, 1)))
 
 
 class Positioned(Rearranged):
     """Values picked by positions, which are held constant."""
 
     def receivers(self, step: Step, levels: Mapping[str, int]) -> tuple[str, ...]:
-        return (step.args[0].name,) if _is_input(step, step.args[0]) else step.inputs
+        return (step.args[0].name,) if step.is_input(step.args[0]) else step.inputs
 
     def prepare(self, step: Step) -> None:
-        if not _is_input(step, step.args[0]):
-            raise SeqplrpError(
-                step.path,
-                f"{step.op} from constants at positions that depend on the input has no relevance handler",
-                "look them up with torch.nn.Embedding",
+        if not step.is_input(step.args[0]):
+            raise refused(
+                step, "from constants at positions that depend on the input", "look them up with torch.nn.Embedding"
             )
 
 
@@ -205,7 +199,7 @@ class PickedAlong(Positioned):
 
     def along(self, step: Step, dims: int) -> Sequence[int] | None:
         at = 1 if step.op in ("index_select", "gather") else 2
-        axis = step.args[at] if len(step.args) > at else step.kwargs.get("dim")
+        axis = step.argument(at, step.kwargs.get("dim"))
         return None if axis is None else (axis,)
 
 

@@ -11,12 +11,12 @@ import torch
 from torch import Tensor
 
 from seqplrp.errors import SeqplrpError
-from seqplrp.lrp.graph import Ref
 from seqplrp.lrp.ledger import Ledger, per_sample_sum
 from seqplrp.lrp.ops.activations import Activation, Clamp, value_at
 from seqplrp.lrp.ops.arguments import axes_of, filled
 from seqplrp.lrp.ops.sharing import SharedByContribution
-from seqplrp.lrp.steps import Contribution, Handler, Run, Step, Vanishing, lowest_level, register
+from seqplrp.lrp.registry import register
+from seqplrp.lrp.steps import Contribution, Handler, Run, Step, Vanishing, lowest_level
 
 aten = torch.ops.aten
 
@@ -144,7 +144,7 @@ class LogAddExp(SoftMaximum):
         return [
             (share * self._weight(step, argument, run)[0]).sum_to_size(run.shapes[argument.name])
             for argument in step.args
-            if isinstance(argument, Ref) and argument.name in step.inputs
+            if step.is_input(argument)
         ]
 
     def taken_by_constants(self, step: Step, share: Tensor, run: Run) -> Tensor | None:
@@ -152,7 +152,7 @@ class LogAddExp(SoftMaximum):
         for argument in step.args:
             weight, short = self._weight(step, argument, run)
             brought = -short
-            if not (isinstance(argument, Ref) and argument.name in step.inputs):
+            if not step.is_input(argument):
                 brought = brought + run.filled(argument)  # with what is held fixed, all that it adds is its own
             taken = taken + torch.where(weight == 0, 0, weight * brought)
         return per_sample_sum(share * taken, step.batch)
@@ -264,7 +264,7 @@ class Chosen(WinnerTakesAll):
     @staticmethod
     def _axis(step: Step) -> int:
         place = 2 if step.op in ("topk", "kthvalue") else 1
-        axis: int = step.args[place] if len(step.args) > place else step.kwargs.get("dim", -1)
+        axis: int = step.argument(place, step.kwargs.get("dim", -1))
         return axis
 
     def prepare(self, step: Step) -> None:

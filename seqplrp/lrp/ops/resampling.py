@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from seqplrp.lrp.ops.sharing import SharedByContribution
-from seqplrp.lrp.steps import MoveHandler, Run, Step, register
+from seqplrp.lrp.registry import register
+from seqplrp.lrp.steps import MoveHandler, Run, Step
 
 aten = torch.ops.aten
 

@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seqplrp.errors import SeqplrpError
-from seqplrp.lrp.ops.arguments import sizes
+from seqplrp.lrp.ops.arguments import filled, sizes
 from seqplrp.lrp.ops.linear import Convolution, LinearHandler
-from seqplrp.lrp.steps import LinearLayer, Step, register
+from seqplrp.lrp.registry import register
+from seqplrp.lrp.steps import LinearLayer, Step, refused
 
 aten = torch.ops.aten
 
@@ -52,9 +52,7 @@ def _layer(
     weight: Tensor = step.args[1]
     dims = weight.dim() - 2
     if len(step.node.shape or ()) != weight.dim():
-        raise SeqplrpError(
-            step.path, f"{step.op} of a value without a batch axis has no relevance handler", "give it (N, C, ...)"
-        )
+        raise refused(step, "of a value without a batch axis", "give it (N, C, ...)")
     conv = _TransposedConv(
         sizes(stride, dims, 1),
         sizes(padding, dims, 0),
@@ -70,8 +68,7 @@ class TransposedConvolution(LinearHandler):
     """Transposed convolutions with stride, padding, output padding, dilation and groups."""
 
     def layer(self, step: Step) -> LinearLayer:
-        given = list(step.args[2:])
-        bias, stride, padding, output_padding, groups, dilation = given + [None, 1, 0, 0, 1, 1][len(given) :]
+        _, bias, stride, padding, output_padding, groups, dilation = filled(step, None, None, 1, 0, 0, 1, 1)
         return _layer(step, bias, stride, padding, dilation, output_padding, groups)
 
 

@@ -5,13 +5,11 @@ from __future__ import annotations
 from functools import cache
 
 import numpy as np
-from matplotlib.font_manager import FontProperties
 from matplotlib.path import Path
-from matplotlib.textpath import TextPath
 
-from seqplrp.plot.logos import ALPHABET
+from seqplrp.plot.glyphs import outline_of
+from seqplrp.plot.logos import ALPHABET, FONT
 
-_FONT = FontProperties(family="DejaVu Sans", weight="bold")  # ships with matplotlib
 _COMMANDS = {Path.MOVETO: "M", Path.LINETO: "L", Path.CURVE3: "Q", Path.CURVE4: "C", Path.CLOSEPOLY: "Z"}
 
 
@@ -22,7 +20,7 @@ def glyph_paths() -> dict[str, str]:
 
 
 def _unit_path(letter: str) -> str:
-    outline = TextPath((0, 0), letter, size=100, prop=_FONT)
+    outline = outline_of(letter, FONT)
     box = outline.get_extents()  # of the curves, not of the points that draw them
     corner = np.asarray(box.min)
     extent = np.asarray(box.max) - corner

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import zlib
-from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -121,11 +120,6 @@ def profile(values: Floats, offsets: npt.NDArray[np.int64], bins: int) -> npt.ND
         high, low = (np.asarray(f.reduceat(here, edges - start)) for f in (np.maximum, np.minimum))
         found[row] = np.where(high >= -low, high, low)
     return found
-
-
-def as_lists(columns: Sequence[npt.ArrayLike]) -> list[list[float | None]]:
-    """Return columns of numbers as JSON can hold them: six digits, null for what is not finite."""
-    return [number_list(column) for column in columns]
 
 
 def number_list(column: npt.ArrayLike) -> list[float | None]:

@@ -388,7 +388,7 @@ class _Packed:
             "note": track.note,
             "there": None if track.there is None else track.there.astype(int).tolist(),
             "steps": {name: _plain(values) for name, values in self._steps.items()},
-            "range": _range(track.per_base[None, :]),
+            "range": _reach(track),
             "hypotheticalRange": None if track.hypothetical is None else _range(track.hypothetical),
             "profile": _plain(profile(track.per_base, self.places.offsets, PROFILE_BINS)),
             "accounts": None if accounts is None else {
@@ -424,6 +424,13 @@ def _bytes(values: npt.NDArray[np.int16]) -> npt.NDArray[np.int8]:
 def _plain(values: npt.NDArray[Any]) -> str:
     little = np.ascontiguousarray(values, dtype=values.dtype.newbyteorder("<"))
     return base64.b64encode(little.tobytes()).decode("ascii")
+
+
+def _reach(track: PageTrack) -> list[float]:
+    """Return the lowest and highest point of a track's relevance, and of the bars of its spread."""
+    around = 0 if track.spread is None else track.spread
+    lowest, highest = _range((track.per_base - around)[None, :]), _range((track.per_base + around)[None, :])
+    return [lowest[0], highest[1]]
 
 
 def _range(values: npt.NDArray[np.float32]) -> list[float]:

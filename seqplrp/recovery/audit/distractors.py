@@ -20,7 +20,16 @@ from seqplrp.recovery.audit.answers import Answers
 from seqplrp.recovery.audit.findings import Cause, CheckResult, Finding, Level
 from seqplrp.recovery.audit.intervals import bounds_of
 from seqplrp.recovery.audit.profiles import AuditLimits, Floats
-from seqplrp.recovery.audit.subject import Backgrounds, Codes, Subject, planted, random_starts, share_on, word_of
+from seqplrp.recovery.audit.subject import (
+    Backgrounds,
+    Codes,
+    Subject,
+    planted,
+    random_starts,
+    share_on,
+    sum_on,
+    word_of,
+)
 from seqplrp.recovery.audit.trial import Trial
 
 CHECK = "distractor"
@@ -233,11 +242,11 @@ def _written(subject: Subject, scene: _Scene, motif: Motif, rng: np.random.Gener
     ordered = planted(scene.rows, word_of(motif), everywhere)
     scrambled = planted(scene.rows, letters, everywhere)
     maps, others = subject.maps(ordered), subject.maps(scrambled)
-    sizes = [_on(one.size, everywhere, motif.width) for one in (maps, others)]
+    sizes = [sum_on(one.size, everywhere, motif.width) for one in (maps, others)]
     score, score_scrambled = (one.output.reshape(strata, n) for one in (maps, others))
     mass_of_used = effect_of_used = np.zeros(0)
     if scene.used is not None and scene.at is not None:
-        on_used = _on(others.size, np.tile(scene.at, strata), scene.used.width).reshape(strata, n)
+        on_used = sum_on(others.size, np.tile(scene.at, strata), scene.used.width).reshape(strata, n)
         mass_of_used, effect_of_used = on_used[1] - on_used[0], score_scrambled[1] - score_scrambled[0]
     return _Written(
         motif=motif,
@@ -252,11 +261,6 @@ def _written(subject: Subject, scene: _Scene, motif: Motif, rng: np.random.Gener
         mass_of_used=mass_of_used,
         effect_of_used=effect_of_used,
     )
-
-
-def _on(size: Floats, starts: np.ndarray, width: int) -> Floats:
-    """Sum |relevance| (N, L) over a stretch of each map: (N,)."""
-    return np.asarray(np.take_along_axis(size, starts[:, None] + np.arange(width), axis=1).sum(axis=1))
 
 
 def _judged(trial: Trial, scene: _Scene, one: _Written, p: float, tests: int) -> Distractor:

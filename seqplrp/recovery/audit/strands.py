@@ -18,6 +18,7 @@ TITLE = "the reverse complement's map against the map turned round"
 TOLERANCE = 0.1
 """Mean difference of the two maps, as a share of both, up to which strands are called alike: a choice of ours."""
 
+_DIFFERENCE = "sum |a - b| / sum (|a| + |b|), mean over sequences"
 _SCORE_TOLERANCE = 0.05  # of the scores' own spread; a choice, too
 _MOST_LAG = 8
 _COMPLEMENT = np.array([3, 2, 1, 0, 4], dtype=np.uint8)
@@ -155,7 +156,7 @@ def _asymmetry(
         what=f"maps of the two strands differ by {interval.mean:.2f} of their size (unrelated sequences: {chance:.2f})"
         f"{moved}{told}",
         size=interval.mean,
-        size_of="sum |a - b| / sum (|a| + |b|), mean over sequences",
+        size_of=_DIFFERENCE,
         cause=cause,
         remedy=remedy,
         details={
@@ -184,7 +185,7 @@ def _unsettled(interval: MeanInterval) -> Finding:
         what=f"maps of the two strands differ by {interval.mean:.2f} of their size, between {interval.low:.2f} and "
         f"{interval.high:.2f}: whether by more than {TOLERANCE:g}, up to which they are called alike, can't be told",
         size=interval.mean,
-        size_of="sum |a - b| / sum (|a| + |b|), mean over sequences",
+        size_of=_DIFFERENCE,
         cause="unsettled",
         remedy=remedy,
         details={"tolerance": TOLERANCE},

@@ -205,9 +205,13 @@ def planted(codes: Codes, words: Codes, starts: npt.NDArray[np.integer]) -> Code
 
 def share_on(size: Floats, starts: npt.NDArray[np.integer], width: int) -> Floats:
     """Return the share of |relevance| (N, L) that lies on a stretch of each map; 0 where the map is empty: (N,)."""
-    inside = np.take_along_axis(size, starts[:, None] + np.arange(width), axis=1).sum(axis=1)
     whole = size.sum(axis=1)
-    return np.asarray(np.divide(inside, whole, out=np.zeros(len(size)), where=whole > 0))
+    return np.asarray(np.divide(sum_on(size, starts, width), whole, out=np.zeros(len(size)), where=whole > 0))
+
+
+def sum_on(size: Floats, starts: npt.NDArray[np.integer], width: int) -> Floats:
+    """Sum |relevance| (N, L) over a stretch of each map: (N,)."""
+    return np.asarray(np.take_along_axis(size, starts[:, None] + np.arange(width), axis=1).sum(axis=1))
 
 
 def random_starts(n: int, length: int, width: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:

@@ -6,14 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from seqplrp.benchmark import Options, Subject
 from seqplrp.errors import SeqplrpError
 from seqplrp.genomics.motifs import Motif, load_all
 from seqplrp.recovery.benchmark.scenes import Scene
-from seqplrp.recovery.discovery import Discovery, compare_with_truth
+from seqplrp.recovery.discovery import Discovery, compare_with_truth, same_matrix
 from seqplrp.recovery.filter_report import ALIKE
 from seqplrp.recovery.patterns import FEWEST_SEQLETS, Pattern, find_patterns
 from seqplrp.recovery.seqlets import call_seqlets
@@ -64,8 +63,8 @@ def true_motifs(scene: Scene) -> list[tuple[Motif, int]]:
     motifs: list[Motif] = []
     records: list[set[int]] = []
     for name in sorted(set(placed["motif"])):
-        motif = next((one for one in library if same_matrix(one, at.matrices[name])), at.matrices[name])
-        there = next((number for number, one in enumerate(motifs) if same_matrix(one, motif)), len(motifs))
+        motif = next((one for one in library if same_motif(one, at.matrices[name])), at.matrices[name])
+        there = next((number for number, one in enumerate(motifs) if same_motif(one, motif)), len(motifs))
         if there == len(motifs):
             motifs.append(motif)
             records.append(set())
@@ -73,9 +72,9 @@ def true_motifs(scene: Scene) -> list[tuple[Motif, int]]:
     return [(motif, len(in_sequences)) for motif, in_sequences in zip(motifs, records, strict=True)]
 
 
-def same_matrix(one: Motif, other: Motif) -> bool:
-    """Say whether two matrices are one but for the digits that a file kept."""
-    return one.width == other.width and np.allclose(one.probabilities, other.probabilities, rtol=0, atol=_ROUNDED)
+def same_motif(one: Motif, other: Motif) -> bool:
+    """Say whether two motifs have one matrix, as truths of any origin are rounded."""
+    return same_matrix(one, other, within=_ROUNDED)
 
 
 @dataclass(frozen=True)

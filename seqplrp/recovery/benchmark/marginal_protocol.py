@@ -19,7 +19,7 @@ from seqplrp.recovery.benchmark.discovered import (
     Discovered,
     MotifOptions,
     discovered,
-    same_matrix,
+    same_motif,
 )
 from seqplrp.recovery.benchmark.found_patterns import FoundPattern, described
 from seqplrp.recovery.benchmark.scenes import Scene
@@ -213,7 +213,7 @@ def _of_truth(scene: Scene, motifs: Sequence[Motif], options: MarginalOptions) -
         placed = at.placed[at.placed["supports"].astype(bool)]
         found = []
         for motif in motifs:
-            names = [name for name in set(placed["motif"]) if same_matrix(at.matrices[name], motif)]
+            names = [name for name in set(placed["motif"]) if same_motif(at.matrices[name], motif)]
             members = placed[placed["motif"].isin(names)].rename(columns={"record": "sequence"})
             found.append(_effect(scene, motif, _output(scene, members), options))
         scene.known[key] = found

@@ -18,7 +18,7 @@ from seqplrp.recovery.benchmark.discovered import (
     MotifOptions,
     discovered,
     light_patterns,
-    same_matrix,
+    same_motif,
 )
 from seqplrp.recovery.benchmark.found_patterns import described
 from seqplrp.recovery.benchmark.marginal_protocol import MARGINAL_MEASURES, MARGINAL_SHOWN, MarginalOptions, marginal
@@ -143,7 +143,7 @@ def _likeness(discovery: Discovery) -> dict[str, float]:
 def _library_size(truth: Sequence[Motif]) -> int:
     """Count the library's motifs and the true ones that are not in it."""
     library = load_all()
-    return len(library) + sum(not any(same_matrix(motif, one) for one in library) for motif in truth)
+    return len(library) + sum(not any(same_motif(motif, one) for one in library) for motif in truth)
 
 
 _SHOWN = (

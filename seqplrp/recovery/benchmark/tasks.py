@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -214,14 +212,7 @@ def _beside(entry: Entry) -> str:
 
 
 def _directory(entry: Entry) -> Path:
-    text = os.path.expanduser(os.path.expandvars(entry.text()))
-    missing = re.search(r"\$\{?(\w+)", text)
-    if missing:
-        raise entry.error(
-            f"the environment variable {missing[1]} is not set", f"set {missing[1]} to the folder that is meant"
-        )
-    path = Path(text)
-    path = path if path.is_absolute() else Path(entry.file).parent / path
+    path = entry.location()
     if not path.is_dir():
         raise entry.error(f"there is no directory {path}", "name the one that holds FACTOR.train.pos.fa")
     return path
@@ -230,7 +221,7 @@ def _directory(entry: Entry) -> Path:
 def _motifs(entry: Entry, file: Entry | None) -> tuple[Motif, ...]:
     if file is None:
         return tuple(one.told(partial(motifs.load, one.text())) for one in entry.items())
-    known = {motif.name: motif for motif in file.told(lambda: read_motifs(Path(file.file).parent / file.text()))}
+    known = {motif.name: motif for motif in file.told(lambda: read_motifs(file.location()))}
     return tuple(known[one.choice(list(known))] for one in entry.items())
 
 

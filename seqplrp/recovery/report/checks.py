@@ -16,6 +16,7 @@ State = Literal["good", "warn", "open"]
 
 _SUM_LIMIT = 1e-3  # of the |relevance| that arrived: float32 sums of many positions
 _DOUBTFUL = 0.5  # cosine of the two strands' maps
+_MANY_TURNED = 0.1  # of the maps that sum to the other sign than their score
 Floats = npt.NDArray[np.float64]
 
 
@@ -36,7 +37,7 @@ def checks_of(
     """
     yield conservation(runs, accounts)
     yield strands(runs)
-    yield from scores(runs)
+    yield from scores(runs, accounts)
     if agreement:
         yield methods(runs, agreement)
     if on_motifs is not None and np.isfinite(on_motifs).any():
@@ -81,24 +82,49 @@ def _sums(runs: Runs, run: Run, account: Account) -> tuple[State, str]:
     known = np.isfinite(gap) & run.there
     if not known.any():
         return "good", ""
+    centred = "center='" in run.found.method
+    state, shares = _shares(account, size, known, "before centring" if centred else "")
     if (gap[known] <= _SUM_LIMIT).all():
-        share = _median(account.bias[known] / np.where(account.start[known] == 0, np.nan, account.start[known]))
-        return "good", f"What arrived at the bases is the sum of the map.{_biases(share)}"
+        return state, f"What arrived at the bases is the sum of the map. {shares}".strip()
     moved = f"{_median(account.end[known]):.3g} arrived in the median, the maps sum to {_median(total[known]):.3g}"
-    if "center='" in run.found.method:
-        return "good", f"The maps were then centred, which changes sums: {moved}."
+    if centred:
+        return state, f"The maps were then centred, which changes sums: {moved}. {shares}".strip()
     if account.unclaimed:
         return "open", f"The maps' sums are not claimed to be those of the scores: {moved}."
     return "warn", f"But the maps are not what arrived: {moved}. Explain again."
 
 
-def _biases(share: float) -> str:
-    """Say what the biases took of the score, or gave: what lowers a score leaves more to explain."""
-    if not np.isfinite(share):
-        return ""
-    if share < 0:
-        return f" The bases explain {100 * (1 - share):.0f} % of the score, as biases lower it (medians)."
-    return f" The bases explain {100 * (1 - share):.0f} % of the score, biases the rest (medians)."
+def _shares(account: Account, size: Floats, known: npt.NDArray[np.bool_], when: str) -> tuple[State, str]:
+    """Say how much of the scores the bases explain, over the sequences, and how many maps sum to the other sign."""
+    known = known & (account.start != 0)
+    if not known.any():
+        return "good", ""
+    start, end, bias = account.start[known], account.end[known], account.bias[known]
+    low, middle, high = np.percentile(100 * end / start, [5, 50, 95])
+    text = f"The bases explain {_percent(middle)} of the score"
+    if len(start) > 1:
+        text += (
+            f" in the median, {_percent(low)} to {_percent(high)} from the 5th to the 95th percentile of the sequences"
+        )
+    by_biases = (np.abs(start - bias - end) <= 0.01 * np.maximum(np.abs(start), size[known])).all()
+    text += "; biases make up the rest" if by_biases else "; where the rest went, the ledgers say"
+    rest = "biases" if by_biases else "biases and other terms"
+    if high > 100:
+        text += f" (above 100 %, {rest} take some of it back)"
+    other = int((end * start < 0).sum())
+    comma = f", {when}," if when else ""
+    if not other:
+        return "good", f"{text}. Every map{comma} sums to the sign of its score."
+    many = other > _MANY_TURNED * len(start)
+    told = (
+        f"{other:,} of {len(start):,} maps{comma} sum to the other sign than the score: there {rest} outweigh the bases"
+    )
+    warning = ", and a map does not tell why its score has the sign it has" if many else ""
+    return "warn" if many else "good", f"{text}. {told}{warning}."
+
+
+def _percent(value: float) -> str:
+    return f"{value:.0f} %".replace("-", "\u2212")
 
 
 def strands(runs: Runs) -> PageCheck:
@@ -112,9 +138,9 @@ def strands(runs: Runs) -> PageCheck:
         few = int((known < _DOUBTFUL).sum())
         low |= few > 0.1 * len(known)
         worst = str(runs.places.ids[int(np.nanargmin(cosine))])
-        name = f"{run.title}: " if len(runs.runs) > 1 else ""
+        the = f"{run.title}: the" if len(runs.runs) > 1 else "The"
         told.append(
-            f"{name}the maps of the two strands have a median cosine of {np.median(known):.2f}; "
+            f"{the} maps of the two strands have a median cosine of {np.median(known):.2f}; "
             f"{few:,} of {len(known):,} sequences are below {_DOUBTFUL:g} (the lowest, {worst}, {known.min():.2f})."
         )
     if not told:
@@ -123,31 +149,51 @@ def strands(runs: Runs) -> PageCheck:
             "both strands, averages them, and tells how far they agree."
         )
         return PageCheck("Reverse complement", "open", text)
-    text = "\n".join(told)
-    return PageCheck("Reverse complement", "warn" if low else "good", text[0].upper() + text[1:])
+    return PageCheck("Reverse complement", "warn" if low else "good", "\n".join(told))
 
 
-def scores(runs: Runs) -> Iterator[PageCheck]:
-    """Which scores are explained: that of a negative one reads the other way round."""
-    told, below_any = [], False
-    for run in runs.runs:
+def scores(runs: Runs, accounts: Sequence[Account | None]) -> Iterator[PageCheck]:
+    """Which scores are explained, and what speaks for a negative one: in the words of an explanation's own notes."""
+    each: list[tuple[Run, str]] = []
+    below_any = False
+    for run, account in zip(runs.runs, accounts, strict=True):
         score = run.numbers("output")
         known = score[np.isfinite(score)]
         if not len(known):
             continue
         below = int((known < 0).sum())
         below_any |= below > 0
-        name = f"{run.title}: " if len(runs.runs) > 1 and _scores_differ(runs) else ""
-        text = f"{name}{len(known) - below:,} of {len(known):,} scores are 0 or above (median {np.median(known):.3g})"
-        if below:
-            text += f"; {below:,} are negative: there positive relevance is evidence for the negative score"
-        told.append(text + ".")
-    if not told:
+        median = f"the median is {np.median(known):.3g}"
+        if not below:
+            each.append((run, f"All {len(known):,} scores are 0 or above; {median}."))
+            continue
+        for_it, against = ("negative", "positive") if _turned(run, account) else ("positive", "negative")
+        text = (
+            f"{below:,} of {len(known):,} scores are negative: those maps share out a negative number; {for_it} "
+            f"relevance is the evidence for the output, {against} relevance the evidence against it"
+        )
+        each.append((run, f"{text}. Of all scores {median}."))
+    if not each:
         yield PageCheck("Scores", "open", "Not known: the run wrote no summary.tsv (`seqplrp export DIR --to tsv`).")
         return
-    if not _scores_differ(runs):
-        told = told[:1]
+    if len({text for _, text in each}) == 1 or (not below_any and not _scores_differ(runs)):
+        told = [each[0][1]]
+    else:
+        told = [f"{run.title}: {text}" for run, text in each]
     yield PageCheck("Scores", "warn" if below_any else "good", "\n".join(told))
+
+
+def _turned(run: Run, account: Account | None) -> bool:
+    """Say whether signs turn with the score's, as `seqplrp.methods` has it: under R-LRP, of one model and strand."""
+    models = run.manifest.get("models")
+    method = run.found.method
+    if "reverse_complement=True" in method or (isinstance(models, list) and len(models) > 1):
+        return False
+    if account is None:
+        return "rule='relative'" in method or "rule=Relative(" in method
+    # the layer that makes the score comes first
+    firsts = [next((rule for *_, rule in one.steps if rule), "") for one in account.accounts.patterns]
+    return bool(firsts) and all(rule.startswith("Relative(") for rule in firsts)
 
 
 def _scores_differ(runs: Runs) -> bool:

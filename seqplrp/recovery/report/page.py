@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +29,7 @@ _SUMMARY = {
 """Columns of summary.tsv that the table shows: label and note."""
 
 _LABEL = 24  # letters of a column's label
+_NAMED = 4  # models that are named in the line under the title
 
 Floats = npt.NDArray[np.float64]
 
@@ -118,7 +119,7 @@ def _cosine(runs: Runs, other: Run) -> Floats:
 def _columns(runs: Runs, found: Marked, agreement: Sequence[Floats]) -> Iterator[PageColumn]:
     places, first = runs.places, runs.runs[0]
     yield PageColumn("id", "sequence", places.ids.tolist())
-    if (places.contigs != places.ids).any():
+    if (places.contigs != places.ids).any() and not _named_by_place(runs):
         where = zip(places.contigs.tolist(), places.starts.tolist(), places.ends.tolist(), places.strands.tolist())
         yield PageColumn("place", "place", [f"{c}:{a:,}-{b:,} ({s})" for c, a, b, s in where])
     lengths = np.diff(runs.offsets)
@@ -145,6 +146,17 @@ def _columns(runs: Runs, found: Marked, agreement: Sequence[Floats]) -> Iterator
             yield PageColumn(name, label, values.tolist(), note)
 
 
+def _named_by_place(runs: Runs) -> bool:
+    """Say whether every name tells the place already: ``chr1:100-200``, with the strand behind it where that is -."""
+    at = runs.places
+    return all(
+        id == f"{contig}:{start}-{end}({strand})" or (id == f"{contig}:{start}-{end}" and strand != "-")
+        for id, contig, start, end, strand in zip(
+            at.ids.tolist(), at.contigs.tolist(), at.starts.tolist(), at.ends.tolist(), at.strands.tolist()
+        )
+    )
+
+
 def _predicted(run: Run) -> list[str]:
     """Return the names of the most probable outputs, or their numbers where they have no names."""
     classes = run.manifest.get("classes")
@@ -160,7 +172,7 @@ def _scores(runs: Runs) -> Iterator[PageColumn]:
         if not np.isfinite(score).any() or any(np.allclose(score, s, 1e-3, 1e-3, equal_nan=True) for s in shown):
             continue
         key = "score" if not shown else f"score-{number}"
-        label = f"score {run.output or (number if shown else '')}".strip()
+        label = " ".join(["score", *([run.output] if run.output else [f"track {number}"] if shown else [])])
         yield PageColumn(key, label, score.tolist(), f"The explained score, before a closing sigmoid: {run.title}")
         shown.append(score)
 
@@ -169,7 +181,33 @@ def _lead(runs: Runs) -> str:
     bases = int(runs.offsets[-1])
     of = f" of {runs.total:,}" if len(runs.rows) < runs.total else ""
     names = "; ".join(run.title for run in runs.runs)
-    return f"{len(runs.rows):,}{of} sequences, {bases:,} bases, explained by {names}"
+    sequences = f"{len(runs.rows):,}{of} sequence{'s' * (runs.total != 1)}"
+    what = f"{sequences}, {bases:,} base{'s' * (bases != 1)}, explained by {names}"
+    targets, models = _distinct(_targets(run) for run in runs.runs), _distinct(_models(run) for run in runs.runs)
+    for word, found in (("target", targets), ("model", models)):
+        if found:
+            more = f" and {len(found) - _NAMED:,} more" if len(found) > _NAMED else ""
+            what += f"; {word}{'s' * (len(found) > 1)}: {', '.join(found[:_NAMED])}{more}"
+    return what
+
+
+def _targets(run: Run) -> list[str]:
+    """Return the explained output's name, a class's where a number has one."""
+    target = run.output or run.manifest.get("target")
+    classes = run.manifest.get("classes")
+    if isinstance(target, int) and isinstance(classes, list) and 0 <= target < len(classes):
+        return [f"{target} ({classes[target]})"]
+    return [] if target is None else [", ".join(map(str, target)) if isinstance(target, list) else str(target)]
+
+
+def _models(run: Run) -> list[str]:
+    models = run.manifest.get("models")
+    named = (model.get("name") for model in models if isinstance(model, dict)) if isinstance(models, list) else ()
+    return [str(name) for name in named if name]
+
+
+def _distinct(names: Iterable[list[str]]) -> list[str]:
+    return list(dict.fromkeys(name for some in names for name in some))
 
 
 def _details(runs: Runs, marks: MarkOptions) -> Iterator[tuple[str, str]]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.integrate import trapezoid
 
 from seqplrp.errors import SeqplrpError
 from seqplrp.recovery.roar.options import RANDOM, UNCHANGED
@@ -54,7 +55,7 @@ def roar_summary(table: pd.DataFrame, *, up_to: float | None = None) -> pd.DataF
         # what a mask of no position tells is nothing
         first = float(start[seed]) if kind == "sequence" else 0.5
         percent = np.concatenate([[0.0], curve["percent"]])
-        areas[method, kind, seed] = float(np.trapezoid([first, *curve["auroc"]], percent) / percent[-1])
+        areas[method, kind, seed] = float(trapezoid([first, *curve["auroc"]], percent) / percent[-1])
     rows = []
     for method, kind in dict.fromkeys((method, kind) for method, kind, _ in areas):
         own = {seed: area for (m, k, seed), area in areas.items() if (m, k) == (method, kind)}

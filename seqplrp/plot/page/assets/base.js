@@ -40,12 +40,14 @@ function figure(value, digits = 4) {
   return text.replace(/^-/, "\u2212").replace("e-", "e\u2212");
 }
 const signed = (value, digits = 4) => (value > 0 ? "+" : "") + figure(value, digits);
+/** So many of something, whose name takes an s from two on. */
+const several = (count, noun) => `${grouped(count)} ${noun}${count === 1 ? "" : "s"}`;
 const grouped = (value) => String(value).replace(/\B(?=(\d{3})+(?!\d))/g, ",");
 
 // --- light and dark
 
 const preference = window.matchMedia("(prefers-color-scheme: dark)");
-const repaints = [];
+const repaints = []; // called with whether to draw at once: a print does not wait for the next frame
 let printing = false;
 let theme = "auto";
 try { theme = localStorage.getItem("seqplrp-theme") || "auto"; } catch { /* a page without storage forgets */ }
@@ -58,7 +60,7 @@ function applyTheme() {
     button.textContent = { auto: "Theme: as the system", light: "Theme: light", dark: "Theme: dark" }[theme];
     button.title = "Light, dark, or as the system is set (d)";
   }
-  for (const repaint of repaints) repaint();
+  for (const repaint of repaints) repaint(printing);
 }
 function nextTheme() {
   theme = { auto: preference.matches ? "light" : "dark", light: preference.matches ? "dark" : "auto", dark: preference.matches ? "auto" : "light" }[theme];
@@ -74,8 +76,11 @@ const colour = (property) => getComputedStyle(document.documentElement).getPrope
 
 const tip = el("div", { class: "tip", hidden: true, "aria-hidden": "true" });
 document.body.append(tip);
-/** Show lines at a place of the window; null hides them. Each line is a text, or a pair that stands left and right. */
-function showTip(x, y, lines) {
+/**
+ * Show lines at a place of the window; null hides them. Each line is a text, or a pair that stands left and right.
+ * What lies between clear.top and clear.bottom is left free, where there is room above or below it.
+ */
+function showTip(x, y, lines, clear = null) {
   tip.hidden = !lines;
   if (!lines) return;
   tip.replaceChildren(...lines.map((line) => Array.isArray(line)
@@ -85,6 +90,12 @@ function showTip(x, y, lines) {
   const left = x + 16 + box.width > window.innerWidth ? x - box.width - 12 : x + 16;
   tip.style.left = Math.max(4, left) + "px";
   tip.style.top = Math.max(4, Math.min(y + 14, window.innerHeight - box.height - 6)) + "px";
+  if (!clear) return;
+  const above = clear.top - box.height - 4, below = clear.bottom + 6;
+  const free = { above: above >= 4, below: below + box.height <= window.innerHeight - 6 };
+  const nearer = y - clear.top < clear.bottom - y ? "above" : "below";
+  const side = free[nearer] ? nearer : ["above", "below"].find((one) => free[one]);
+  if (side) tip.style.top = (side === "above" ? above : below) + "px";
 }
 
 function save(file, blob) {

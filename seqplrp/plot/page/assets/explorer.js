@@ -55,7 +55,7 @@ class Explorer {
 
   draw() {
     const { names, codes, numbers, better, strong } = this.data;
-    const measure = names.measure[Number(this.selects.measure.value)], direction = better[measure] || "neither";
+    const measure = names.measure[Number(this.selects.measure.value)], direction = better[measure] || "unknown";
     const text = (key, row) => names[key]?.[codes[key]?.[row]] ?? "";
     const words = this.word.value.toLowerCase().split(/\s+/).filter(Boolean);
     const rows = this.rows.filter((row) => words.every((word) => text("method", row).toLowerCase().includes(word)));
@@ -68,8 +68,8 @@ class Explorer {
     this.drawHead(turn);
     const ends = this.rows.flatMap((row) => ["low", "high", "mean"].map((one) => numbers[one]?.[row])).filter(Number.isFinite);
     const span = [Math.min(...ends), Math.max(...ends)];
-    this.words.textContent = `${this.called("measure", names.measure.indexOf(measure))}: ${{ higher: "higher is better", lower: "lower is better", neither: "neither way is better" }[direction]}. ${rows.length} methods; means with 95 % intervals.`
-      + (this.tested().length ? ` Tests: ${this.tested().join(", and ")} against others, after Holm's correction.` : "");
+    this.words.textContent = `${this.called("measure", names.measure.indexOf(measure))}: ${{ higher: "higher is better", lower: "lower is better", neither: "neither way is better", unknown: "which way is better is not known here" }[direction]}. ${several(rows.length, "method")}; means with 95 % intervals.`
+      + (this.tested().length ? ` Tests: ${this.tested().join(" and ")} against others, after Holm's correction.` : "");
     this.body.replaceChildren(...rows.map((row) => this.rowOf(row, span, text, text("method", row) === strong)));
   }
 

@@ -1,6 +1,7 @@
 // A table of any number of rows: only those in view are in the page.
 const ROW = 27;
 const OVERSCAN = 8;
+const MOST_PRINTED = 100; // of thousands of rows a print would be mostly table
 
 /** Row numbers in the order of a column's values; what has none comes last either way. */
 function sorted(order, column, descending) {
@@ -33,21 +34,25 @@ class Grid {
     this.table = el("table", { role: "grid", "aria-label": label, "aria-colcount": String(columns.length) }, el("thead", {}, this.head), this.body);
     this.scroll = el("div", { class: "scroll", tabIndex: 0, "aria-label": label }, this.table);
     this.nothing = el("p", { class: "empty", hidden: true }, "No sequence fits this filter.");
-    host.replaceChildren(this.scroll, this.nothing);
+    this.left = el("p", { class: "note", hidden: true });
+    host.replaceChildren(this.scroll, this.nothing, this.left);
     if (rows < 7) this.scroll.style.height = (rows + 2) * ROW + "px"; // no more room than rows need
     this.makeHead();
     this.scroll.addEventListener("scroll", () => this.later());
     this.scroll.addEventListener("keydown", (event) => this.key(event));
     new ResizeObserver(() => this.later()).observe(this.scroll);
-    repaints.push(() => this.later());
+    repaints.push((now) => (now ? this.draw() : this.later()));
     this.later();
   }
 
   makeHead() {
     const group = el("colgroup");
+    let whole = 0;
     for (const column of this.columns) {
       const col = el("col");
-      col.style.width = (column.width || this.widthOf(column)) + "px";
+      const width = column.width || this.widthOf(column);
+      col.style.width = width + "px";
+      whole += width;
       group.append(col);
       const cell = el("th", { scope: "col", class: column.number ? "number" : null, title: column.note || null });
       if (column.paint) cell.append(el("button", { type: "button", disabled: true }, column.label));
@@ -56,6 +61,7 @@ class Grid {
       this.head.append(cell);
     }
     this.table.prepend(group);
+    this.table.style.width = whole + "px"; // without a width of its own a table is as wide as its longest name
   }
 
   widthOf(column) {
@@ -130,13 +136,21 @@ class Grid {
   }
 
   draw() {
-    const first = Math.max(0, Math.floor(this.scroll.scrollTop / ROW) - OVERSCAN);
-    const last = Math.min(this.order.length, Math.ceil((this.scroll.scrollTop + this.scroll.clientHeight) / ROW) + OVERSCAN);
+    const [first, last] = this.span();
     const rows = [];
     for (let at = first; at < last; at++) rows.push(this.rowOf(this.order[at], at));
-    this.body.replaceChildren(this.space(first), ...rows, this.space(this.order.length - last));
+    this.body.replaceChildren(...(printing ? rows : [this.space(first), ...rows, this.space(this.order.length - last)]));
+    this.left.hidden = !printing || last === this.order.length;
+    this.left.textContent = `and ${grouped(this.order.length - last)} more, which are not printed: "Save table" has all`;
     this.table.setAttribute("aria-rowcount", String(this.order.length + 1));
     for (const painted of this.body.querySelectorAll("canvas")) painted.paint();
+  }
+
+  /** The rows that are in the page: those in view; in a print the first, as paper can't be scrolled. */
+  span() {
+    if (printing) return [0, Math.min(this.order.length, MOST_PRINTED)];
+    const top = Math.floor(this.scroll.scrollTop / ROW), bottom = Math.ceil((this.scroll.scrollTop + this.scroll.clientHeight) / ROW);
+    return [Math.max(0, top - OVERSCAN), Math.min(this.order.length, bottom + OVERSCAN)];
   }
 
   space(rows) {

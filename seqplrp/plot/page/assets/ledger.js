@@ -17,9 +17,9 @@ class Ledger {
       this.host.replaceChildren(heading, el("p", { class: "note" }, "No ledger: this run kept none (gradients and peers have none), or its ledger.tsv is not there. `seqplrp export DIR --to tsv` writes it of the run's parts."));
       return;
     }
-    this.tracks = el("select", { "aria-label": "Method", hidden: this.kept.length < 2, onchange: () => { this.track = Number(this.tracks.value); this.label = 0; this.fillLabels(); this.draw(); } },
+    this.tracks = el("select", { class: "kept", "aria-label": "Method", hidden: this.kept.length < 2, onchange: () => { this.track = Number(this.tracks.value); this.label = 0; this.fillLabels(); this.draw(); } },
       ...this.kept.map((t) => el("option", { value: String(t) }, shown(DATA.tracks[t].title))));
-    this.labels = el("select", { "aria-label": "Strand or model", onchange: () => { this.label = Number(this.labels.value); this.draw(); } });
+    this.labels = el("select", { class: "kept", "aria-label": "Strand or model", onchange: () => { this.label = Number(this.labels.value); this.draw(); } });
     this.means = el("button", { type: "button", "aria-pressed": "false", onclick: () => { this.mean = !this.mean; this.means.setAttribute("aria-pressed", String(this.mean)); this.draw(); } }, "Mean of all sequences");
     this.words = el("p", { class: "note" });
     this.body = el("tbody");
@@ -73,9 +73,9 @@ function told(steps, score, end, of) {
   const bias = total("bias"), stabiliser = total("stabiliser"), fixed = total("fixed_inputs");
   const pruned = steps.filter((step) => step.pruned !== undefined);
   const share = pruned.length ? pruned.reduce((sum, step) => sum + step.pruned / Math.max(step.size || 0, 1e-30), 0) / pruned.length : 0;
-  const text = [`${of ? `On average over ${grouped(of)} sequences, the` : "The"} score of ${figure(score)} went down through ${steps.length} steps, and ${figure(end)} arrived at the bases.`];
+  const text = [`${of ? `On average over ${several(of, "sequence")}, the` : "The"} score of ${figure(score)} went down through ${several(steps.length, "step")}, and ${figure(end)} arrived at the bases.`];
   text.push(`Biases account for ${signed(bias, 3) || "0"}${fixed ? `, further inputs, held fixed, for ${signed(fixed, 3)}` : ""}, stabilisers for ${figure(stabiliser, 2)} of the score.`);
-  if (pruned.length) text.push(`Pruning set aside ${figure(100 * share, 3)} % of |relevance| at each of ${pruned.length} layers, on average, and gave it to what was kept.`);
+  if (pruned.length) text.push(`Pruning set aside ${figure(100 * share, 3)} % of |relevance| at ${pruned.length === 1 ? "one layer" : `each of ${pruned.length} layers, on average`}, and gave it to what was kept.`);
   if (steps.some((step) => /^Relative/.test(step.rule))) text.push("The relative rule does not claim that sums are kept.");
   return text.join(" ");
 }

@@ -1,6 +1,6 @@
 // Letters and bars of one track on a canvas.
 const LETTERS = "ACGT";
-const LETTER_FROM = 5; // pixels a base from which letters are drawn
+const LETTER_FROM = 5, PRINTED_FROM = 2.5; // pixels a base from which letters are drawn, and printed
 const outlines = [...LETTERS].map((base) => new Path2D(DATA.glyphs[base]));
 const baseColours = () => { const found = DATA.colours[isDark() ? "dark" : "light"]; return [...LETTERS].map((base) => found[base]); };
 
@@ -21,7 +21,7 @@ function drawTrack(context, one, codes, box, from, to, range, hypothetical) {
   const scale = box.height / Math.max(range[1] - range[0], 1e-30);
   const zero = box.top + range[1] * scale;
   const colours = baseColours();
-  const letters = box.step >= LETTER_FROM;
+  const letters = box.step >= (printing ? PRINTED_FROM : LETTER_FROM);
   if (box.step < 1) drawEnvelope(context, one, codes, box, from, to, scale, zero, hypothetical);
   else for (let i = from; i < to; i++) {
     const x = box.x(i);
@@ -97,7 +97,7 @@ function drawProfile(context, values, width, height, ink, against) {
 
 /** Set a canvas up for the screen's pixels; returns its context. */
 function prepared(canvas, width, height) {
-  const ratio = window.devicePixelRatio || 1;
+  const ratio = Math.max(window.devicePixelRatio || 1, printing ? 3 : 0); // paper is finer than most screens
   if (canvas.width !== Math.round(width * ratio) || canvas.height !== Math.round(height * ratio)) {
     canvas.width = Math.round(width * ratio);
     canvas.height = Math.round(height * ratio);

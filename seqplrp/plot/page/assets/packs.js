@@ -80,7 +80,7 @@ async function trackOf(track, t, { number, block, at, length, total, codes }) {
     const bytes = new Int8Array((await pack(`t${t}s${block}`)).buffer);
     spread = Float32Array.from(bytes.subarray(at, at + length), (value) => value * track.steps.spread[number]);
   }
-  return { relevance, bases, spread, range: rangeOf([relevance]), wide: bases && rangeOf(bases) };
+  return { relevance, bases, spread, range: reach(relevance, spread), wide: bases && rangeOf(bases) };
 }
 
 /** Lowest and highest point of stacked letters. */
@@ -91,6 +91,17 @@ function rangeOf(rows) {
     for (const row of rows) { const value = row[i]; if (value < 0) down += value; else up += value; }
     if (down < low) low = down;
     if (up > high) high = up;
+  }
+  return [low, high];
+}
+
+/** Lowest and highest point of relevance, and of the bars of its spread, where there are such. */
+function reach(relevance, spread) {
+  let [low, high] = rangeOf([relevance]);
+  if (spread) for (let i = 0; i < relevance.length; i++) {
+    if (!(spread[i] > 0)) continue; // it has no bar
+    low = Math.min(low, relevance[i] - spread[i]);
+    high = Math.max(high, relevance[i] + spread[i]);
   }
   return [low, high];
 }

@@ -51,7 +51,7 @@ function arranged(rows, column, numeric, turn) {
 }
 
 function narrowed(scroll, rows) {
-  const input = el("input", { type: "search", class: "narrow", placeholder: `Narrow ${rows.length} rows\u2026`, "aria-label": "Narrow the rows of this table" });
+  const input = el("input", { type: "search", class: "narrow", placeholder: `Narrow ${several(rows.length, "row")}\u2026`, "aria-label": "Narrow the rows of this table" });
   input.addEventListener("input", () => {
     const words = input.value.toLowerCase().split(/\s+/).filter(Boolean);
     for (const row of rows) row.hidden = !words.every((word) => row.textContent.toLowerCase().includes(word));

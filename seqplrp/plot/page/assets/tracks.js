@@ -23,7 +23,7 @@ function filters() {
     search.title = problem || "";
     const tests = [keeps, ...choices.map((choice) => choice.test())].filter(Boolean);
     grid.filter(tests.length ? (row) => tests.every((test) => test(row)) : null);
-    count.textContent = problem || `${grouped(grid.order.length)} of ${grouped(DATA.ids.length)} sequences`;
+    count.textContent = problem || `${grouped(grid.order.length)} of ${several(DATA.ids.length, "sequence")}`;
   };
   search.addEventListener("input", apply);
   search.addEventListener("keydown", (event) => { if (event.key === "Enter" || event.key === "ArrowDown") { event.preventDefault(); grid.scroll.focus(); if (!grid.order.includes(grid.selected)) grid.step(0); } });
@@ -80,36 +80,61 @@ function keys(openHelp, search) {
 /** Which sequence, and which stretch, the address asks for: #seq=ID&from=10&to=60. */
 function askedFor() {
   const asked = new URLSearchParams(location.hash.slice(1));
-  const number = DATA.ids.indexOf(asked.get("seq") ?? "");
+  const name = asked.get("seq");
   const whole = (key) => (/^\d{1,9}$/.test(asked.get(key) ?? "") ? Number(asked.get(key)) : null);
-  return { number, from: whole("from"), to: whole("to") };
+  const from = whole("from"), to = whole("to");
+  return { name, number: DATA.ids.indexOf(name ?? ""), stretch: from !== null && to !== null && from < to ? { from, to } : {} };
+}
+
+let addressTimer = 0, address = location.hash;
+/** Have the address say what is shown, once the view has come to rest: browsers allow but so many changes a second. */
+function addressLater() {
+  clearTimeout(addressTimer);
+  addressTimer = setTimeout(() => {
+    if (location.hash !== address) return; // another was asked for just now, and its event is under way
+    const { number, length } = view.current, from = Math.round(view.a), to = Math.max(from + 1, Math.round(view.b));
+    writeAddress("#seq=" + encodeURIComponent(DATA.ids[number]) + (from > 0 || to < length ? `&from=${from}&to=${to}` : ""));
+  }, 250);
+}
+function writeAddress(hash) {
+  if (hash !== location.hash) try { history.replaceState(null, "", hash); } catch { /* some viewers have no address */ }
+  address = location.hash;
 }
 
 checks();
 about("Relevance is kept in steps of 1/32,767 of each sequence's largest |relevance|: every figure here is off by at most 1/65,534 of it, and what is 0 is exactly 0."
   + (DATA.tracks.some((track) => track.steps.coarse) ? " Hypothetical contributions of the bases that are not there are kept in steps of 1/127 of the sequence's largest: off by at most 0.4 % of it." : "")
   + " The files of the run have all digits. The page holds all it needs and loads nothing from anywhere.");
-const view = new View(byId("viewer"), { step: (by) => grid.step(by) });
+const view = new View(byId("viewer"), { step: (by) => grid.step(by), moved: () => addressLater() });
 const ledger = new Ledger(byId("ledger"));
-let stretch = {};
+let stretch = {}, notice = ""; // for the sequence that is shown next
 const grid = new Grid(byId("table"), [DATA.columns[0], strip(), ...DATA.columns.slice(1)], DATA.ids.length, {
   label: "Sequences",
   chosen(row) {
-    view.show(row, stretch.from, stretch.to).then(() => { document.documentElement.dataset.ready = String(row); });
+    view.notice = notice;
+    notice = "";
+    view.show(row, stretch.from, stretch.to).then(() => requestAnimationFrame(() => { document.documentElement.dataset.ready = String(row); })); // after what is drawn in that frame
     stretch = {};
     ledger.show(row);
-    try { history.replaceState(null, "", "#seq=" + encodeURIComponent(DATA.ids[row])); } catch { /* some viewers have no address */ }
+    clearTimeout(addressTimer); // of the sequence before
+    writeAddress("#seq=" + encodeURIComponent(DATA.ids[row]));
   },
   opened() { view.canvas.focus(); },
 });
 keys(help(), filters());
-const first = askedFor();
-window.addEventListener("hashchange", () => {
-  const asked = askedFor();
-  if (asked.number >= 0 && asked.number !== grid.selected) grid.select(asked.number);
-});
-if (first.from !== null && first.to !== null && first.from < first.to) stretch = first;
-grid.select(Math.max(0, first.number));
+
+/** Show what the address asks for; where it names no sequence of the page, what is shown stays, or the first is. */
+function goTo({ name, number, stretch: wanted }) {
+  if (number < 0 && name !== null) notice = `No sequence of this page is called ${shown(name)}.`;
+  if (number < 0 && grid.selected >= 0) {
+    if (notice) { view.cursor = null; view.notice = notice; notice = ""; view.tell(); view.later(); }
+    return;
+  }
+  stretch = wanted;
+  grid.select(Math.max(0, number));
+}
+window.addEventListener("hashchange", () => { clearTimeout(addressTimer); address = location.hash; goTo(askedFor()); });
+goTo(askedFor());
 
 // What tests and the curious may ask.
 window.seqplrp = {
@@ -120,6 +145,9 @@ window.seqplrp = {
     return { sequence: view.current && DATA.ids[view.current.number], from: view.a, to: view.b, cursor: view.cursor, hypothetical: view.hypothetical, rows: grid.order.map((row) => DATA.ids[row]), sort: { ...grid.sort }, dark: isDark() };
   },
   at: (position) => view.linesAt(position),
-  layout: () => view.plan.tracks.map(({ t, top, height, range }) => ({ track: t, top, height, range })),
+  layout: () => {
+    view.draw(); // what was asked for last may wait for its frame
+    return view.plan.tracks.map(({ t, top, height, range, ticks }) => ({ track: t, top, height, range, ticks }));
+  },
   lanes: () => view.marks.map((lane) => lane.rows),
 };

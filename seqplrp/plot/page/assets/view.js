@@ -1,14 +1,17 @@
 // The selected sequence: its tracks, one under the other, to zoom and to move through.
 const LEFT = 62, RIGHT = 10, OVERVIEW = 30, RULER = 20, TITLE = 19, GAP = 8, LANE_ROW = 17, LANE_GAP = 5;
 const SHORTEST = 8; // bases in view at least
+const PAPER = 900; // pixels: what is wider is scaled down in a print until its words can't be read
 
 class View {
-  constructor(host, { step }) {
+  constructor(host, { step, moved }) {
     this.host = host;
+    this.moved = moved; // called whenever another stretch is in view
     this.current = null;
     this.a = 0; // what is in view: from a to b, in bases, with fractions
     this.b = 1;
     this.cursor = null;
+    this.notice = ""; // what is told while no base is chosen
     this.hypothetical = false;
     this.scale = "track";
     this.hiddenTracks = new Set();
@@ -17,7 +20,7 @@ class View {
     this.build(step);
     this.listen();
     new ResizeObserver(() => this.later()).observe(this.stage);
-    repaints.push(() => this.later());
+    repaints.push((now) => (now ? this.current && this.draw() : this.later()));
   }
 
   build(step) {
@@ -68,6 +71,7 @@ class View {
     this.a = Math.max(0, Math.min(length - span, a + (b - a - span) / 2));
     this.b = this.a + span;
     this.later();
+    this.moved();
   }
 
   fit() { if (this.current) this.see(0, this.current.length); }
@@ -116,7 +120,7 @@ class View {
     this.pending = requestAnimationFrame(() => { this.pending = 0; if (this.current) this.draw(); });
   }
 
-  get width() { return this.stage.clientWidth; }
+  get width() { return Math.min(this.stage.clientWidth, printing ? PAPER : Infinity); }
   get step() { return (this.width - LEFT - RIGHT) / (this.b - this.a); }
   x(position) { return LEFT + (position - this.a) * this.step; }
   position(x) { return this.a + (x - LEFT) / this.step; }
@@ -163,7 +167,7 @@ class View {
     if (track !== undefined) {
       context.save();
       context.translate(LEFT, 2);
-      drawProfile(context, this.overview(track, Math.floor(inner)), inner, OVERVIEW - 4, colour("--faint"), colour("--against"));
+      drawProfile(context, this.overview(track, Math.floor(inner)), inner, OVERVIEW - 4, colour("--accent"), colour("--against"));
       context.restore();
     }
     const x0 = LEFT + (this.a / length) * inner, x1 = LEFT + (this.b / length) * inner;
@@ -239,7 +243,7 @@ class View {
     const own = (t) => {
       const track = this.current.tracks[t];
       if (this.scale === "all") return wide(t) ? DATA.tracks[t].hypotheticalRange : DATA.tracks[t].range;
-      if (this.scale === "view") return rangeOf((wide(t) ? track.bases : [track.relevance]).map((row) => row.subarray(from, to)));
+      if (this.scale === "view") return wide(t) ? rangeOf(track.bases.map((row) => row.subarray(from, to))) : reach(track.relevance.subarray(from, to), track.spread?.subarray(from, to));
       return wide(t) ? track.wide : track.range;
     };
     let found = boxes.map((box) => own(box.t));
@@ -273,14 +277,19 @@ class View {
 
   drawAxis(context, box, [low, high]) {
     const scale = box.height / (high - low);
-    const step = niceStep(high - low, box.height / 30);
+    const nonzero = (step) => Math.max(Math.floor(high / step), Math.floor(-low / step)) > 0;
+    let count = box.height / 30, step = niceStep(high - low, count);
+    while (!nonzero(step)) step = niceStep(high - low, (count *= 2)); // a 0 alone is no scale
+    box.ticks = [];
     context.fillStyle = colour("--faint");
     context.fillRect(LEFT - 1, box.top, 1, box.height);
     for (let k = Math.ceil(low / step); k * step <= high; k++) {
       const y = box.top + (high - k * step) * scale;
       context.fillStyle = colour("--faint");
       context.fillRect(LEFT - 5, y - 0.5, 4, 1);
-      this.words(context, figure(k * step, 3), LEFT - 8, y, "--soft", "right");
+      const text = figure(k * step, 3);
+      this.words(context, text, LEFT - 8, y, "--soft", "right");
+      box.ticks.push(text);
     }
   }
 
@@ -343,7 +352,7 @@ class View {
   // --- what stands at a position
 
   tell() {
-    this.readout.textContent = this.cursor === null ? "" : this.linesAt(this.cursor).map((line) => (Array.isArray(line) ? line.join(" ") : line)).join("  \u00B7  ");
+    this.readout.textContent = this.cursor === null ? this.notice : this.linesAt(this.cursor).map((line) => (Array.isArray(line) ? line.join(" ") : line)).join("  \u00B7  ");
   }
 
   /** Position, genome, base, relevance by each method, and the marks there. */
@@ -457,7 +466,15 @@ class View {
   hover(event) {
     const at = Math.floor(this.position(event.offsetX));
     const inside = event.offsetY > OVERVIEW && event.offsetX >= LEFT && event.offsetX <= this.width - RIGHT && at >= 0 && at < this.current.length;
-    showTip(event.clientX, event.clientY, inside ? this.linesAt(at) : null);
+    showTip(event.clientX, event.clientY, inside ? this.linesAt(at) : null, this.lettersAt(event));
+  }
+
+  /** Where letters stand in the window, while the mouse is on them: from the first title to the last track's foot. */
+  lettersAt(event) {
+    const first = this.plan?.tracks[0], last = this.plan?.tracks.at(-1);
+    if (!first || event.offsetY < first.title || event.offsetY > last.top + last.height) return null;
+    const offset = event.clientY - event.offsetY;
+    return { top: offset + first.title, bottom: offset + last.top + last.height };
   }
 
   key(event) {
