@@ -1,11 +1,12 @@
-# Two commands are all that anyone needs: `make demo` and `make test`. Both call `make setup`.
+# `make demo` and `make test` are all that anyone needs; CONTRIBUTING.md tells the others. All call `make setup`.
 # `make setup` makes .venv with the package; `make setup DEV=1` adds every extra and the dev tools.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+comma := ,
 EXTRAS := peers,modisco,image,ray,jaspar,parquet,zarr
 
-.PHONY: setup demo test check format fuzz real benchmark-speed benchmark-images benchmark-pipeline bench-small bench-full bench-development bench-real bench-curves bench-roar bench-images clean
+.PHONY: setup demo test check coverage docs package test-lowest format fuzz real benchmark-speed benchmark-images benchmark-pipeline bench-small bench-full bench-development bench-real bench-curves bench-roar bench-images clean
 
 setup: $(if $(DEV),$(VENV)/.dev-installed,$(VENV)/.installed)
 
@@ -37,6 +38,42 @@ check:
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# The tests again, with what lines they ran: a table, and coverage.xml for editors.
+coverage:
+	@$(MAKE) --no-print-directory setup DEV=1
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadfile --cov --cov-report=xml --cov-report=term:skip-covered
+
+# The documentation as a site of files in site/; a link, an anchor or a name that leads nowhere is an error.
+docs:
+	@$(MAKE) --no-print-directory setup DEV=1
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+# Source archive and wheel in dist/; then the wheel in an environment of its own that holds nothing else: what it brought, what
+# it takes to start, and the demo from it; then the source archive in its place.
+package:
+	@$(MAKE) --no-print-directory setup DEV=1
+	rm -rf dist .venv-wheel
+	$(BIN)/python -m build --no-isolation --outdir dist > /dev/null
+	$(PYTHON) -m venv .venv-wheel
+	.venv-wheel/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt dist/*.whl
+	.venv-wheel/bin/python -I tests/installed.py
+	.venv-wheel/bin/python -I benchmarks/startup.py
+	cd .venv-wheel && bin/seqplrp demo --out demo
+	.venv-wheel/bin/python -m pip install --quiet --disable-pip-version-check --force-reinstall --no-deps dist/*.tar.gz
+	.venv-wheel/bin/python -I tests/installed.py
+
+# The tests with the oldest releases that pyproject.toml admits, of what seqplrp asks for itself (TESTS: which).
+TESTS ?= tests
+
+test-lowest:
+	@$(MAKE) --no-print-directory setup DEV=1
+	$(BIN)/uv venv --quiet --clear --python $(PYTHON) .venv-lowest
+	$(BIN)/uv pip compile --quiet --resolution lowest-direct --python .venv-lowest pyproject.toml $(foreach extra,$(subst $(comma), ,$(EXTRAS)),--extra $(extra)) \
+	  --output-file .venv-lowest/constraints.txt > /dev/null
+	$(BIN)/uv pip install --quiet --python .venv-lowest --constraint .venv-lowest/constraints.txt --editable '.[$(EXTRAS)]' \
+	  pip hatchling pytest pytest-xdist hypothesis zennit==0.5.1 bpnet-lite pyBigWig
+	OMP_NUM_THREADS=1 .venv-lowest/bin/python -m pytest --numprocesses auto --dist loadfile $(TESTS)
 
 format:
 	@$(MAKE) --no-print-directory setup DEV=1
@@ -95,4 +132,4 @@ bench-images:
 	$(BIN)/seqplrp image benchmark --config examples/images/shapes.yaml --out benchmark-output/images
 
 clean:
-	rm -rf $(VENV) demo-output fuzz-output benchmark-output/small build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) .venv-wheel .venv-lowest site coverage.xml .coverage demo-output fuzz-output benchmark-output/small build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
