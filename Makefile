@@ -4,6 +4,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 comma := ,
+# uv unpacks each distribution once and links the files into every environment: torch's 5 GB count once, not once an environment.
+UV := UV_SYSTEM_CERTS=1 $(BIN)/uv
+INSTALL := $(UV) pip install --quiet --constraint constraints.txt --python
 EXTRAS := peers,modisco,image,ray,jaspar,parquet,zarr
 
 .PHONY: setup demo test check coverage docs package test-lowest format fuzz real benchmark-speed benchmark-images benchmark-pipeline bench-small bench-full bench-development bench-real bench-curves bench-roar bench-images clean
@@ -14,14 +17,17 @@ $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "error: $(PYTHON): Python 3.11 or newer is needed; name one with make PYTHON=python3.12 setup" >&2; exit 2; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip
 
-$(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable .
+$(BIN)/uv: constraints.txt | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt uv
 	touch $@
 
-$(VENV)/.dev-installed: pyproject.toml constraints.txt | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[$(EXTRAS)]' --group dev
+$(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/uv
+	$(INSTALL) $(BIN)/python --editable .
+	touch $@
+
+$(VENV)/.dev-installed: pyproject.toml constraints.txt | $(BIN)/uv
+	$(INSTALL) $(BIN)/python --editable '.[$(EXTRAS)]' --group dev
 	touch $@ $(VENV)/.installed
 
 demo: setup
@@ -56,11 +62,11 @@ package:
 	rm -rf dist .venv-wheel
 	$(BIN)/python -m build --no-isolation --outdir dist > /dev/null
 	$(PYTHON) -m venv .venv-wheel
-	.venv-wheel/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt dist/*.whl
+	$(INSTALL) .venv-wheel/bin/python dist/*.whl
 	.venv-wheel/bin/python -I tests/installed.py
 	.venv-wheel/bin/python -I benchmarks/startup.py
 	cd .venv-wheel && bin/seqplrp demo --out demo
-	.venv-wheel/bin/python -m pip install --quiet --disable-pip-version-check --force-reinstall --no-deps dist/*.tar.gz
+	$(INSTALL) .venv-wheel/bin/python --reinstall --no-deps dist/*.tar.gz
 	.venv-wheel/bin/python -I tests/installed.py
 
 # The tests with the oldest releases that pyproject.toml admits, of what seqplrp asks for itself (TESTS: which).
@@ -68,10 +74,10 @@ TESTS ?= tests
 
 test-lowest:
 	@$(MAKE) --no-print-directory setup DEV=1
-	$(BIN)/uv venv --quiet --clear --python $(PYTHON) .venv-lowest
-	$(BIN)/uv pip compile --quiet --resolution lowest-direct --python .venv-lowest pyproject.toml $(foreach extra,$(subst $(comma), ,$(EXTRAS)),--extra $(extra)) \
+	$(UV) venv --quiet --clear --python $(PYTHON) .venv-lowest
+	$(UV) pip compile --quiet --resolution lowest-direct --python .venv-lowest pyproject.toml $(foreach extra,$(subst $(comma), ,$(EXTRAS)),--extra $(extra)) \
 	  --output-file .venv-lowest/constraints.txt > /dev/null
-	$(BIN)/uv pip install --quiet --python .venv-lowest --constraint .venv-lowest/constraints.txt --editable '.[$(EXTRAS)]' \
+	$(UV) pip install --quiet --python .venv-lowest --constraint .venv-lowest/constraints.txt --editable '.[$(EXTRAS)]' \
 	  pip hatchling pytest pytest-xdist hypothesis zennit==0.5.1 bpnet-lite pyBigWig
 	OMP_NUM_THREADS=1 .venv-lowest/bin/python -m pytest --numprocesses auto --dist loadfile $(TESTS)
 
