@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import yaml
 
@@ -20,6 +20,10 @@ from seqplrp.storage import TAGS, YamlFault, compose_yaml, read_yaml, yaml_value
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
+
+    class _Checked(DataclassInstance, Protocol):
+        def validate(self) -> None: ...
+
 
 T = TypeVar("T")
 D = TypeVar("D", bound="DataclassInstance")
@@ -175,6 +179,20 @@ class Entry:
         keys = {names.get(one.name, one.name): one.name for one in fields(kind) if one.name not in leave_out}
         given = {keys[key]: entry.of_type(hints[keys[key]]) for key, entry in self.mapping(list(keys)).items()}
         return self.told(lambda: kind(**given, **more), names)
+
+    def checked_fields(self, kind: type[_Checked], leave_out: Collection[str] = ()) -> dict[str, Any]:
+        """Return those fields of a dataclass that a mapping sets, and no others, once its own check has passed.
+
+        Parameters
+        ----------
+        kind : dataclass type
+            Its ``validate()`` may raise `SeqplrpError`.
+        leave_out : collection of str
+            Fields that the file may not set.
+        """
+        made = self.made(kind, leave_out)
+        self.told(made.validate)
+        return {key: getattr(made, key) for key in self.mapping()}
 
     def flag(self) -> bool:
         """Return true or false."""

@@ -166,7 +166,7 @@ class _Letters:
 
     def _foreign(self, line: int, column: int, rest: bytes) -> SeqplrpError:
         where = f"{self.path}, line {line}, column {column + 1}"
-        return foreign_letter_error(where, rest[:1], f"record {self.header.id!r}")
+        return foreign_letter_error(where, rest, f"record {self.header.id!r}")
 
 
 def _no_header(path: str | os.PathLike[str], number: int, line: bytes) -> SeqplrpError:

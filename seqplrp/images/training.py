@@ -5,8 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, get_args
 
@@ -30,7 +29,15 @@ from seqplrp.images.trained import (
     measured,
     prediction_table,
 )
-from seqplrp.models import choose_device, training_progress
+from seqplrp.models import (
+    check_losses,
+    choose_device,
+    decayed_groups,
+    memory_told,
+    own_generators,
+    schedule_factor,
+    training_progress,
+)
 
 _LARGEST_GRADIENT = 1.0
 
@@ -143,7 +150,7 @@ def train_image_network(
     settings = training or ImageTrainOptions()
     settings.validate()
     device = choose_device(settings.device)
-    with _own_generators(settings.seed, device), _memory_errors(settings):
+    with own_generators(settings.seed, device), memory_told(settings.device, settings.batch_size):
         run = _Run(data, architecture, settings, device)
         _fit(run, checkpoint, progress, on_epoch)
         module = _finished(run)
@@ -183,7 +190,7 @@ class _Run:
         self.steps = len(rows) // self.batch_size
         self.epochs = settings.epochs or entry.epochs
         self.peak = settings.learning_rate or entry.learning_rate
-        self.optimiser = torch.optim.AdamW(_parameter_groups(self.model, settings.weight_decay), lr=self.peak)
+        self.optimiser = torch.optim.AdamW(decayed_groups(self.model, settings.weight_decay), lr=self.peak)
         self.rows: list[dict[str, float]] = []
         self.best_epoch, self.best = 0, self.model.state_dict()
         self._cpu_before, self._cpu_start = 0.0, time.process_time()
@@ -246,7 +253,7 @@ def _one_epoch(run: _Run, epoch: int, step: Callable[[], None]) -> dict[str, flo
         "train_loss": train_loss,
         "validation_loss": float(F.cross_entropy(logits, labels)),
     }
-    _check_finite(row, run.peak)
+    check_losses(row, run.peak)
     macro = measured(logits, data, VALIDATION)["macro"]
     row |= {f"validation_{key}": macro[key] for key in ("auroc", "auprc", "accuracy")}
     return {**row, "seconds": time.perf_counter() - started}
@@ -266,7 +273,7 @@ def _train(run: _Run, epoch: int, step: Callable[[], None]) -> float:
         nn.utils.clip_grad_norm_(model.parameters(), _LARGEST_GRADIENT)
         done = (epoch - 1) * run.steps + number
         for group in run.optimiser.param_groups:
-            group["lr"] = run.peak * _schedule(done, run.steps * run.epochs, settings.warmup)
+            group["lr"] = run.peak * schedule_factor(done, run.steps * run.epochs, settings.warmup)
         run.optimiser.step()
         total += loss.detach()
         step()
@@ -290,58 +297,12 @@ def _finished(run: _Run) -> nn.Module:
 # ---- how it goes
 
 
-def _schedule(step: int, steps: int, warmup: float) -> float:
-    """The learning rate's factor at a step: linear up to 1, then a cosine down to a hundredth."""
-    rise = max(1, round(warmup * steps))
-    if step < rise:
-        return (step + 1) / rise
-    done = min(1.0, (step - rise) / max(1, steps - rise))
-    return 0.01 + 0.99 * 0.5 * (1.0 + math.cos(math.pi * done))
-
-
-def _parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    matrices = [p for p in model.parameters() if p.ndim > 1]
-    vectors = [p for p in model.parameters() if p.ndim <= 1]
-    return [{"params": matrices, "weight_decay": weight_decay}, {"params": vectors, "weight_decay": 0.0}]
-
-
 def _rank(row: dict[str, float]) -> tuple[float, float]:
     return row["validation_accuracy"], -row["validation_loss"]
 
 
 def _epoch_seed(seed: int, epoch: int) -> int:
     return int(np.random.SeedSequence([seed, epoch]).generate_state(1, np.uint64)[0])
-
-
-def _check_finite(row: dict[str, float], rate: float) -> None:
-    for name in ("train_loss", "validation_loss"):
-        if not math.isfinite(row[name]):
-            raise SeqplrpError(
-                "training",
-                f"the {name.replace('_', ' ')} is not a finite number in epoch {row['epoch']:.0f}",
-                f"lower the learning rate (now {rate:g}), or try another seed",
-            )
-
-
-@contextmanager
-def _own_generators(seed: int, device: torch.device) -> Iterator[None]:
-    """Seed torch's generators and put them back afterwards."""
-    devices = [torch.cuda.current_device()] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices):
-        torch.manual_seed(seed)
-        yield
-
-
-@contextmanager
-def _memory_errors(settings: ImageTrainOptions) -> Iterator[None]:
-    try:
-        yield
-    except torch.OutOfMemoryError as error:
-        raise SeqplrpError(
-            "training",
-            f"the device {settings.device!r} is out of memory",
-            f"lower the batch size (now {settings.batch_size}) or use the device cpu",
-        ) from error
 
 
 def _outcome(run: _Run) -> dict[str, Any]:

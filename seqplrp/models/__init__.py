@@ -9,6 +9,7 @@ from seqplrp.models.digests import weights_sha256
 from seqplrp.models.external import load_callable_model, load_function, read_weights, take_weights
 from seqplrp.models.labels import check_0_or_1, read_table
 from seqplrp.models.metrics import evaluate_predictions
+from seqplrp.models.optimisation import check_losses, decayed_groups, memory_told, own_generators, schedule_factor
 from seqplrp.models.programs import load_program, program_inputs
 from seqplrp.models.progress import training_progress
 from seqplrp.models.sources import ReadOptions, read_labelled_directory, read_positives_negatives
@@ -51,14 +52,18 @@ __all__ = [
     "build_model",
     "check_0_or_1",
     "check_architecture",
+    "check_losses",
     "choose_device",
     "current_versions",
+    "decayed_groups",
     "evaluate_predictions",
     "load_callable_model",
     "load_function",
     "load_model",
     "load_program",
     "make_dataset",
+    "memory_told",
+    "own_generators",
     "predict",
     "program_inputs",
     "read_labelled_directory",
@@ -67,6 +72,7 @@ __all__ = [
     "read_weights",
     "save_model",
     "save_training",
+    "schedule_factor",
     "take_weights",
     "train_model",
     "training_progress",

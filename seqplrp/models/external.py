@@ -73,7 +73,9 @@ def load_callable_model(
         take_weights(model, read_weights(weights, trust_pickle=trust_pickle), weights, note=note)
     elif note is not None and not isinstance(target, nn.Module) and not _same(before, _torch_random_state()):
         drawn = _drawn_weights(target, model)
-        if drawn:
+        if drawn is None:
+            note(_told_unknown(spec))
+        elif drawn:
             note(_told_random(spec, drawn, len(model.state_dict())))
     return model.eval()
 
@@ -175,10 +177,10 @@ def _same(before: list[Tensor], after: list[Tensor]) -> bool:
     return all(torch.equal(one, other) for one, other in zip(before, after, strict=False))
 
 
-def _drawn_weights(target: Callable[[], Any], model: nn.Module) -> list[str]:
+def _drawn_weights(target: Callable[[], Any], model: nn.Module) -> list[str] | None:
     """Name the weights that are others when a model is made again, from other random numbers.
 
-    None where it can't be made or compared again: nothing is known of them then.
+    None if it can't be made or compared again: nothing is known of them then.
     """
     try:
         with _random_states_kept(), _current_directory_importable():
@@ -189,7 +191,7 @@ def _drawn_weights(target: Callable[[], Any], model: nn.Module) -> list[str]:
         own = model.state_dict()
         return [name for name, value in own.items() if name in other and not _equal(value, other[name])]
     except (Exception, SystemExit):  # the user's own code may bear no second call
-        return []
+        return None
 
 
 def _equal(one: Tensor, other: Tensor) -> bool:
@@ -215,6 +217,13 @@ def _told_random(spec: str, drawn: list[str], of: int) -> str:
     return (
         f"{which} of {spec} are random, drawn anew whenever it is made, so the maps are those of an untrained network: "
         "give the trained ones by --weights FILE (safetensors, or what torch.save(model.state_dict(), ...) wrote)"
+    )
+
+
+def _told_unknown(spec: str) -> str:
+    return (
+        f"making {spec} drew random numbers, and it could not be made again to see whether they are its weights: if "
+        "its own code loads no trained ones, give them by --weights FILE"
     )
 
 

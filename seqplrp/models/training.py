@@ -6,8 +6,7 @@ import copy
 import dataclasses
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -23,6 +22,7 @@ from seqplrp.models.batches import choose_device, expand, flip_strands, predict
 from seqplrp.models.config import Advice, ModelConfig, current_versions
 from seqplrp.models.dataset import TEST, TRAIN, VALIDATION, SequenceData
 from seqplrp.models.metrics import LEARNED_SHARE, evaluate_predictions, scores, training_warnings
+from seqplrp.models.optimisation import check_losses, decayed_groups, memory_told, own_generators, schedule_factor
 from seqplrp.models.progress import training_progress
 from seqplrp.models.storage import save_model
 from seqplrp.models.zoo import (
@@ -40,7 +40,7 @@ PREDICTIONS_FILE = "test_predictions.tsv"
 MINIMUM_STEPS = 300
 """Small data sets get smaller batches, down to `SMALLEST_BATCH`, so that all epochs together have this many steps."""
 
-SMALLEST_BATCH = 16
+LARGEST_BATCH, SMALLEST_BATCH = 128, 16
 
 # An epoch counts as better if its AUPRC is; within this margin the validation loss decides, because on
 # easy tasks AUPRC is 1 long before the model has settled.
@@ -189,7 +189,8 @@ def train_model(
     name = resolve_architecture(architecture)
     device = choose_device(settings.device)
     started = time.perf_counter()
-    with _seeded(settings.seed, device), _memory_errors(settings):
+    batch_size = settings.batch_size or f"automatic, at most {LARGEST_BATCH}"
+    with own_generators(settings.seed, device), memory_told(settings.device, batch_size):
         model = build_model(name, length=data.length, n_outputs=len(data.classes), **(options or {}))
         run = _Run(model.to(device), data, settings, ARCHITECTURES[name].learning_rate, device)
         rows, best = _fit(run, progress, on_epoch)
@@ -235,9 +236,10 @@ class _Run:
         self.batch_size = min(n_train, settings.batch_size or _fitting_batch_size(n_train, settings.epochs))
         self.steps_per_epoch = max(1, n_train // self.batch_size)
         self.learning_rate = settings.learning_rate or rate
-        self.optimiser = torch.optim.AdamW(_parameter_groups(model, settings.weight_decay), lr=self.learning_rate)
+        self.optimiser = torch.optim.AdamW(decayed_groups(model, settings.weight_decay), lr=self.learning_rate)
+        steps = self.steps_per_epoch * settings.epochs
         self.schedule = torch.optim.lr_scheduler.LambdaLR(
-            self.optimiser, _warmup_cosine(settings.warmup, self.steps_per_epoch * settings.epochs)
+            self.optimiser, lambda step: schedule_factor(step, steps, settings.warmup)
         )
         self.weights = _class_weights(data, settings).to(device)
         initialise_output(model, _prior_log_odds(data, self.weights.cpu()))
@@ -271,7 +273,7 @@ def _fit(
             rate = run.optimiser.param_groups[0]["lr"]
             train_loss = _train_epoch(run, epoch, show.step)
             row = {"epoch": epoch, "learning_rate": rate, "train_loss": train_loss, **_validate(run)}
-            _check_finite(row, run)
+            check_losses(row, run.learning_rate)
             row["seconds"] = time.perf_counter() - started
             rows.append(row)
             if best is None or _is_better(row, rows[best.epoch - 1]):
@@ -317,16 +319,6 @@ def _validate(run: _Run) -> dict[str, float]:
     return {**row, **{f"validation_{key}": macro[key] for key in ("auroc", "auprc", "accuracy")}}
 
 
-def _check_finite(row: dict[str, float], run: _Run) -> None:
-    for name in ("train_loss", "validation_loss"):
-        if not math.isfinite(row[name]):
-            raise SeqplrpError(
-                "training",
-                f"the {name.replace('_', ' ')} is not a finite number in epoch {row['epoch']:.0f}",
-                f"lower the learning rate (now {run.learning_rate:g}), or try another seed",
-            )
-
-
 def _is_better(row: Mapping[str, float], best: Mapping[str, float]) -> bool:
     gain = row["validation_auprc"] - best["validation_auprc"]
     if abs(gain) > _AUPRC_MARGIN:
@@ -342,29 +334,10 @@ def _has_begun(best: Mapping[str, float], epoch: int, run: _Run) -> bool:
 
 
 def _fitting_batch_size(n_train: int, epochs: int) -> int:
-    size = 128
+    size = LARGEST_BATCH
     while size > SMALLEST_BATCH and n_train // size * epochs < MINIMUM_STEPS:
         size //= 2
     return size
-
-
-def _warmup_cosine(warmup: float, steps: int) -> Callable[[int], float]:
-    """The learning rate's factor at each step: linear up to 1, then a cosine down to a hundredth."""
-    rise = max(1, round(warmup * steps))
-
-    def factor(step: int) -> float:
-        if step < rise:
-            return (step + 1) / rise
-        done = min(1.0, (step - rise) / max(1, steps - rise))
-        return 0.01 + 0.99 * 0.5 * (1.0 + math.cos(math.pi * done))
-
-    return factor
-
-
-def _parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    matrices = [p for p in model.parameters() if p.ndim > 1]
-    vectors = [p for p in model.parameters() if p.ndim <= 1]
-    return [{"params": matrices, "weight_decay": weight_decay}, {"params": vectors, "weight_decay": 0.0}]
 
 
 def _class_weights(data: SequenceData, settings: TrainOptions) -> Tensor:
@@ -381,27 +354,6 @@ def _prior_log_odds(data: SequenceData, weights: Tensor) -> Tensor:
     """Log odds (multi-class: log shares) of the classes as the weighted loss sees them: where the bias starts."""
     share = torch.from_numpy(data.labels[data.rows(TRAIN)].mean(axis=0))
     return torch.log(weights * (share if data.kind == "multiclass" else share / (1 - share)))
-
-
-@contextmanager
-def _seeded(seed: int, device: torch.device) -> Iterator[None]:
-    """Seed torch's generators and put them back afterwards."""
-    devices = [torch.cuda.current_device()] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices):
-        torch.manual_seed(seed)
-        yield
-
-
-@contextmanager
-def _memory_errors(settings: TrainOptions) -> Iterator[None]:
-    try:
-        yield
-    except torch.OutOfMemoryError as error:
-        raise SeqplrpError(
-            "training",
-            f"the device {settings.device!r} is out of memory",
-            f"lower the batch size (now {settings.batch_size or 'automatic, at most 128'}) or use the device cpu",
-        ) from error
 
 
 def _describe(

@@ -118,6 +118,8 @@ def test_reading_streams(fasta) -> None:
         (b">a\nAC\x00T\n", 2, "letter '\\x00'"),
         (b">a\nAC\xe9T\n", 2, "letter 'é'"),
         (">a\nACGR\n", 2, "letter 'R' of record 'a' is an ambiguity code"),
+        (">a\nMKVLAT\n", 2, "letter 'M' of record 'a' is no base: 'L' behind it is an amino acid's letter"),
+        (">a\nLKV\n", 2, "letter 'L' of record 'a' is not DNA"),
         (">a\nAC\n>a\nGT\n", 3, "'a' was used before, on line 1"),
         (">a\nAC\n> b\nGT\n", 3, "no id"),
         (">\nAC\n", 1, "no id"),

@@ -273,7 +273,7 @@ def calls(user_code):
         ("seeded", 2, None),
         ("loads", 2, None),
         ("still", 1, None),
-        ("once", 1, None),
+        ("once", 1, "making user_net:once drew random numbers, and it could not be made again"),
     ],
 )
 def test_random_weights_are_told_and_only_what_draws_is_made_twice(calls, name, times, told):

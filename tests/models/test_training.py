@@ -13,9 +13,8 @@ from planted import binary_data, planted
 
 from seqplrp.errors import SeqplrpError
 from seqplrp.genomics import codes_to_one_hot, encode, reverse_complement
-from seqplrp.models import TrainOptions, load_model, make_dataset, predict, save_training, train_model
+from seqplrp.models import TrainOptions, load_model, make_dataset, predict, save_training, schedule_factor, train_model
 from seqplrp.models.batches import expand, flip_strands
-from seqplrp.models.training import _warmup_cosine
 
 TINY = {"filters": (16, 16), "kernels": (9, 5), "pools": (4, 2), "dense": (16,)}
 QUICK = TrainOptions(epochs=6, device="cpu")
@@ -219,14 +218,13 @@ def test_prediction_does_not_depend_on_the_batch_size_and_puts_the_training_flag
 
 
 def test_the_schedule_rises_to_its_peak_and_falls_to_almost_nothing():
-    factor = _warmup_cosine(0.1, 100)
-    values = [factor(step) for step in range(100)]
+    values = [schedule_factor(step, 100, 0.1) for step in range(100)]
     assert values.index(max(values)) in (9, 10)
     assert max(values) == 1.0
     assert np.all(np.diff(values[:10]) > 0)
     assert np.all(np.diff(values[10:]) < 0)
     assert values[-1] < 0.02
-    assert all(math.isfinite(factor(step)) for step in range(300))
+    assert all(math.isfinite(schedule_factor(step, 100, 0.1)) for step in range(300))
 
 
 def test_each_epoch_is_told_as_it_ends(small_binary):

@@ -212,6 +212,4 @@ def read_training(entry: Entry) -> dict[str, Any]:
     SeqplrpError
         With file, line and key.
     """
-    options = entry.made(ImageTrainOptions, leave_out=("seed",))
-    entry.told(options.validate)
-    return {key: getattr(options, key) for key in entry.mapping()}
+    return entry.checked_fields(ImageTrainOptions, leave_out=("seed",))
