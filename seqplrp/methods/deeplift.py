@@ -200,12 +200,12 @@ def _softmax(node: Any, axis: int, dtype: Any = None) -> nn.Module | None:
 def _layer_norm(
     node: Any, shape: Any, weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5, _: Any = None
 ) -> nn.Module:
-    norm = nn.LayerNorm(tuple(shape), eps, elementwise_affine=weight is not None, bias=bias is not None)
+    norm = nn.LayerNorm(list(shape), eps, elementwise_affine=weight is not None, bias=bias is not None)
     return _with_weights(norm, weight, bias)
 
 
 def _rms_norm(node: Any, shape: Any, weight: Tensor | None = None, eps: float | None = None) -> nn.Module:
-    return _with_weights(nn.RMSNorm(tuple(shape), eps, elementwise_affine=weight is not None), weight, None)
+    return _with_weights(nn.RMSNorm(list(shape), eps, elementwise_affine=weight is not None), weight, None)
 
 
 def _with_weights(norm: nn.Module, weight: Tensor | None, bias: Tensor | None) -> nn.Module:
