@@ -37,7 +37,7 @@ def report(
     motifs: Annotated[Path | None, typer.Option(help="Mark those of the motifs of this MEME or JASPAR file.")] = None,
     p_value: Annotated[float, typer.Option(help="Of a match, at most, at one place of one strand.")] = 1e-4,
     seqlets: Annotated[
-        bool, typer.Option("--seqlets/--no-seqlets", help="Call the first track's seqlets: where relevance gathers.")
+        bool, typer.Option("--seqlets/--no-seqlets", help="Call seqlets of each track: where relevance gathers.")
     ] = True,
     fdr: Annotated[float, typer.Option(help="False discovery rate of seqlets.")] = 0.05,
     most: Annotated[

@@ -339,6 +339,28 @@ def test_seqlets_and_matches_are_where_relevance_gathers_on_a_motif(tmp_path):
     assert len(column(page, "seqlets")) == 31
 
 
+def test_each_track_has_its_own_seqlets_on_the_sequences_that_it_has(tmp_path):
+    rng = np.random.default_rng(4)
+    records, first, second = [], [], []
+    for i in range(30):
+        records.append(record(f"s{i}", "".join(rng.choice(list("ACGT"), 120))))
+        for maps, at in ((first, 30), (second, 80)):
+            maps.append(rng.normal(scale=0.01, size=120))
+            maps[-1][at : at + 8] += 1.0
+    one = write_directory(tmp_path / "one", records, first)
+    other = write_directory(tmp_path / "other", records[:20], second[:20])
+    page = tracks_page([one, other])
+    assert [(lane.title, lane.style) for lane in page.lanes] == [("seqlets 1", "seqlet"), ("seqlets 2", "seqlet")]
+    for lane, at, among in ((0, 30, 30), (1, 80, 20)):
+        for i in range(30):
+            strong = [mark for mark in page.marks if (mark.sequence, mark.lane) == (i, lane) and mark.strong]
+            assert any(abs(mark.start - at) <= 3 and abs(mark.end - at - 8) <= 3 for mark in strong) == (i < among)
+            assert all(mark.note.startswith(f"{page.tracks[lane].title}: relevance +") for mark in strong)
+    assert column(page, "seqlets-2")[20:] == [0] * 10
+    assert min(column(page, "seqlets") + column(page, "seqlets-2")[:20]) >= 1
+    assert dict(page.details)["seqlets"].startswith("of each track")
+
+
 @pytest.mark.parametrize("what", ["letters", "none", "twice", "nan", "foreign", "ledger", "outputs"])
 def test_what_does_not_belong_together_is_refused_and_named(directory, tmp_path, what):
     others = [directory]

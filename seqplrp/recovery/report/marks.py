@@ -13,7 +13,7 @@ import pandas as pd
 from seqplrp.genomics import motifs
 from seqplrp.genomics.motifs import Motif
 from seqplrp.plot import PageLane, PageMark
-from seqplrp.recovery.report.runs import Runs
+from seqplrp.recovery.report.runs import Run, Runs
 from seqplrp.recovery.seqlets import call_seqlets
 from seqplrp.recovery.truth import place_truth, supports
 
@@ -35,7 +35,7 @@ class MarkOptions:
     p_value : float
         Of a match, at most.
     seqlets : bool
-        Whether seqlets of the first run are called.
+        Whether seqlets are called, of each run.
     fdr : float
         Their false discovery rate.
     """
@@ -57,15 +57,15 @@ class Marked:
     ----------
     lanes : sequence of PageLane
     marks : sequence of PageMark
-    seqlets : (N,) array of int, optional
-        How many there are on each sequence; None where they were not called.
+    seqlets : sequence of (N,) array of int
+        How many each run has on each sequence; empty where they were not called.
     on_motifs : (N,) array, optional
         The share of the first run's positive relevance on motifs of the explained class: NaN where a sequence has none.
     """
 
     lanes: Sequence[PageLane]
     marks: Sequence[PageMark]
-    seqlets: npt.NDArray[np.int64] | None
+    seqlets: Sequence[npt.NDArray[np.int64]]
     on_motifs: npt.NDArray[np.float64] | None
 
 
@@ -80,21 +80,22 @@ def marks_of(runs: Runs, options: MarkOptions) -> Marked:
     relevance = runs.flat(runs.runs[0], runs.first.arrays.per_base)
     lanes: list[PageLane] = []
     marks: list[PageMark] = []
-    on_motifs = count = None
+    on_motifs = None
     if options.truth is not None:
         placed, supporting = _placed(runs, options.truth, options)
         on_motifs = _share_on(runs, relevance, placed[supporting])
         marks += _truth_marks(placed, supporting, len(lanes), options.classes)
         lanes.append(PageLane("known", "truth"))
-    called = _seqlets(runs, relevance, options.fdr) if options.seqlets else None
+    called = [_seqlets(runs, run, options.fdr) for run in runs.runs] if options.seqlets else []
     if options.motifs:
-        marks += _hit_marks(runs, options, called, len(lanes))
+        marks += _hit_marks(runs, options, called[0] if called else None, len(lanes))
         lanes.append(PageLane("matches", "hit"))
-    if called is not None:
-        marks += _seqlet_marks(called, len(lanes))
-        lanes.append(PageLane("seqlets", "seqlet"))
-        count = np.bincount(called["sequence"], minlength=len(runs.rows))
-    return Marked(lanes, marks, count, on_motifs)
+    for number, (run, found) in enumerate(zip(runs.runs, called), 1):
+        several = len(called) > 1
+        marks += _seqlet_marks(found, len(lanes), f"{run.title}: " if several else "")
+        lanes.append(PageLane(f"seqlets {number}" if several else "seqlets", "seqlet"))
+    counts = [np.bincount(found["sequence"], minlength=len(runs.rows)) for found in called]
+    return Marked(lanes, marks, counts, on_motifs)
 
 
 def _placed(runs: Runs, known: pd.DataFrame, options: MarkOptions) -> tuple[pd.DataFrame, npt.NDArray[np.bool_]]:
@@ -134,9 +135,10 @@ def _truth_marks(
         yield PageMark(record, lane, start, end, motif if motif != "." else "motif", strand, strong, note)
 
 
-def _seqlets(runs: Runs, relevance: npt.NDArray[np.float32], fdr: float) -> pd.DataFrame:
-    """Call seqlets of all sequences, those of one length together; null is the track in random order."""
-    lengths = np.diff(runs.offsets)
+def _seqlets(runs: Runs, run: Run, fdr: float) -> pd.DataFrame:
+    """Call a run's seqlets, on its sequences of one length together; null is its track in random order."""
+    relevance = runs.flat(run, run.found.arrays.per_base)
+    lengths = np.where(run.there, np.diff(runs.offsets), 0)
     parts = []
     for length in np.unique(lengths[lengths > 0]).tolist():
         rows = np.flatnonzero(lengths == length)
@@ -147,15 +149,15 @@ def _seqlets(runs: Runs, relevance: npt.NDArray[np.float32], fdr: float) -> pd.D
     return pd.concat(parts, ignore_index=True).sort_values(["sequence", "start"], ignore_index=True)
 
 
-def _seqlet_marks(called: pd.DataFrame, lane: int) -> Iterator[PageMark]:
+def _seqlet_marks(called: pd.DataFrame, lane: int, of: str) -> Iterator[PageMark]:
     columns = ("sequence", "start", "end", "sign", "mass", "q")
     for sequence, start, end, sign, mass, q in zip(*(called[name].tolist() for name in columns)):
         name = "+" if sign > 0 else "\u2212"
-        yield PageMark(sequence, lane, start, end, name, ".", sign > 0, f"relevance {mass:+.3g}, q {q:.2g}")
+        yield PageMark(sequence, lane, start, end, name, ".", sign > 0, f"{of}relevance {mass:+.3g}, q {q:.2g}")
 
 
 def _hit_marks(runs: Runs, options: MarkOptions, called: pd.DataFrame | None, lane: int) -> Iterator[PageMark]:
-    """Mark matches; those that a seqlet covers by half are filled: there relevance and motif agree."""
+    """Mark matches; those that a seqlet of the first run covers by half are filled: there relevance and motif agree."""
     seqlets: dict[int, list[tuple[int, int]]] = defaultdict(list)
     if called is not None:
         for sequence, start, end in zip(*(called[name].tolist() for name in ("sequence", "start", "end"))):

@@ -133,8 +133,10 @@ def _columns(runs: Runs, found: Marked, agreement: Sequence[Floats]) -> Iterator
     if found.on_motifs is not None:
         note = "Share of the positive relevance that lies on motifs of the explained class, all their positions counted"
         yield PageColumn("on-motif", "on motif", found.on_motifs.tolist(), note)
-    if found.seqlets is not None:
-        yield PageColumn("seqlets", "seqlets", found.seqlets.tolist(), "Stretches where relevance gathers")
+    for number, (run, count) in enumerate(zip(runs.runs, found.seqlets), 1):
+        key, label = ("seqlets", "seqlets") if number == 1 else (f"seqlets-{number}", f"seqlets {number}")
+        of = f" in {run.title}" if len(found.seqlets) > 1 else ""
+        yield PageColumn(key, label, count.tolist(), f"Stretches where relevance gathers{of}")
     for number, (run, cosine) in enumerate(zip(runs.runs[1:], agreement, strict=True), 2):
         label = f"like {run.title}"
         short = label if len(label) <= _LABEL else label[: _LABEL - 1] + "\u2026"
@@ -219,9 +221,13 @@ def _details(runs: Runs, marks: MarkOptions) -> Iterator[tuple[str, str]]:
         if run.number == 0:  # further outputs are of the same run
             yield from ((f"{head}, {key}", text) for key, text in _of_manifest(run))
     if marks.seqlets:
-        yield "seqlets", f"of the first track, at a false discovery rate of {marks.fdr:g} within its own values"
+        whose = "of each track" if len(runs.runs) > 1 else "of the track"
+        yield "seqlets", f"{whose}, at a false discovery rate of {marks.fdr:g} within its own values"
     if marks.motifs:
-        yield "matches", f"{', '.join(m.name for m in marks.motifs)}, p <= {marks.p_value:g} on either strand"
+        filled = (
+            "; filled where a seqlet of the first track covers them" if marks.seqlets and len(runs.runs) > 1 else ""
+        )
+        yield "matches", f"{', '.join(m.name for m in marks.motifs)}, p <= {marks.p_value:g} on either strand{filled}"
 
 
 def _of_manifest(run: Run) -> Iterator[tuple[str, str]]:
