@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import re
 
-import numpy as np
-
-LENGTH = 40
 SEQUENCES, CHUNK = 30, 2
 """Of the runs that are stopped and gone on with: how many records they have, and how many of them go together."""
 
@@ -40,11 +37,6 @@ class Fixed(nn.Module):
     def forward(self, x):
         return self.head(torch.relu(self.conv(x)).flatten(1))
 '''
-
-
-def random_dna(n: int, length: int, seed: int = 0) -> list[str]:
-    letters = np.random.default_rng(seed).choice(list("ACGT"), size=(n, length))
-    return ["".join(row) for row in letters]
 
 
 def explain(run, out, *arguments, fasta="x.fa", formats="npz,tsv"):

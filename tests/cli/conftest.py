@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import torch
-from commandline import CHUNK, EXTERNAL_MODULE, LENGTH, SEQUENCES, random_dna
+from commandline import CHUNK, EXTERNAL_MODULE, SEQUENCES
+from small_inputs import LENGTH, random_dna, write_small_model
 
 from seqplrp.cli import main
 from seqplrp.genomics import write_fasta
-from seqplrp.models import ModelConfig, build_model, save_model
 
 
 @dataclass(frozen=True)
@@ -44,19 +43,8 @@ def run(capsys) -> Run:
 @pytest.fixture(scope="session")
 def model_directory(tmp_path_factory) -> Path:
     """An untrained zoo model of 40 bases and two classes, as `seqplrp train` would have left it."""
-    torch.manual_seed(0)
-    model = build_model("deepbind", length=LENGTH, n_outputs=2, filters=4, kernel=7, hidden=5)
-    config = ModelConfig(
-        architecture="deepbind",
-        options=asdict(model.options),
-        length=LENGTH,
-        flexible_length=False,
-        n_outputs=2,
-        classes=["CTCF", "GATA1"],
-        kind="multilabel",
-    )
     directory = tmp_path_factory.mktemp("models") / "model"
-    save_model(model, directory, config)
+    write_small_model(directory)
     return directory
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from commandline import random_dna
+from small_inputs import random_dna
 
 from seqplrp.genomics import codes_to_strings, write_fasta
 from seqplrp.genomics.motifs import load, load_all, write_meme

@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from commandline import LENGTH, random_dna, refused
+from commandline import refused
+from small_inputs import LENGTH, random_dna
 
 DNA = random_dna(3, LENGTH)
 GOOD = f">a\n{DNA[0]}\n>b\n{DNA[1]}\n"

@@ -10,7 +10,8 @@ import sys
 import time
 
 import pytest
-from commandline import LENGTH, random_dna, refused
+from commandline import refused
+from small_inputs import LENGTH, random_dna
 
 from seqplrp.genomics import tracks, write_fasta
 from seqplrp.pipeline.contents import Contents

@@ -14,7 +14,8 @@ import time
 import numpy as np
 import pandas as pd
 import pytest
-from commandline import LENGTH, explain, random_dna, refused, run_in_child
+from commandline import explain, refused, run_in_child
+from small_inputs import LENGTH, random_dna
 
 from seqplrp.cli import main
 from seqplrp.genomics import tracks, write_fasta

@@ -17,9 +17,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from commandline import EXTERNAL_MODULE, LENGTH, random_dna, refused
+from commandline import EXTERNAL_MODULE, refused
 from offered import installed_in, offer
 from safetensors.torch import save_file
+from small_inputs import LENGTH, random_dna
 from torch import nn
 
 import seqplrp as sp

@@ -13,7 +13,8 @@ import pandas as pd
 import pyBigWig
 import pytest
 import torch
-from commandline import EXTERNAL_MODULE, LENGTH, random_dna
+from commandline import EXTERNAL_MODULE
+from small_inputs import LENGTH, random_dna
 
 import seqplrp as sp
 from seqplrp.genomics import read_fasta, tracks, write_fasta

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from commandline import LENGTH, random_dna
+from small_inputs import LENGTH, random_dna
 
 import seqplrp as sp
 from seqplrp.genomics import reverse_complement, tracks, write_fasta

@@ -12,7 +12,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from commandline import CHUNK, LENGTH, SEQUENCES, random_dna
+from commandline import CHUNK, SEQUENCES
 from mounts import (
     BrittleDisk,
     command,
@@ -24,6 +24,7 @@ from mounts import (
     without_overrides,
     writable,
 )
+from small_inputs import LENGTH, random_dna
 
 from seqplrp.genomics import Genome, write_fasta
 from seqplrp.pipeline import FORMATS

@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from commandline import LENGTH, random_dna, refused
+from commandline import refused
+from small_inputs import LENGTH, random_dna
 
 import seqplrp as sp
 from seqplrp.genomics import codes_to_strings, motifs, read_fasta, write_fasta

@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from commandline import LENGTH, explain, random_dna, refused
+from commandline import explain, refused
+from small_inputs import LENGTH, random_dna
 from torch import nn
 
 import seqplrp as sp

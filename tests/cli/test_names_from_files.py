@@ -8,9 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from commandline import LENGTH, random_dna, refused
+from commandline import refused
 from hypothesis import given
 from hypothesis import strategies as st
+from small_inputs import LENGTH, random_dna
 
 from seqplrp import SeqplrpError
 from seqplrp.benchmark.store import file_name

@@ -12,8 +12,9 @@ import pandas as pd
 import pyBigWig
 import pytest
 import torch
-from commandline import LENGTH, explain, random_dna, refused
+from commandline import explain, refused
 from safetensors.torch import load_file, save_file
+from small_inputs import LENGTH, random_dna
 from torch import nn
 
 import seqplrp as sp

@@ -13,7 +13,7 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 import pytest
-from commandline import LENGTH, random_dna
+from small_inputs import LENGTH, random_dna
 
 from seqplrp import SeqplrpError
 from seqplrp.genomics import tracks, write_fasta

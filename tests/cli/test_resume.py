@@ -12,7 +12,8 @@ import time
 import numpy as np
 import pytest
 import torch
-from commandline import CHUNK, LENGTH, SEQUENCES, random_dna, run_in_child, stopped_after
+from commandline import CHUNK, SEQUENCES, run_in_child, stopped_after
+from small_inputs import LENGTH, random_dna
 
 import seqplrp as sp
 from seqplrp.genomics import tracks, write_fasta

@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 import torch
 from Bio import bgzf
-from commandline import LENGTH, random_dna, refused
+from commandline import refused
+from small_inputs import LENGTH, random_dna
 
 import seqplrp as sp
 from seqplrp.genomics import codes_to_one_hot, decode, write_fasta

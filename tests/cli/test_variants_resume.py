@@ -16,8 +16,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from commandline import EXTERNAL_MODULE, random_dna, refused, run_in_child, stopped_after
+from commandline import EXTERNAL_MODULE, refused, run_in_child, stopped_after
 from safetensors.torch import save_file
+from small_inputs import random_dna
 
 from seqplrp.cli import main
 from seqplrp.genomics import tracks, write_fasta

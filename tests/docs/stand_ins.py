@@ -13,11 +13,10 @@ from typing import Any
 
 import numpy as np
 import torch
+from small_inputs import LENGTH, random_dna, write_small_model
 
 import seqplrp as sp
 from seqplrp.genomics import write_fasta
-
-LENGTH = 40
 
 NET = """
 import torch
@@ -57,11 +56,6 @@ build = Net
 """
 
 
-def random_dna(n: int, length: int, seed: int = 0) -> list[str]:
-    letters = np.random.default_rng(seed).choice(list("ACGT"), size=(n, length))
-    return ["".join(row) for row in letters]
-
-
 def planted(n: int, word: str, *, seed: int, length: int = LENGTH) -> list[str]:
     """Return random DNA with a word in the middle."""
     at = (length - len(word)) // 2
@@ -81,25 +75,6 @@ def nets() -> list[torch.nn.Module]:
     with torch.no_grad():
         second.head.weight.mul_(-0.5)
     return [first, second]
-
-
-def _model(path: Path) -> None:
-    from dataclasses import asdict
-
-    from seqplrp.models import ModelConfig, build_model, save_model
-
-    torch.manual_seed(0)
-    model = build_model("deepbind", length=LENGTH, n_outputs=2, filters=4, kernel=7, hidden=5)
-    config = ModelConfig(
-        architecture="deepbind",
-        options=asdict(model.options),
-        length=LENGTH,
-        flexible_length=False,
-        n_outputs=2,
-        classes=["CTCF", "GATA1"],
-        kind="multilabel",
-    )
-    save_model(model, path, config)
 
 
 def _fasta(path: Path, sequences: list[str]) -> None:
@@ -158,7 +133,7 @@ def _chrombpnet(path: Path, prefix: str) -> None:
 
 
 STAND_INS: dict[str, Callable[[Path], None]] = {
-    "model": _model,
+    "model": write_small_model,
     "explained": _explained,
     "other-method": lambda path: _explained(path, "--method", "gradient-x-input"),
     "truth.bed": lambda path: path.write_text("".join(f"s{i}\t10\t20\tCTCF_1\t0\t+\tCTCF\tCTCF\n" for i in range(3))),
