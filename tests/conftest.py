@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -26,3 +27,14 @@ def _quick(request) -> Iterator[None]:
     gc.set_threshold(*thresholds)
     gc.unfreeze()
     torch.set_num_threads(threads)
+
+
+@pytest.fixture(autouse=True)
+def _no_figure_left_open() -> Iterator[None]:
+    """Fail the test that leaves a figure of pyplot's open, and not another that counts them later in the same process."""
+    yield
+    pyplot = sys.modules.get("matplotlib.pyplot")
+    left = pyplot.get_fignums() if pyplot is not None else []
+    if left:
+        pyplot.close("all")
+    assert not left, "figures of pyplot's were left open"

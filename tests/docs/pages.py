@@ -119,6 +119,8 @@ def follow(page: str, section: str | None, directory: Path) -> Story:
                 continue
             for failure in _obey(block, story):
                 story.failures.append(f"{block.place}: {failure}")
+    if "matplotlib.pyplot" in sys.modules:  # what a page leaves open is not the next test's
+        sys.modules["matplotlib.pyplot"].close("all")
     return story
 
 
