@@ -31,7 +31,7 @@ def _quick(request) -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _no_figure_left_open() -> Iterator[None]:
-    """Fail the test that leaves a figure of pyplot's open, and not another that counts them later in the same process."""
+    """Fail the test that leaves a figure of pyplot open, not another that counts them later in the same process."""
     yield
     pyplot = sys.modules.get("matplotlib.pyplot")
     left = pyplot.get_fignums() if pyplot is not None else []
