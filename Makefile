@@ -42,7 +42,7 @@ check:
 	@$(MAKE) --no-print-directory setup DEV=1
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy
+	$(BIN)/mypy --num-workers 2
 	$(BIN)/lint-imports
 
 # The tests again, with what lines they ran: a table, and coverage.xml for editors.
