@@ -128,7 +128,7 @@ _INKS = """inks => {
   const layout = seqplrp.layout()[0];
   const canvas = document.querySelector('.stage canvas'), ratio = canvas.width / canvas.clientWidth;
   const view = seqplrp.state;
-  const left = 62, right = 10, step = (canvas.clientWidth - left - right) / (view.to - view.from);
+  const left = 70, right = 10, step = (canvas.clientWidth - left - right) / (view.to - view.from);
   const scale = layout.height / (layout.range[1] - layout.range[0]);
   const zero = layout.top + layout.range[1] * scale;
   const wanted = inks.map(ink => [1, 3, 5].map(k => parseInt(ink.slice(k, k + 2), 16)));

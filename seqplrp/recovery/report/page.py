@@ -133,19 +133,29 @@ def _columns(runs: Runs, found: Marked, agreement: Sequence[Floats]) -> Iterator
     if found.on_motifs is not None:
         note = "Share of the positive relevance that lies on motifs of the explained class, all their positions counted"
         yield PageColumn("on-motif", "on motif", found.on_motifs.tolist(), note)
-    for number, (run, count) in enumerate(zip(runs.runs, found.seqlets), 1):
-        key, label = ("seqlets", "seqlets") if number == 1 else (f"seqlets-{number}", f"seqlets {number}")
-        of = f" in {run.title}" if len(found.seqlets) > 1 else ""
-        yield PageColumn(key, label, count.tolist(), f"Stretches where relevance gathers{of}")
+    several = len(found.seqlets) > 1
+    for run, count in zip(runs.runs[:1], found.seqlets):
+        note = f"Stretches where relevance gathers{f' in {run.title}' if several else ''}"
+        yield PageColumn("seqlets", "seqlets", count.tolist(), note)
     for number, (run, cosine) in enumerate(zip(runs.runs[1:], agreement, strict=True), 2):
-        label = f"like {run.title}"
-        short = label if len(label) <= _LABEL else label[: _LABEL - 1] + "\u2026"
-        yield PageColumn(f"like-{number}", short, cosine.tolist(), f"Cosine of the first map with that of {run.title}")
+        yield PageColumn(
+            f"like-{number}",
+            _short(f"like {run.title}"),
+            cosine.tolist(),
+            f"Cosine of the first map with that of {run.title}",
+        )
     for name, (label, note) in _SUMMARY.items():
         values = first.numbers(name)
         known = values[np.isfinite(values)]
         if len(known) and (len(runs.rows) == 1 or known.min() < known.max()):
             yield PageColumn(name, label, values.tolist(), note)
+    for number, (run, count) in enumerate(zip(runs.runs[1:], found.seqlets[1:]), 2):
+        note = f"Stretches where relevance gathers in {run.title}"
+        yield PageColumn(f"seqlets-{number}", _short(f"seqlets of {run.title}"), count.tolist(), note)
+
+
+def _short(label: str) -> str:
+    return label if len(label) <= _LABEL else label[: _LABEL - 1] + "\u2026"
 
 
 def _named_by_place(runs: Runs) -> bool:

@@ -1,5 +1,5 @@
 // The selected sequence: its tracks, one under the other, to zoom and to move through.
-const LEFT = 62, RIGHT = 10, OVERVIEW = 30, RULER = 20, TITLE = 19, GAP = 8, LANE_ROW = 17, LANE_GAP = 5;
+const LEFT = 70, RIGHT = 10, OVERVIEW = 30, RULER = 20, TITLE = 19, GAP = 8, LANE_ROW = 17, LANE_GAP = 5;
 const SHORTEST = 8; // bases in view at least
 const PAPER = 900; // pixels: what is wider is scaled down in a print until its words can't be read
 
