@@ -13,7 +13,7 @@ from seqplrp.errors import SeqplrpError
 from seqplrp.evaluate import MEASURES, PROTOCOL_MEASURES
 from seqplrp.plot.figures import plain_text
 from seqplrp.plot.sweeps import measure_title
-from seqplrp.plot.tables import check_columns
+from seqplrp.plot.tables import check_table
 
 _BAR = "#9FB6CD"
 _HIGHLIGHT = "#D98E04"
@@ -83,9 +83,7 @@ def measure_bars(
 
 
 def _check(table: pd.DataFrame, measures: Sequence[str] | None, highlight: str | None) -> None:
-    check_columns(table, _COLUMNS)
-    if table.empty:
-        raise SeqplrpError("table", "has no row", "pass at least one method and measure")
+    check_table(table, _COLUMNS)
     twice = table[table.duplicated(["method", "measure"])]
     if len(twice):
         pair = f"{twice['method'].iloc[0]!r} and {twice['measure'].iloc[0]!r}"

@@ -9,9 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from seqplrp.errors import SeqplrpError
 from seqplrp.plot.figures import plain_text
-from seqplrp.plot.tables import check_columns
+from seqplrp.plot.tables import check_table
 
 _LOSSES = {"train_loss": ("training", "#9FB6CD"), "validation_loss": ("validation", "#22577A")}
 _MEASURES = {
@@ -70,8 +69,4 @@ def _draw(axes: Axes, history: pd.DataFrame, lines: Mapping[str, tuple[str, str]
 
 
 def _check(history: pd.DataFrame) -> None:
-    check_columns(
-        history, ("epoch", *_LOSSES, *_MEASURES), name="history", remedy="give the history that training wrote"
-    )
-    if history.empty:
-        raise SeqplrpError("history", "holds no epoch", "give the history that training wrote")
+    check_table(history, ("epoch", *_LOSSES, *_MEASURES), name="history", remedy="give the history that training wrote")

@@ -14,7 +14,7 @@ from seqplrp.errors import SeqplrpError
 from seqplrp.plot.axes import legend_beneath, open_axes
 from seqplrp.plot.figures import plain_text
 from seqplrp.plot.sweeps import COLOURS
-from seqplrp.plot.tables import check_columns
+from seqplrp.plot.tables import check_table
 
 _COLUMNS = ("panel", "line", "x", "mean", "low", "high")
 _STYLES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1.5, 1)))
@@ -67,9 +67,7 @@ def line_panels(
     SeqplrpError
         If a column is missing, there is no row, or x has no root.
     """
-    check_columns(table, _COLUMNS)
-    if table.empty:
-        raise SeqplrpError("table", "has no row", "pass at least one")
+    check_table(table, _COLUMNS)
     if spread == "root" and (table["x"] < 0).any():
         raise SeqplrpError("table, x", "is below 0, where there is no root", "spread it evenly")
     panels, lines = list(pd.unique(table["panel"])), list(pd.unique(table["line"]))

@@ -9,9 +9,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from seqplrp.errors import SeqplrpError
 from seqplrp.plot.figures import plain_text
-from seqplrp.plot.tables import check_columns
+from seqplrp.plot.tables import check_table
 
 _COLUMNS = ("method", "input", "percent", "seed", "auroc")
 _CONTROLS = {"random": ("#888888", "--"), "truth": ("#111111", ":")}
@@ -40,9 +39,7 @@ def roar_curves(table: pd.DataFrame, *, title: str = "") -> Figure:
     SeqplrpError
         If a column is missing or there is no row.
     """
-    check_columns(table, _COLUMNS, remedy="give what run_roar() returned")
-    if table.empty:
-        raise SeqplrpError("table", "holds no row", "give what run_roar() returned")
+    check_table(table, _COLUMNS, remedy="give what run_roar() returned")
     percents = sorted({0.0, *table["percent"]})
     methods = [method for method in pd.unique(table["method"]) if method != _UNCHANGED]
     inputs = [kind for kind in ("sequence", "mask") if (table["input"] == kind).any()]

@@ -9,11 +9,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from seqplrp.errors import SeqplrpError
 from seqplrp.evaluate import MEASURES, PROTOCOL_MEASURES, Measure
 from seqplrp.plot.axes import legend_beneath, open_axes
 from seqplrp.plot.figures import plain_text
-from seqplrp.plot.tables import check_columns
+from seqplrp.plot.tables import check_table
 
 COLOURS = ("#D98E04", "#22577A", "#7A9E7E", "#A23B72", "#5B3A8C", "#8C510A", "#4C9BB8", "#777777")
 """Line colours in the order of their use; with markers of their own, lines can be told apart without them."""
@@ -59,9 +58,7 @@ def sweep_curves(
     SeqplrpError
         If a column is missing or there is no row.
     """
-    check_columns(table, _COLUMNS)
-    if table.empty:
-        raise SeqplrpError("table", "has no row", "pass at least one")
+    check_table(table, _COLUMNS)
     measures = list(pd.unique(table["measure"]))
     families = list(pd.unique(table["family"]))
     columns = max(1, min(columns, len(measures)))

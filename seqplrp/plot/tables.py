@@ -9,8 +9,8 @@ import pandas as pd
 from seqplrp.errors import SeqplrpError
 
 
-def check_columns(table: pd.DataFrame, columns: Sequence[str], *, name: str = "table", remedy: str = "") -> None:
-    """Raise a SeqplrpError if a table lacks a column.
+def check_table(table: pd.DataFrame, columns: Sequence[str], *, name: str = "table", remedy: str = "") -> None:
+    """Raise a SeqplrpError if a table lacks a column, or has no row.
 
     Parameters
     ----------
@@ -26,3 +26,5 @@ def check_columns(table: pd.DataFrame, columns: Sequence[str], *, name: str = "t
     missing = [column for column in columns if column not in table.columns]
     if missing:
         raise SeqplrpError(name, f"has no column {missing[0]!r}", remedy or f"pass the columns {', '.join(columns)}")
+    if table.empty:
+        raise SeqplrpError(name, "has no row", remedy or "pass at least one")

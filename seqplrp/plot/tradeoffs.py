@@ -18,7 +18,7 @@ from seqplrp.errors import SeqplrpError
 from seqplrp.plot.axes import open_axes
 from seqplrp.plot.figures import plain_text
 from seqplrp.plot.sweeps import COLOURS
-from seqplrp.plot.tables import check_columns
+from seqplrp.plot.tables import check_table
 
 _OTHERS = "#6E8FAF"
 _HIGHLIGHT = "#D98E04"
@@ -91,7 +91,7 @@ def trade_off(
 
 
 def _check(table: pd.DataFrame, log_x: bool) -> pd.DataFrame:
-    check_columns(table, _COLUMNS)
+    check_table(table, _COLUMNS)
     rows = table[table["x"].notna() & table["y"].notna()].reset_index(drop=True)
     if rows.empty:
         raise SeqplrpError("table", "has no row with both values", "pass at least one method that was measured")

@@ -112,7 +112,7 @@ def test_roar_curves_start_at_the_unchanged_model_and_masks_have_a_panel_of_thei
 def test_roar_tables_without_rows_or_columns_are_refused():
     with pytest.raises(SeqplrpError, match="table: has no column 'auroc'; give what run_roar"):
         roar_curves(roar_table().drop(columns="auroc"))
-    with pytest.raises(SeqplrpError, match="table: holds no row"):
+    with pytest.raises(SeqplrpError, match="table: has no row"):
         roar_curves(roar_table().iloc[:0])
 
 

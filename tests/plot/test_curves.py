@@ -50,5 +50,5 @@ def test_a_run_of_one_epoch_is_drawn_and_written_as_svg_and_png(tmp_path) -> Non
 def test_a_history_without_its_columns_or_epochs_is_refused() -> None:
     with pytest.raises(SeqplrpError, match="history: has no column 'validation_auprc'; give the history"):
         learning_curve(HISTORY.drop(columns="validation_auprc"))
-    with pytest.raises(SeqplrpError, match="holds no epoch"):
+    with pytest.raises(SeqplrpError, match="has no row"):
         learning_curve(HISTORY.head(0))
