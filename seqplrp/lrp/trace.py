@@ -77,7 +77,14 @@ def _traced(
     if any_length:
         shapes = [{0: auto, batch.dim() - 1: auto} for batch in batches]
     wrapper = Explained(model, target, layout)
-    with evaluation_mode(model), torch.no_grad(), warnings.catch_warnings(), _quietly(), recurrent_shapes_only():
+    with (
+        evaluation_mode(model),
+        _tensors_kept(model),
+        torch.no_grad(),
+        warnings.catch_warnings(),
+        _quietly(),
+        recurrent_shapes_only(),
+    ):
         warnings.simplefilter("ignore")
         try:
             exported = torch.export.export(
@@ -95,6 +102,27 @@ def _traced(
             ) from _within_forward(error)
     reader = GraphReader(model, prefix="model.", by_target=target is not None)
     return reader.finish(reader.read(exported))
+
+
+@contextlib.contextmanager
+def _tensors_kept(model: nn.Module) -> Iterator[None]:
+    """Put plain tensors that the forward assigns to its modules back: torch 2.6 leaves others, without values, there.
+
+    A layer of `torch.nn.utils.weight_norm` has its weight so.
+    """
+    before = [(vars(module), _tensors_of(module)) for module in model.modules()]
+    try:
+        yield
+    finally:
+        for attributes, own in before:
+            for name in [name for name, value in attributes.items() if isinstance(value, Tensor)]:
+                if name not in own:
+                    del attributes[name]
+            attributes.update(own)
+
+
+def _tensors_of(module: nn.Module) -> dict[str, Tensor]:
+    return {name: value for name, value in vars(module).items() if isinstance(value, Tensor)}
 
 
 _NOT_THE_USERS = (*(str(Path(file).parent) for file in (torch.__file__, __file__)), contextlib.__file__, "<")

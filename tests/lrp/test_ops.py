@@ -461,7 +461,10 @@ def test_a_conv_that_something_else_reads_too_keeps_its_own_output() -> None:
     x = one_hot(3, 6)
     torch.testing.assert_close(forward_of(net, x), net(x).detach(), rtol=1e-12, atol=1e-12)
     found = back_through(net, x)
-    assert {row.layer for row in found.ledger.rows} == {"(forward) add", "norm", "conv"}
+    layers = {row.layer for row in found.ledger.rows}
+    (addition,) = layers - {"norm", "conv"}
+    assert addition.startswith("(forward) add")  # torch before 2.7 puts a number behind it
+    assert len(layers) == 3
     taken = sum(row.numbers[k] for row in found.ledger.rows for k in ("bias", "stabiliser") if k in row.numbers)
     torch.testing.assert_close(found.relevance.sum((1, 2)) + taken, net(x).detach().sum((1, 2)), rtol=1e-9, atol=1e-10)
 

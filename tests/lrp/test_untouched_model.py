@@ -12,6 +12,7 @@ import subprocess
 import sys
 import textwrap
 import time
+import warnings
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -23,7 +24,7 @@ import torch
 from torch import Tensor, nn
 
 import seqplrp as sp
-from seqplrp.lrp import Handler, register
+from seqplrp.lrp import Handler, register, trace
 
 X = torch.eye(4)[torch.randint(0, 4, (6, 24), generator=torch.Generator().manual_seed(2))].transpose(1, 2).contiguous()
 ARMED: dict[str, BaseException] = {}
@@ -184,6 +185,34 @@ def test_the_user_s_hooks_stay_and_still_run() -> None:
     before = hooks.called
     model(X.clone().requires_grad_()).sum().backward()
     assert hooks.called == before + 3
+
+
+class Remembers(nn.Module):
+    """Keeps what passed through it last, as some models do, and has a weight that hooks make anew in each call."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # what is deprecated is used all the same
+            self.conv = nn.utils.weight_norm(nn.Conv1d(4, 3, 5))
+        self.seen = torch.zeros(1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.conv(x).relu()
+        self.seen, self.last = h, h.sum()
+        return h.sum(2)
+
+
+def test_tensors_that_a_forward_assigns_are_put_back_by_tracing() -> None:
+    model = Remembers().eval()
+    with torch.no_grad():
+        model.conv(X)
+    weight, seen = model.conv.weight, model.seen
+    trace(model, X)
+    assert model.conv.weight is weight
+    assert model.seen is seen
+    assert not hasattr(model, "last")
+    assert pickle.loads(pickle.dumps(model)).seen.tolist() == [0.0]
 
 
 def test_no_numerics_are_left_behind_where_they_were_set_otherwise() -> None:

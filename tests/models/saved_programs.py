@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from torch_version import OLD_TORCH
 
 import seqplrp as sp
 
@@ -29,7 +30,6 @@ CONSTANTS = "data/constants/model_constants_config.json"
 INPUTS = "data/sample_inputs/model.pt"
 OLD_LAYOUT = "serialized_exported_program.json"
 """What torch before 2.8 had in place of all of these."""
-OLD_TORCH = tuple(map(int, torch.__version__.split(".")[:2])) < (2, 8)
 
 
 def dna(n: int, length: int = LENGTH) -> torch.Tensor:

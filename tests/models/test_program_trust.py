@@ -17,7 +17,6 @@ from saved_programs import (
     CONSTANTS,
     FREE,
     INPUTS,
-    OLD_TORCH,
     PROGRAM,
     WEIGHTS,
     AnyLength,
@@ -33,6 +32,7 @@ from saved_programs import (
     seeded,
 )
 from torch._export.serde.serialize import serialize
+from torch_version import OLD_TORCH
 
 import seqplrp as sp
 from seqplrp.errors import SeqplrpError
