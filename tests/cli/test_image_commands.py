@@ -141,6 +141,14 @@ def test_training_writes_a_network_that_loads_and_tells_how_good_it_is(run, shap
     assert re.search(rf"^all +{accuracy:.3f} ", done.out, re.MULTILINE)
     for name in SHAPES:
         assert re.search(rf"^{name} +[01]\.\d{{3}} ", done.out, re.MULTILINE)
+    # how much is learned in two epochs is torch's version's; with next to no learning rate it is nothing
+    told = [f"warning: {text}" for text in told["warnings"]]
+    assert [line for line in done.err.splitlines() if line.startswith("warning")] == told
+
+
+def test_a_network_that_learned_hardly_anything_is_told(run, shapes, tmp_path):
+    done = run("image", "train", "--data", shapes, *QUICK, "--learning-rate", 1e-12, "--out", tmp_path / "m")
+    assert done.code == 0
     assert re.search(r"^warning: hardly trained: .*; try more epochs", done.err, re.MULTILINE)
 
 

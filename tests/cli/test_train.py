@@ -56,9 +56,10 @@ def test_positives_and_their_shuffles_make_a_model_directory(run, place):
     assert re.search(r"kept epoch \d of 4\n", done.out)
     measured = model.config.metrics["test"]["classes"]["positive"]
     assert f"positive   {measured['auroc']:.3f}  {measured['auprc']:.3f}" in done.out
-    (warning,) = done.err.splitlines()  # no bar where standard error is no terminal
-    assert warning.startswith("warning: few sequences: ")
-    assert model.config.warnings == [warning.removeprefix("warning: ")]
+    warnings = done.err.splitlines()  # no bar where standard error is no terminal
+    assert any(line.startswith("warning: few sequences: ") for line in warnings)
+    # others tell how much so few sequences taught, which is not the same with every release of torch
+    assert [f"warning: {text}" for text in model.config.warnings] == warnings
 
 
 def test_a_labelled_directory_makes_a_model_of_its_classes(run, place):
