@@ -79,7 +79,7 @@ def _traced(
     wrapper = Explained(model, target, layout)
     with (
         evaluation_mode(model),
-        _tensors_kept(model),
+        _attributes_kept(model),
         torch.no_grad(),
         warnings.catch_warnings(),
         _quietly(),
@@ -105,24 +105,26 @@ def _traced(
 
 
 @contextlib.contextmanager
-def _tensors_kept(model: nn.Module) -> Iterator[None]:
-    """Put plain tensors that the forward assigns to its modules back: torch 2.6 leaves others, without values, there.
+def _attributes_kept(model: nn.Module) -> Iterator[None]:
+    """Put attributes that a forward assigns to its modules back, and what it does to lists and dicts among them.
 
-    A layer of `torch.nn.utils.weight_norm` has its weight so.
+    torch 2.6 leaves tensors without values there: the weight of a layer of `torch.nn.utils.weight_norm`, say, or a
+    positional encoding that is made in the first call.
     """
-    before = [(vars(module), _tensors_of(module)) for module in model.modules()]
+    before: list[tuple[dict[str, Any], dict[str, Any]]] = [(vars(m), dict(vars(m))) for m in model.modules()]
+    held = [value for _, own in before for value in own.values() if type(value) in (list, dict)]
+    lists = [(value, list(value)) for value in held if isinstance(value, list)]
+    dicts = [*before, *((value, dict(value)) for value in held if isinstance(value, dict))]
     try:
         yield
     finally:
-        for attributes, own in before:
-            for name in [name for name, value in attributes.items() if isinstance(value, Tensor)]:
-                if name not in own:
-                    del attributes[name]
-            attributes.update(own)
-
-
-def _tensors_of(module: nn.Module) -> dict[str, Tensor]:
-    return {name: value for name, value in vars(module).items() if isinstance(value, Tensor)}
+        for items, was in lists:
+            if len(items) != len(was) or any(a is not b for a, b in zip(items, was)):
+                items[:] = was
+        for values, had in dicts:
+            if list(values) != list(had) or any(values[key] is not value for key, value in had.items()):
+                values.clear()
+                values.update(had)
 
 
 _NOT_THE_USERS = (*(str(Path(file).parent) for file in (torch.__file__, __file__)), contextlib.__file__, "<")

@@ -188,7 +188,7 @@ def test_the_user_s_hooks_stay_and_still_run() -> None:
 
 
 class Remembers(nn.Module):
-    """Keeps what passed through it last, as some models do, and has a weight that hooks make anew in each call."""
+    """Keeps what passed through it, as some models do, and has a weight that hooks make anew in each call."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -196,23 +196,48 @@ class Remembers(nn.Module):
             warnings.simplefilter("ignore", FutureWarning)  # what is deprecated is used all the same
             self.conv = nn.utils.weight_norm(nn.Conv1d(4, 3, 5))
         self.seen = torch.zeros(1)
+        self.position: Tensor | None = None
+        self.ready = False
+        self.all: list[Tensor] = []
+        self.named: dict[str, Tensor] = {}
 
     def forward(self, x: Tensor) -> Tensor:
         h = self.conv(x).relu()
         self.seen, self.last = h, h.sum()
-        return h.sum(2)
+        self.all.append(h)
+        self.named["h"] = h
+        if not self.ready:
+            self.position, self.ready = torch.arange(h.shape[-1]).to(h.dtype), True
+        assert self.position is not None
+        return (h * self.position).sum(2)
 
 
-def test_tensors_that_a_forward_assigns_are_put_back_by_tracing() -> None:
+@pytest.mark.parametrize("fails", [False, True])
+def test_what_a_forward_assigns_is_put_back_by_tracing(fails: bool, monkeypatch) -> None:
     model = Remembers().eval()
     with torch.no_grad():
         model.conv(X)
     weight, seen = model.conv.weight, model.seen
-    trace(model, X)
+    if fails:
+        monkeypatch.setattr(Remembers, "forward", lambda self, x, run=Remembers.forward: run(self, x).no_such_method())
+        with pytest.raises(sp.SeqplrpError, match="no_such_method"):
+            trace(model, X)
+    else:
+        trace(model, X)
     assert model.conv.weight is weight
     assert model.seen is seen
     assert not hasattr(model, "last")
+    assert (model.position, model.ready, model.all, model.named) == (None, False, [], {})
     assert pickle.loads(pickle.dumps(model)).seen.tolist() == [0.0]
+
+
+def test_a_model_that_remembers_is_explained_and_runs_again() -> None:
+    model = Remembers().eval()
+    relevance = sp.explain(model, X, target=0, method="lrp").relevance
+    fresh = Remembers().eval()
+    fresh.load_state_dict(model.state_dict())
+    assert torch.equal(model(X), fresh(X))
+    torch.testing.assert_close(relevance, sp.explain(fresh, X, target=0, method="lrp").relevance)
 
 
 def test_no_numerics_are_left_behind_where_they_were_set_otherwise() -> None:
