@@ -92,7 +92,7 @@ READERS ?= all
 
 fuzz:
 	@$(MAKE) --no-print-directory setup DEV=1
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group fuzz
+	$(INSTALL) $(BIN)/python --group fuzz
 	$(BIN)/python fuzz/fuzz.py $(READERS) --seconds $(SECONDS)
 
 # The chain on real ChIP-seq peaks; SEQPLRP_REAL_DATA names the folder that holds chipseq/*.fa.

@@ -15,7 +15,7 @@ BASES_OF = {
 """IUPAC's letters of DNA, each with the bases that it stands for."""
 
 _CODES = "".join(letter for letter, bases in BASES_OF.items() if 1 < len(bases) < 4).encode()
-_OF_PROTEINS = "EFILPQZ"
+_OF_PROTEINS = b"EFILPQ"
 _UPPER = bytes.maketrans(b"acgtuUn" + _CODES.lower(), b"ACGTTTN" + _CODES)
 _UPPER_N = bytes.maketrans(b"acgtuUn" + _CODES + _CODES.lower(), b"ACGTTTN" + b"N" * 2 * len(_CODES))
 _COMPLEMENT = str.maketrans("ACGT", "TGCA")
@@ -35,19 +35,21 @@ def foreign_letter(letters: bytes) -> int | None:
 
 
 def foreign_letter_error(where: str, letters: bytes, whose: str) -> SeqplrpError:
-    """Return the error for a letter, as it stands in the file, that can't be read; what follows it there may be given.
-
-    Half of the amino acids' letters are IUPAC codes of DNA, too; the others tell a protein.
-    """
-    shown = f"letter {letters[:1].decode('latin-1')!r} of {whose}"
+    """Return the error for a letter, as it stands in the file, that can't be read; what follows it may be given."""
+    what = f"letter {letters[:1].decode('latin-1')!r} of {whose}"
+    if _like_a_protein(letters):
+        return SeqplrpError(where, f"{what} is not DNA: this is probably a protein", "give the DNA, in A, C, G, T, N")
     if letters[:1].upper() not in [bytes([c]) for c in _CODES]:
-        return SeqplrpError(where, f"{shown} is not DNA", "give DNA in A, C, G, T, N")
-    others = [letter for letter in letters.upper().decode("latin-1") if letter in _OF_PROTEINS]
-    if others:
-        what = f"{shown} is no base: {others[0]!r} behind it is an amino acid's letter, so this is a protein"
-        return SeqplrpError(where, what, "give the DNA, in A, C, G, T, N")
+        return SeqplrpError(where, f"{what} is not DNA", "give DNA in A, C, G, T, N")
     remedy = "replace it or read ambiguity codes as N (iupac='n', or --iupac n)"
-    return SeqplrpError(where, f"{shown} is an ambiguity code", remedy)
+    return SeqplrpError(where, f"{what} is an ambiguity code", remedy)
+
+
+def _like_a_protein(letters: bytes) -> bool:
+    """Say whether these letters are amino acids', of which a third are no codes of DNA; of DNA's typos few are."""
+    near = b"" if letters[:1].isspace() else letters[:60].upper().split()[0]
+    theirs = [letter for letter in near if letter in _OF_PROTEINS]
+    return len(set(theirs)) > 1 and 10 * len(theirs) >= len(near)
 
 
 def opposite_strand(sequence: str) -> str:

@@ -47,9 +47,9 @@ def load_callable_model(
         Let torch unpickle arbitrary objects from ``weights``, which runs code that the file names.
     note : callable, optional
         Is told what the user must know of the model: of a prefix that was taken off all names of its weights, and that
-        its weights are random. Where none are given and torch drew
-        random numbers while the model was made, it is then made a second time, from other random numbers, and compared;
-        the global random state is left as the first making left it.
+        its weights are random, or may be. Where none are given and torch drew random numbers while the model was made,
+        it is then made a second time, from other random numbers, and compared; the global random state is left as the
+        first making left it.
 
     Returns
     -------
@@ -222,8 +222,8 @@ def _told_random(spec: str, drawn: list[str], of: int) -> str:
 
 def _told_unknown(spec: str) -> str:
     return (
-        f"making {spec} drew random numbers, and it could not be made again to see whether they are its weights: if "
-        "its own code loads no trained ones, give them by --weights FILE"
+        f"making {spec} drew random numbers, and it could not be made again and compared, to see whether they are its "
+        "weights: if its own code loads no trained ones, give them by --weights FILE"
     )
 
 

@@ -356,7 +356,7 @@ def test_each_track_has_its_own_seqlets_on_the_sequences_that_it_has(tmp_path):
             strong = [mark for mark in page.marks if (mark.sequence, mark.lane) == (i, lane) and mark.strong]
             assert any(abs(mark.start - at) <= 3 and abs(mark.end - at - 8) <= 3 for mark in strong) == (i < among)
             assert all(mark.note.startswith(f"{page.tracks[lane].title}: relevance +") for mark in strong)
-    assert column(page, "seqlets-2")[20:] == [0] * 10
+    assert np.isnan(column(page, "seqlets-2")[20:]).all()  # not explained is not none found
     assert min(column(page, "seqlets") + column(page, "seqlets-2")[:20]) >= 1
     assert dict(page.details)["seqlets"].startswith("of each track")
 

@@ -57,15 +57,15 @@ class Marked:
     ----------
     lanes : sequence of PageLane
     marks : sequence of PageMark
-    seqlets : sequence of (N,) array of int
-        How many each run has on each sequence; empty where they were not called.
+    seqlets : sequence of (N,) array
+        How many each run has on each sequence, NaN where it lacks it; empty where they were not called.
     on_motifs : (N,) array, optional
         The share of the first run's positive relevance on motifs of the explained class: NaN where a sequence has none.
     """
 
     lanes: Sequence[PageLane]
     marks: Sequence[PageMark]
-    seqlets: Sequence[npt.NDArray[np.int64]]
+    seqlets: Sequence[npt.NDArray[np.float64]]
     on_motifs: npt.NDArray[np.float64] | None
 
 
@@ -94,7 +94,10 @@ def marks_of(runs: Runs, options: MarkOptions) -> Marked:
         several = len(called) > 1
         marks += _seqlet_marks(found, len(lanes), f"{run.title}: " if several else "")
         lanes.append(PageLane(f"seqlets {number}" if several else "seqlets", "seqlet"))
-    counts = [np.bincount(found["sequence"], minlength=len(runs.rows)) for found in called]
+    counts = [
+        np.where(run.there, np.bincount(found["sequence"], minlength=len(runs.rows)), np.nan)
+        for run, found in zip(runs.runs, called)
+    ]
     return Marked(lanes, marks, counts, on_motifs)
 
 

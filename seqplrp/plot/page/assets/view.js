@@ -528,7 +528,8 @@ function legend() {
   const styles = new Set(DATA.lanes.map((lane) => lane.style));
   const items = [];
   if (styles.has("truth")) items.push(item("truth", "motif of the explained class"), item("decoy", "other motif"));
-  if (styles.has("hit")) items.push(item("hit", "match of a motif, with a seqlet on it"), item("bare", "match without one"));
+  const whose = DATA.lanes.filter((lane) => lane.style === "seqlet").length > 1 ? " of the first track" : "";
+  if (styles.has("hit")) items.push(item("hit", `match of a motif, with a seqlet${whose} on it`), item("bare", "match without one"));
   if (styles.has("seqlet")) items.push(item("seqlet", "positive seqlet"), item("against", "negative seqlet"));
   return el("div", { class: "legend", hidden: !items.length }, ...items);
 }
