@@ -80,7 +80,7 @@ def example_page(n: int = 300, seed: int = 0) -> tuple[TracksPage, dict[str, np.
             PageColumn("score", "score", score.tolist(), "the <score>"),
         ],
         checks=[PageCheck("Conservation", "good", "It balances <b>.\nTwice.")],
-        lanes=[PageLane("known", "truth"), PageLane("seqlets", "seqlet")],
+        lanes=[PageLane("known", "truth"), PageLane("seqlets", "seqlet", 1)],
         marks=marks,
         details=[("method", "Dense()")],
     )

@@ -377,6 +377,11 @@ def test_the_ledger_tells_what_each_layer_took(shown):
 def test_a_sequence_that_a_method_lacks_and_one_of_one_base_are_shown(shown, arrays):
     choose(shown, 4)
     shown.until("seqplrp.layout().length === 1")
+    assert shown.page.evaluate("seqplrp.lanes().length") == 1  # the other lane is that track's
+    assert not any("seqlets" in text for text in shown.page.evaluate("seqplrp.at(4)"))
+    choose(shown, 0)
+    assert shown.page.evaluate("seqplrp.lanes().length") == 2
+    assert any("seqlets" in text for text in shown.page.evaluate("seqplrp.at(4)"))
     choose(shown, 7)
     shown.page.keyboard.press("+")
     assert (state(shown)["from"], state(shown)["to"]) == (0, 1)

@@ -170,10 +170,14 @@ Style = Literal["truth", "hit", "seqlet"]
 
 @dataclass(frozen=True)
 class PageLane:
-    """One row of marks under the logos: what it holds, and how its marks look."""
+    """One row of marks under the logos: what it holds, and how its marks look.
+
+    One of a single track's, by its number, is shown where that track is.
+    """
 
     title: str
     style: Style
+    track: int | None = None
 
 
 @dataclass(frozen=True)
@@ -313,7 +317,7 @@ class TracksPage:
                  "values": number_list(c.values) if c.is_number else [str(v) for v in c.values]}
                 for c in self.columns
             ],
-            "lanes": [{"title": lane.title, "style": lane.style} for lane in self.lanes],
+            "lanes": [{"title": lane.title, "style": lane.style, "track": lane.track} for lane in self.lanes],
             "names": names,
             "marks": marks,
             "checks": [{"title": c.title, "state": c.state, "text": c.text} for c in self.checks],

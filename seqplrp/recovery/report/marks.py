@@ -93,7 +93,7 @@ def marks_of(runs: Runs, options: MarkOptions) -> Marked:
     for number, (run, found) in enumerate(zip(runs.runs, called), 1):
         several = len(called) > 1
         marks += _seqlet_marks(found, len(lanes), f"{run.title}: " if several else "")
-        lanes.append(PageLane(f"seqlets {number}" if several else "seqlets", "seqlet"))
+        lanes.append(PageLane(f"seqlets {number}" if several else "seqlets", "seqlet", number - 1))
     counts = [
         np.where(run.there, np.bincount(found["sequence"], minlength=len(runs.rows)), np.nan)
         for run, found in zip(runs.runs, called)

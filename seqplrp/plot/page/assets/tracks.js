@@ -149,5 +149,5 @@ window.seqplrp = {
     view.draw(); // what was asked for last may wait for its frame
     return view.plan.tracks.map(({ t, top, height, range, ticks }) => ({ track: t, top, height, range, ticks }));
   },
-  lanes: () => view.marks.map((lane) => lane.rows),
+  lanes: () => view.lanes().map((lane) => lane.rows),
 };

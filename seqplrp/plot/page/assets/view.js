@@ -113,6 +113,12 @@ class View {
     return DATA.tracks.map((_, t) => t).filter((t) => !this.hiddenTracks.has(t) && this.current.tracks[t]);
   }
 
+  /** The lanes, but those of tracks that are hidden or lack this sequence. */
+  lanes() {
+    const shown = this.tracks();
+    return this.marks.filter((lane) => lane.track === null || shown.includes(lane.track));
+  }
+
   // --- drawing
 
   later() {
@@ -131,7 +137,7 @@ class View {
     const onGenome = placed(this.current.number);
     let y = OVERVIEW + GAP + RULER * (onGenome ? 2 : 1) + 4;
     const tracks = shown.map((t) => { const box = { t, title: y, top: y + TITLE, height: each }; y += TITLE + each + GAP; return box; });
-    const lanes = this.marks.map((lane) => { const box = { ...lane, top: y }; y += LANE_ROW * Math.max(1, lane.rows.length) + LANE_GAP; return box; });
+    const lanes = this.lanes().map((lane) => { const box = { ...lane, top: y }; y += LANE_ROW * Math.max(1, lane.rows.length) + LANE_GAP; return box; });
     return { tracks, lanes, height: y + 2, onGenome };
   }
 
@@ -365,7 +371,7 @@ class View {
       lines.push([shown(DATA.tracks[t].title), signed(track.relevance[i]) + spread]);
       if (this.hypothetical && track.bases) lines.push("   " + [0, 1, 2, 3].map((b) => `${LETTERS[b]} ${signed(track.bases[b][i], 3)}`).join("   "));
     }
-    for (const lane of this.marks) for (const mark of lane.rows.flat()) if (i >= mark.start && i < mark.end) lines.push(markText(lane, mark));
+    for (const lane of this.lanes()) for (const mark of lane.rows.flat()) if (i >= mark.start && i < mark.end) lines.push(markText(lane, mark));
     return lines;
   }
 
