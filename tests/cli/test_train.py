@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from torch_version import OLD_TORCH
 
 from seqplrp.genomics import codes_to_strings, write_fasta
 from seqplrp.models import ALIASES, ARCHITECTURES, load_model
@@ -58,6 +59,7 @@ def test_positives_and_their_shuffles_make_a_model_directory(run, place):
     assert f"positive   {measured['auroc']:.3f}  {measured['auprc']:.3f}" in done.out
     warnings = done.err.splitlines()  # no bar where standard error is no terminal
     assert any(line.startswith("warning: few sequences: ") for line in warnings)
+    assert len(warnings) == 1 or OLD_TORCH
     # others tell how much so few sequences taught, which is not the same with every release of torch
     assert [f"warning: {text}" for text in model.config.warnings] == warnings
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from importlib.metadata import version
 
 import h5py
 import numpy as np
@@ -76,7 +77,8 @@ def test_on_our_seqlets_of_a_sparse_map_it_finds_the_planted_motif(sparse_run) -
     assert result.truth["pearson"][0] > 0.97  # a wrong orientation would turn letters into their complements
     assert patterns[0].sign == 1
     assert patterns[0].motif.name == "pos_0"
-    assert len(patterns[0]) >= 60  # of 160: modisco-lite 3.0 keeps more than 100, 2.3 keeps 75
+    newest = int(version("modisco-lite").split(".")[0]) >= 3
+    assert len(patterns[0]) >= (100 if newest else 60)  # of 160: modisco-lite 2.3 and 2.4 kept 75 with NumPy 1.26
 
 
 def test_members_say_where_the_motif_stands(sparse_run) -> None:
